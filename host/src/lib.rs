@@ -1,0 +1,26 @@
+//! Hookswitch: events in over HTTP, WebAssembly modules decide, a durable queue delivers.
+//!
+//! The modules below stand in layers; each uses only layers above its own line here (`tests/it/layers.rs` holds it to that).
+//! Read them in this order, and ARCHITECTURE.md first.
+
+// L0: the words everything speaks in.
+pub mod clock;
+pub mod model;
+// L1: pure decisions and descriptions; no sockets, no files, no threads.
+pub mod config;
+pub mod retry;
+pub mod signing;
+pub mod telemetry;
+// L2: the three ways to touch the world: disk, untrusted code, the network.
+pub mod runtime;
+pub mod store;
+pub mod transport;
+// L3: the road of an event.
+pub mod deliverer;
+pub mod ingest;
+pub mod pipeline;
+// L4: the admin interface.
+pub mod api;
+// L5: composition.
+pub mod app;
+pub mod cli;

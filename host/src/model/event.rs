@@ -1,0 +1,75 @@
+//! What came in, and the message that travels along a route.
+
+use super::{EventId, SourceName, TenantName};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// One HTTP header: a lower-case name, and the value as UTF-8 where it is valid, read as Latin-1 otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Lower case.
+    pub name: String,
+    /// As text.
+    pub value: String,
+}
+
+/// What was received. The body is kept apart from it, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// Its place in the order of commits, from 1; 0 until the committer has given it one.
+    pub seq: u64,
+    /// Whose it is.
+    pub tenant: TenantName,
+    /// How it came in.
+    pub source: SourceName,
+    /// What kind it is, by the source's rule; may be empty.
+    pub event_type: String,
+    /// The request's media type; empty where it gave none.
+    pub content_type: String,
+    /// When the host had it whole: milliseconds since 1970-01-01T00:00:00Z.
+    pub received_at_ms: u64,
+    /// The request's headers without credentials.
+    pub headers: Vec<Header>,
+    /// The length of the body.
+    pub body_bytes: u64,
+    /// What made it unique at its source, where the source has a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_key: Option<String>,
+}
+
+/// One message on its way along a route, as the step before left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What endpoints subscribe to.
+    pub event_type: String,
+    /// The media type of the body; may be empty.
+    pub content_type: String,
+    /// Headers to send along.
+    pub headers: Vec<Header>,
+    /// The payload.
+    pub body: Bytes,
+    /// Whether `body` is still the event's own, untouched: such a body is stored once.
+    pub body_is_event: bool,
+    /// Deliveries with the same key go to one endpoint in order.
+    pub ordering_key: Option<String>,
+    /// How long to wait before the first attempt.
+    pub delay_ms: u64,
+}
+
+impl Message {
+    /// The message a route begins with: the event itself, without its headers.
+    #[must_use]
+    pub fn of_event(event: &Event, body: &Bytes) -> Self {
+        Self {
+            event_type: event.event_type.clone(),
+            content_type: event.content_type.clone(),
+            headers: Vec::new(),
+            body: body.clone(),
+            body_is_event: true,
+            ordering_key: None,
+            delay_ms: 0,
+        }
+    }
+}

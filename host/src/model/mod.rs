@@ -1,0 +1,13 @@
+//! The vocabulary as types: names, ids, events, runs, deliveries. Plain data: it decides nothing and touches nothing.
+
+mod delivery;
+mod event;
+mod id;
+mod name;
+mod run;
+
+pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX};
+pub use event::{Event, Header, Message};
+pub use id::{DeliveryId, Digest, EventId, InvalidId, RunId};
+pub use name::{EndpointName, InvalidName, KeyName, ModuleName, RouteName, SourceName, TenantName};
+pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, StepTrace, Verdict};
