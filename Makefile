@@ -1,0 +1,59 @@
+# The ways into this repository; `make` alone lists them. Needs git, cargo, make, python3 and node with npm; what else is
+# needed, `setup` fetches by lock file. One profile and one feature set (--release --workspace) for all: wasmtime compiles once.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Everything made goes below one directory, given to every script and test by its full name.
+export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+CARGO_FLAGS := --release --workspace --locked
+CARGO_DENY_VERSION := 0.20.2
+
+.PHONY: help setup build guests demo run test lint bench deny clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup: ## fetch what the demo borrows from npm and PyPI, by lock file
+	@scripts/setup-demo.sh
+
+build: guests ## build the host, the tests and the benchmarks
+	@[ -x "$$CARGO_TARGET_DIR/release/hookswitch" ] || { \
+	  echo "build: the first build compiles wasmtime and some 300 other crates. That takes several minutes;"; \
+	  echo "build: later builds take seconds. cargo shows how far it is:"; }
+	cargo build $(CARGO_FLAGS) --all-targets
+
+# The filters and the tests' guest modules, as components in target/guests.
+guests:
+	@scripts/wasm-target.sh
+	@scripts/build-guests.sh
+
+demo: setup build ## send GitHub's 329 published payloads through a real host, and balance the books
+	@python3 tests/demo/demo.py
+
+run: setup build ## start the demo's setup and leave it up to play with, until Ctrl-C
+	@python3 tests/demo/demo.py --stay
+
+test: setup lint build ## all checks: format, lints, unit and integration tests, and the demo end to end
+	cargo test $(CARGO_FLAGS)
+	@python3 tests/demo/demo.py --quiet
+
+lint: ## formatting, clippy, and that no lock file names a registry's host
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	@! grep -nE '"resolved"|https?://' tests/demo/package-lock.json tests/demo/requirements.txt
+
+bench: build ## measure the road of an event
+	cargo bench --workspace --locked --bench road
+
+deny: ## check licences, bans and sources of all crates (advisories need the network: cargo deny check advisories)
+	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \
+	  echo "deny: installing cargo-deny $(CARGO_DENY_VERSION) into $$CARGO_TARGET_DIR/tools. That takes some minutes, once:"; \
+	  cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --root "$$CARGO_TARGET_DIR/tools" \
+	    --target-dir "$$CARGO_TARGET_DIR/tools/build"; }
+	PATH="$$PATH:$$CARGO_TARGET_DIR/tools/bin" cargo-deny --locked check licenses bans sources
+
+clean: ## remove everything that was built or fetched
+	rm -rf "$$CARGO_TARGET_DIR" tests/demo/node_modules
