@@ -11,10 +11,11 @@ export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
+.NOTPARALLEL:
 .PHONY: help setup build guests demo run test lint bench deny clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch what the demo borrows from npm and PyPI, by lock file
 	@scripts/setup-demo.sh
@@ -56,4 +57,5 @@ deny: ## check licences, bans and sources of all crates (advisories need the net
 	PATH="$$PATH:$$CARGO_TARGET_DIR/tools/bin" cargo-deny --locked check licenses bans sources
 
 clean: ## remove everything that was built or fetched
-	rm -rf "$$CARGO_TARGET_DIR" tests/demo/node_modules
+	cargo clean
+	rm -rf "$$CARGO_TARGET_DIR"/{venv,guests,tools} tests/demo/node_modules
