@@ -1,5 +1,6 @@
-# The ways into this repository; `make` alone lists them. Needs git, cargo, make, python3 and node with npm; what else is
-# needed, `setup` fetches by lock file. One profile and one feature set (--release --workspace) for all: wasmtime compiles once.
+# The ways into this repository; `make` alone lists them. Needs git, cargo, make, python3 and node with npm; what else
+# is needed, `setup` fetches by lock file. One profile and one feature set (--release --workspace) for all targets, so
+# that wasmtime is compiled once.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -49,7 +50,7 @@ lint: ## formatting, clippy, and that no lock file names a registry's host
 bench: build ## measure the road of an event
 	cargo bench --workspace --locked --bench road
 
-deny: ## check licences, bans and sources of all crates (advisories need the network: cargo deny check advisories)
+deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)
 	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \
 	  echo "deny: installing cargo-deny $(CARGO_DENY_VERSION) into $$CARGO_TARGET_DIR/tools. That takes some minutes, once:"; \
 	  cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --root "$$CARGO_TARGET_DIR/tools" \

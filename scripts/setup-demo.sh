@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the demo borrows from npm and PyPI, each exactly as its lock file says, and only when that lock file has changed:
+# Installs what the demo borrows from npm and PyPI, exactly as the lock files say, and only when a lock file has changed:
 #   tests/demo/node_modules    the payloads GitHub publishes, and GitHub's signer
 #   target/venv                a Python of its own, with the published Standard Webhooks verifier
 set -euo pipefail
@@ -28,7 +28,8 @@ else
   cp "$demo/package-lock.json" "$demo/node_modules/.installed-lock"
 fi
 
-if cmp -s "$demo/requirements.txt" "$venv/.installed-lock" && "$venv/bin/python" -c 'import standardwebhooks' 2>/dev/null; then
+if cmp -s "$demo/requirements.txt" "$venv/.installed-lock" &&
+  "$venv/bin/python" -c 'import standardwebhooks' 2>/dev/null; then
   echo "setup: Python packages are up to date"
 else
   need python3 "The demo's driver and receiver are Python, 3.9 or later."

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The demo of Hookswitch, and its end-to-end check.
 
-Starts a real host on an empty directory and a real receiver, applies resources.toml, sends GitHub's published payloads to two
-tenants, waits until all is delivered, draws one event's trace, and balances the books. Ends with status 0 only if they balance.
+Starts a real host on an empty directory and a real receiver, applies resources.toml, sends GitHub's published payloads
+to two tenants, waits until all is delivered, draws one event's trace, and balances the books. Ends with status 0 only
+if they balance.
 
     make demo     all of it, once
     make run      the same setup, left up to play with
@@ -33,12 +34,12 @@ ROOT = HERE.parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 BINARY = TARGET / "release/hookswitch"
 
-# The tenants and endpoints of resources.toml. An endpoint `slack` of `acme` finds its address and secret in ACME_SLACK_URL and
-# ACME_SLACK_SECRET, the tenant's source `github` its own in ACME_GITHUB_SECRET.
+# The tenants and endpoints of resources.toml. There, the endpoint `slack` of `acme` has its address in ACME_SLACK_URL and
+# its secret in ACME_SLACK_SECRET, the tenant's source `github` its secret in ACME_GITHUB_SECRET.
 ENDPOINTS = {"acme": ["audit", "security", "slack", "ci"], "globex": ["board", "metrics"]}
 FAIL_FIRST = {"/acme/ci": 2}  # this endpoint refuses the first two attempts of every delivery
 SENT_AGAIN = 20  # events that GitHub "redelivers": the host must know them
-SENT_FIRST = 12  # payloads that `--stay` begins with
+SENT_FIRST = "push,pull_request.closed,issues.reopened,dependabot_alert.created"  # with `--stay`
 
 RECEIVER_READY_TIMEOUT_S = 30
 SEND_TIMEOUT_S = 180
@@ -52,13 +53,14 @@ def main():
     arguments.add_argument("--stay", action="store_true", help="send a handful of events, then stay up until Ctrl-C")
     arguments.add_argument("--quiet", action="store_true", help="say only how the books stand")
     options = arguments.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(f"demo: stopped by signal {_[0]}"))
+    sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 gets question marks for the lines of the trace
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(f"demo: stopped by signal {number}"))
     try:
         with Demo(options) as demo:
             return demo.stay() if options.stay else demo.run()
     except Failed as failure:
-        print(f"demo: {failure}", file=sys.stderr)
+        print(f"\ndemo: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print()
@@ -108,7 +110,9 @@ class Demo:
                 secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
                 signing[f"/{tenant}/{endpoint}"] = self.env[f"{tenant}_{endpoint}_secret".upper()] = secret
         env = {**os.environ, "SECRETS": json.dumps(signing), "FAIL_FIRST": json.dumps(FAIL_FIRST)}
-        receiver = Process("the receiver", [TARGET / "venv/bin/python", HERE / "receiver.py"], env, self.dir / "receiver.log")
+        receiver = Process(
+            "the receiver", [TARGET / "venv/bin/python", HERE / "receiver.py"], env, self.dir / "receiver.log"
+        )
         self.processes.append(receiver)
         url = json.loads(receiver.first_line(RECEIVER_READY_TIMEOUT_S, "RECEIVER_READY_TIMEOUT_S"))["ready"]
         receiver.on_line = self.on_request
@@ -152,8 +156,10 @@ class Demo:
         started = time.monotonic()
         answers = self.send("--again", str(SENT_AGAIN))
         again = sum(answer["again"] for answer in answers)
-        self.say(f"sent       {len(answers) - again} events signed as GitHub signs, and {again} of them again, in {since(started)}")
-        events, deliveries = host.settled(self.admin, ENDPOINTS, progress=lambda text: self.say(f"waiting    {text}", passing=True))
+        self.say(
+            f"sent       {len(answers) - again} events as GitHub signs them, {again} of them twice, in {since(started)}"
+        )
+        events, deliveries = host.settled(self.admin, ENDPOINTS, self.progress)
         self.say(f"settled    {len(deliveries)} deliveries, {since(started)} after the first event\n")
         if not self.options.quiet:
             self.show_trace(events, deliveries)
@@ -161,14 +167,17 @@ class Demo:
         stopped = self.host.stop()
         self.receiver.stop()
         ledger = Ledger(answers, events, deliveries, self.requests)
-        ledger.check(stopped == 0, f"the host should stop with status 0, and stopped with {stopped}{self.host.last_words()}")
+        ledger.check(
+            stopped == 0, f"the host should stop with status 0, and stopped with {stopped}{self.host.last_words()}"
+        )
         return self.conclude(ledger)
 
     def conclude(self, ledger):
         if not ledger.problems:
-            self.say(f"Every accepted event is on the host's books; {ledger.counts['filtered']} of them concerned nobody. "
-                     f"All {ledger.counts['deliveries']} deliveries went\nwhere resources.toml says, verified, and were taken "
-                     f"exactly once, {ledger.counts['retried']} of them after retries.")
+            counts = ledger.counts
+            self.say(f"Every accepted event is on the host's books; {counts['filtered']} of them concerned nobody.")
+            self.say(f"All {counts['deliveries']} deliveries went where resources.toml says, verified, and were taken")
+            self.say(f"exactly once, {counts['retried']} of them after retries.")
         for problem in ledger.problems[:PROBLEMS_SHOWN_MAX]:
             print(f"does not balance: {problem}")
         if len(ledger.problems) > PROBLEMS_SHOWN_MAX:
@@ -178,17 +187,18 @@ class Demo:
 
     def stay(self):
         """Sends a handful, says what to try, and shows what the receiver gets until Ctrl-C."""
-        self.send("--count", str(SENT_FIRST))
-        events, deliveries = host.settled(self.admin, ENDPOINTS, progress=lambda _: None)
+        self.send("--kinds", SENT_FIRST)
+        events, deliveries = host.settled(self.admin, ENDPOINTS, lambda _: None)
         print()
         event = self.show_trace(events, deliveries)
-        print(tour.text(self.ingest, self.admin, event, TARGET))
+        print(tour.text(self.ingest, self.admin, event, TARGET / "guests/ten-lines.wasm"))
         while self.host.running():
             time.sleep(host.POLL_INTERVAL_S)
         raise Failed(f"the host has ended by itself{self.host.last_words()}")
 
     def show_trace(self, events, deliveries):
         """Draws the event with the most to tell that still fits a screen, and answers it."""
+
         def story(event):
             made = [id for run in event["runs"] for id in run["deliveries"]]
             steps = sum(len(run["trace"]) for run in event["runs"])
@@ -199,6 +209,9 @@ class Demo:
         made = {id: self.admin.get(f"{tenant}/deliveries/{id}") for run in event["runs"] for id in run["deliveries"]}
         print("\n".join(trace.draw(event, made)), end="\n\n")
         return event
+
+    def progress(self, text):
+        self.say(f"waiting    {text}", passing=True)
 
     def say(self, text, passing=False):
         """Tells the person; what is `passing` is overwritten by the next line, and shown on a terminal only."""

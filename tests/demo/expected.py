@@ -1,4 +1,4 @@
-"""What resources.toml promises for each payload, said a second time in Python: so that a host that routes nothing does not balance."""
+"""What resources.toml promises for each payload, said a second time: a host that routes nothing must not balance."""
 
 import collections
 import functools
@@ -13,14 +13,15 @@ SECURITY = ("code_scanning_alert", "dependabot_alert", "repository_vulnerability
 def expected_deliveries(tenant, name, example):
     """How many deliveries the payload makes for each endpoint of the tenant."""
     payload, to = payloads()[name][example], collections.Counter()
+    action = payload.get("action")
     if tenant == "acme":
         to["audit"] = 1
-        to["security"] = name in SECURITY
-        to["slack"] = name == "push" and payload["ref"] == "refs/heads/master"
-        to["ci"] = name == "pull_request" and payload["action"] in ("opened", "reopened", "synchronize", "closed")
+        to["security"] = int(name in SECURITY)
+        to["slack"] = int(name == "push" and payload["ref"] == "refs/heads/master")
+        to["ci"] = int(name == "pull_request" and action in ("opened", "reopened", "synchronize", "closed"))
     if tenant == "globex":
-        to["board"] = name == "issues"
-        to["metrics"] = len(payload["workflow_job"]["steps"]) if name == "workflow_job" and payload["action"] == "completed" else 0
+        to["board"] = int(name == "issues")
+        to["metrics"] = len(payload["workflow_job"]["steps"]) if (name, action) == ("workflow_job", "completed") else 0
     return +to
 
 

@@ -1,4 +1,4 @@
-"""A host of the demo's own: started on an empty directory, configured with `hookswitch apply`, read through the admin API."""
+"""A host of the demo's own: started on an empty directory, configured by `hookswitch apply`, read by the admin API."""
 
 import http.client
 import json
@@ -62,7 +62,9 @@ class Admin:
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
             self.connection.close()
-            raise Failed(f"GET {path} on the admin API failed: {error}. ADMIN_TIMEOUT_S is {ADMIN_TIMEOUT_S} s") from error
+            raise Failed(
+                f"GET {path} on the admin API failed: {error}. ADMIN_TIMEOUT_S is {ADMIN_TIMEOUT_S} s"
+            ) from error
         if response.status != 200:
             raise Failed(f"GET {path} on the admin API: {response.status} {body.decode(errors='replace')}")
         return json.loads(body)
@@ -91,12 +93,16 @@ def settled(admin, tenants, progress):
                 events[event_id] = {**admin.get(f"tenants/{tenant}/events/{event_id}"), "tenant": tenant}
             unsettled = [id for id in unsettled if any(run["status"] == "pending" for run in events[id]["runs"])]
             if unsettled:
-                wait(deadline, f"{len(unsettled)} runs of tenant {tenant} are still pending")
-    while waiting := [d for tenant in tenants for d in admin.list(f"tenants/{tenant}/deliveries", status="pending")]:
+                progress(f"{len(unsettled)} events not routed yet")
+                wait(deadline, f"{len(unsettled)} events of tenant {tenant} have pending runs, such as {unsettled[0]}")
+    while waiting := deliveries_of(admin, tenants, status="pending"):
         progress(f"{len(waiting)} deliveries on their way")
-        wait(deadline, f"{len(waiting)} deliveries are still pending, such as {waiting[0]['id']} to {waiting[0]['endpoint']}")
-    deliveries = {d["id"]: {**d, "tenant": tenant} for tenant in tenants for d in admin.list(f"tenants/{tenant}/deliveries")}
-    return events, deliveries
+        wait(deadline, f"{len(waiting)} deliveries are still pending, such as {next(iter(waiting))}")
+    return events, deliveries_of(admin, tenants)
+
+
+def deliveries_of(admin, tenants, **query):
+    return {d["id"]: {**d, "tenant": t} for t in tenants for d in admin.list(f"tenants/{t}/deliveries", **query)}
 
 
 def wait(deadline, state):

@@ -15,7 +15,7 @@ class Ledger:
     """`counts` has a number for each of COUNTS; `problems` is empty if all three books agree."""
 
     def __init__(self, answers, events, deliveries, requests):
-        """Takes the sender's answers, the host's {id: event with runs} and {id: delivery}, and the receiver's requests."""
+        """Takes the sender's answers, the host's {id: event with runs} and {id: delivery}, the receiver's requests."""
         self.counts = collections.Counter({name: 0 for name in COUNTS})
         self.problems = []
         accepted = self.compare_answers(answers, events)
@@ -31,7 +31,7 @@ class Ledger:
         return holds
 
     def compare_answers(self, answers, events):
-        """Sender and host: each event was accepted once, and the host still has it. Answers {event id: what was sent}."""
+        """Sender and host: each event was accepted once, and the host has it. Answers {event id: what was sent}."""
         accepted, id_of_guid = {}, {}
         for sent in (answer for answer in answers if not answer["again"]):
             self.counts["sent"] += 1
@@ -40,7 +40,9 @@ class Ledger:
                 continue
             answer = json.loads(sent["answer"])
             id_of_guid[sent["guid"]] = answer["id"]
-            if not self.check(not answer.get("duplicate"), f"{what} was new, but taken for a duplicate of {answer['id']}"):
+            if not self.check(
+                not answer.get("duplicate"), f"{what} was new, but taken for a duplicate of {answer['id']}"
+            ):
                 continue
             self.check(answer["id"] not in accepted, f"{answer['id']} was given to two events")
             self.counts["accepted"] += 1
@@ -50,8 +52,10 @@ class Ledger:
                 self.problems.append(f"{answer['id']} was accepted, but the host does not list it")
         for sent in (answer for answer in answers if answer["again"]):
             recognised = {"id": id_of_guid.get(sent["guid"]), "duplicate": True}
-            self.check(sent["status"] == 202 and json.loads(sent["answer"]) == recognised,
-                       f"GitHub delivery {sent['guid']}, sent again, was not recognised: {sent['status']} {sent['answer']}")
+            self.check(
+                sent["status"] == 202 and json.loads(sent["answer"]) == recognised,
+                f"GitHub delivery {sent['guid']}, sent again, was not recognised: {sent['status']} {sent['answer']}",
+            )
         for event_id in events.keys() - accepted.keys():
             self.problems.append(f"{event_id} is listed by the host, but nobody sent it")
         return accepted
@@ -61,15 +65,23 @@ class Ledger:
         claimed = collections.Counter()
         for event_id in accepted.keys() & events.keys():
             sent, event, made = accepted[event_id], events[event_id], collections.Counter()
-            self.check(event["event_type"] == sent["name"], f"{event_id} is a {event['event_type']}, but a {sent['name']} was sent")
+            self.check(
+                event["event_type"] == sent["name"],
+                f"{event_id} is a {event['event_type']}, but a {sent['name']} was sent",
+            )
             for run in event["runs"]:
-                self.check(run["status"] in ("routed", "filtered"),
-                           f"{event_id}: its run through {run['route']} is {run['status']}: {run.get('failure')}")
+                self.check(
+                    run["status"] in ("routed", "filtered"),
+                    f"{event_id}: its run through {run['route']} is {run['status']}: {run.get('failure')}",
+                )
                 claimed.update(run["deliveries"])
                 made.update(deliveries[id]["endpoint"] for id in run["deliveries"] if id in deliveries)
             promised = expected_deliveries(sent["tenant"], sent["name"], sent["example"])
-            self.check(made == promised, f"{event_id} ({sent['name']} of {sent['tenant']}) should go to "
-                                         f"{dict(promised) or 'nobody'}, but went to {dict(made) or 'nobody'}")
+            self.check(
+                made == promised,
+                f"{event_id} ({sent['name']} of {sent['tenant']}) should go to "
+                f"{dict(promised) or 'nobody'}, but went to {dict(made) or 'nobody'}",
+            )
             if not any(run["deliveries"] for run in event["runs"]):
                 self.counts["filtered"] += 1
         for delivery_id in claimed.keys() ^ deliveries.keys():
@@ -84,7 +96,9 @@ class Ledger:
             by_id[request["id"]].append(request)
         for webhook_id in by_id.keys() - deliveries.keys():
             self.problems.append(f"the receiver got webhook-id {webhook_id or '(none)'}, which the host does not list")
-        event_of = {id: event_id for event_id, event in events.items() for run in event["runs"] for id in run["deliveries"]}
+        event_of = {
+            id: event_id for event_id, event in events.items() for run in event["runs"] for id in run["deliveries"]
+        }
         for delivery_id, delivery in deliveries.items():
             got = by_id[delivery_id]
             taken = sum(request["status"] // 100 == 2 for request in got)
@@ -96,13 +110,19 @@ class Ledger:
             self.counts["verified"] += verified
             self.counts["lost"] += taken == 0
             self.counts["duplicated"] += taken > 1
-            self.check(taken == 1 and delivery["status"] == "delivered",
-                       f"{delivery_id} to {path} is {delivery['status']}; the receiver took it {taken} times")
+            self.check(
+                taken == 1 and delivery["status"] == "delivered",
+                f"{delivery_id} to {path} is {delivery['status']}; the receiver took it {taken} times",
+            )
             self.check(verified, f"{delivery_id} to {path} did not verify: {[request['error'] for request in got]}")
             self.check(all(request["path"] == path for request in got), f"{delivery_id} for {path} went elsewhere too")
-            self.check(delivery["attempts"] == len(got),
-                       f"{delivery_id} to {path}: the host counts {delivery['attempts']} attempts, the receiver {len(got)}")
+            self.check(
+                delivery["attempts"] == len(got),
+                f"{delivery_id} to {path}: the host counts {delivery['attempts']} attempts, the receiver {len(got)}",
+            )
             sent = accepted.get(event_of.get(delivery_id))
             if delivery["body"] == "event" and sent:
-                self.check(all(request["sha256"] == sent["sha256"] for request in got),
-                           f"{delivery_id} to {path} should be the event byte for byte, and is not")
+                self.check(
+                    all(request["sha256"] == sent["sha256"] for request in got),
+                    f"{delivery_id} to {path} should be the event byte for byte, and is not",
+                )

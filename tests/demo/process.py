@@ -1,4 +1,4 @@
-"""The processes the demo starts, and only those: each can be waited for within a bound, and each is stopped by its id."""
+"""The processes the demo starts: each is waited for within a bound, and each is stopped by its id."""
 
 import collections
 import queue
@@ -25,8 +25,17 @@ class Process:
         try:
             with open(log, "wb") as stderr:
                 # In a session of its own, Ctrl-C reaches the driver alone, which then stops its children in order.
-                self.child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
-                                              text=True, encoding="utf-8", errors="replace", start_new_session=True)
+                self.child = subprocess.Popen(
+                    command,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    start_new_session=True,
+                )
         except FileNotFoundError as error:
             raise Failed(f"{name} cannot start: {error.filename} is not there. Run `make setup build` first") from error
         self.reader = threading.Thread(target=self._read, daemon=True)

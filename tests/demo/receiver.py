@@ -11,13 +11,13 @@ import json
 import os
 import sys
 import threading
-import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
+BODY_CHARS_SHOWN = 60
 IDLE_CONNECTION_TIMEOUT_S = 60
 
 VERIFIERS = {path: Webhook(secret) for path, secret in json.loads(os.environ["SECRETS"]).items()}
@@ -50,8 +50,16 @@ class Receiver(BaseHTTPRequestHandler):
             status, text = 503, "busy, come again"
         else:
             status, text = 200, "thank you"
-        report(path=self.path, id=webhook_id, ordinal=ordinal, verified=not error, error=error, status=status,
-               sha256=hashlib.sha256(body).hexdigest(), at_ms=time.time_ns() // 1_000_000)
+        report(
+            path=self.path,
+            id=webhook_id,
+            ordinal=ordinal,
+            verified=not error,
+            error=error,
+            status=status,
+            sha256=hashlib.sha256(body).hexdigest(),
+            body=body[:BODY_CHARS_SHOWN].decode(errors="replace"),
+        )
         self.answer(status, text)
 
     def verify(self, body):

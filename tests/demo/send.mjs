@@ -1,9 +1,9 @@
 // Plays GitHub: sends the payloads it publishes, each signed with the code its own client library verifies with.
 //
-//     ACME_GITHUB_SECRET=… node send.mjs http://127.0.0.1:8080 --tenants acme,globex [--count 10] [--again 20]
+//     ACME_GITHUB_SECRET=… node send.mjs http://127.0.0.1:8080 --tenants acme [--kinds push,issues.opened] [--again 20]
 //
-// Every payload goes to the source `github` of every tenant; `--count` takes only so many of them, spread over all kinds, and
-// `--again` sends that many of the deliveries a second time, as GitHub's "Redeliver" button does. One line of JSON for each answer.
+// Every payload goes to the source `github` of every tenant; `--kinds` takes only those of some kinds, or of one action
+// of a kind. `--again` sends that many a second time, as GitHub's "Redeliver" button does. One line of JSON an answer.
 
 import { createHash, randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
@@ -17,22 +17,25 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     tenants: { type: "string" },
-    count: { type: "string", default: "Infinity" },
+    kinds: { type: "string" },
     again: { type: "string", default: "0" },
   },
 });
 const [ingest] = positionals;
 
-// [{ name, example, body }]: the kind of event, its place among the examples of its kind, and the bytes to send.
-const examples = createRequire(import.meta.url)("@octokit/webhooks-examples").flatMap(({ name, examples }) =>
-  examples.map((payload, example) => ({ name, example, body: JSON.stringify(payload) })),
+const kinds = values.kinds?.split(",");
+const wanted = (name, { action }) => !kinds || kinds.includes(name) || kinds.includes(`${name}.${action}`);
+
+// The kind of event, its place among the examples of its kind, and the bytes to send.
+const payloads = createRequire(import.meta.url)("@octokit/webhooks-examples").flatMap(({ name, examples }) =>
+  examples
+    .map((payload, example) => ({ name, example, payload, body: JSON.stringify(payload) }))
+    .filter(({ payload }) => wanted(name, payload)),
 );
-const stride = Math.max(1, Math.floor(examples.length / Number(values.count)));
-const chosen = examples.filter((_, place) => place % stride === 0).slice(0, Number(values.count));
 
 const requests = values.tenants.split(",").flatMap((tenant) => {
   const secret = process.env[`${tenant.toUpperCase()}_GITHUB_SECRET`];
-  return chosen.map((payload) => ({ ...payload, tenant, secret, guid: randomUUID(), again: false }));
+  return payloads.map((payload) => ({ ...payload, tenant, secret, guid: randomUUID(), again: false }));
 });
 
 await sendAll(requests);
