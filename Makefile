@@ -27,9 +27,8 @@ build: guests ## build the host, the tests and the benchmarks
 	  echo "build: later builds take seconds. cargo shows how far it is:"; }
 	cargo build $(CARGO_FLAGS) --all-targets
 
-# The filters and the tests' guest modules, as components in target/guests.
+# The filters and the tests' guest modules, in target/guests. Fetches the compiler's WebAssembly target if it is missing.
 guests:
-	@scripts/wasm-target.sh
 	@scripts/build-guests.sh
 
 demo: setup build ## send GitHub's 329 published payloads through a real host, and balance the books

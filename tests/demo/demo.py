@@ -34,8 +34,8 @@ ROOT = HERE.parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 BINARY = TARGET / "release/hookswitch"
 
-# The tenants and endpoints of resources.toml. There, the endpoint `slack` of `acme` has its address in ACME_SLACK_URL and
-# its secret in ACME_SLACK_SECRET, the tenant's source `github` its secret in ACME_GITHUB_SECRET.
+# The tenants and endpoints of resources.toml. There, endpoint `slack` of `acme` has its address in ACME_SLACK_URL and its
+# secret in ACME_SLACK_SECRET, the tenant's source `github` its secret in ACME_GITHUB_SECRET.
 ENDPOINTS = {"acme": ["audit", "security", "slack", "ci"], "globex": ["board", "metrics"]}
 FAIL_FIRST = {"/acme/ci": 2}  # this endpoint refuses the first two attempts of every delivery
 SENT_AGAIN = 20  # events that GitHub "redelivers": the host must know them
