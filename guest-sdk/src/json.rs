@@ -28,8 +28,11 @@ enum Node<'a> {
     /// One valid JSON value, without space around it.
     Shut(Cow<'a, str>),
     Array(Vec<Json<'a>>),
-    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+    Object(Entries<'a>),
 }
+
+/// What is in an object, in order: keys and values.
+pub type Entries<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
 
 /// What a JSON value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +109,7 @@ impl<'a> Json<'a> {
 
     /// An object of these, in this order.
     #[must_use]
-    pub fn object(entries: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
+    pub fn object(entries: Entries<'a>) -> Self {
         Self(Node::Object(entries))
     }
 
@@ -133,6 +136,23 @@ impl<'a> Json<'a> {
         let mut text = String::new();
         self.write(&mut text);
         text
+    }
+
+    /// How many bytes [`Json::to_text`] has.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        // Brackets or braces, a comma after each but the last, and a colon after each key.
+        let around = |count: usize| count.max(1).saturating_add(1);
+        match &self.0 {
+            Node::Shut(text) => text.len(),
+            Node::Array(items) => items.iter().map(Json::text_bytes).sum::<usize>().saturating_add(around(items.len())),
+            Node::Object(entries) => {
+                let entry = |(key, value): &(Cow<str>, Json)| {
+                    key_text(key).len().saturating_add(value.text_bytes()).saturating_add(1)
+                };
+                entries.iter().map(entry).sum::<usize>().saturating_add(around(entries.len()))
+            }
+        }
     }
 
     /// The characters of a string, or none if it is something else.
@@ -168,7 +188,7 @@ impl<'a> Json<'a> {
     ///
     /// # Errors
     /// See [`Json::get`].
-    pub fn entries(&mut self) -> Result<Option<&mut Vec<(Cow<'a, str>, Json<'a>)>>, Failure> {
+    pub fn entries(&mut self) -> Result<Option<&mut Entries<'a>>, Failure> {
         self.open()?;
         Ok(if let Node::Object(entries) = &mut self.0 { Some(entries) } else { None })
     }
@@ -209,13 +229,13 @@ impl<'a> Json<'a> {
             (Cow::Borrowed(text), Some(b'[')) => {
                 Node::Array(serde_json::from_str::<Vec<&RawValue>>(text)?.into_iter().map(Self::shut).collect())
             }
-            (Cow::Borrowed(text), Some(b'{')) => Node::Object(serde_json::from_str::<Entries<'a>>(text)?.0),
+            (Cow::Borrowed(text), Some(b'{')) => Node::Object(serde_json::from_str::<OneLevel<'a>>(text)?.0),
             (Cow::Owned(text), Some(b'[')) => {
                 let items = serde_json::from_str::<Vec<&RawValue>>(text)?;
                 Node::Array(items.into_iter().map(|raw| Json::shut(raw).into_owned()).collect())
             }
             (Cow::Owned(text), Some(b'{')) => {
-                let Entries(entries) = serde_json::from_str(text)?;
+                let OneLevel(entries) = serde_json::from_str(text)?;
                 let owned = |(key, value): (Cow<str>, Json)| (Cow::Owned(key.into_owned()), value.into_owned());
                 Node::Object(entries.into_iter().map(owned).collect())
             }
@@ -251,7 +271,7 @@ impl<'a> Json<'a> {
             Node::Object(entries) => {
                 for (place, (key, value)) in entries.iter().enumerate() {
                     out.push(if place == 0 { '{' } else { ',' });
-                    out.push_str(&serde_json::Value::from(key.as_ref()).to_string());
+                    out.push_str(&key_text(key));
                     out.push(':');
                     value.write(out);
                 }
@@ -261,17 +281,21 @@ impl<'a> Json<'a> {
     }
 }
 
+fn key_text(key: &str) -> String {
+    serde_json::Value::from(key).to_string()
+}
+
 /// One level of an object.
-struct Entries<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+struct OneLevel<'a>(Entries<'a>);
 
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Entries<'de> {
+impl<'de> Deserialize<'de> for OneLevel<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneLevel;
-        impl<'de> Visitor<'de> for OneLevel {
-            type Value = Entries<'de>;
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = OneLevel<'de>;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
                 formatter.write_str("an object")
@@ -282,10 +306,10 @@ impl<'de> Deserialize<'de> for Entries<'de> {
                 while let Some((Key(key), raw)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
                     entries.push((key, Json::shut(raw)));
                 }
-                Ok(Entries(entries))
+                Ok(OneLevel(entries))
             }
         }
-        deserializer.deserialize_map(OneLevel)
+        deserializer.deserialize_map(Reader)
     }
 }
 

@@ -77,6 +77,18 @@ fn made_values_open_like_parsed_ones() {
 }
 
 #[test]
+fn the_size_is_known_before_the_text_is_made() {
+    for text in [r#"{"a\"":[1,{"b":2},[],{}],"c":"é"}"#, "[]", "{}", "1", r#"{"a":1}"#, "[1]"] {
+        let mut json = parse(text);
+        assert_eq!(json.text_bytes(), text.len());
+        // Opened, it counts as it will be written.
+        json.get(&at("/a\"/1/b")).unwrap();
+        json.get(&at("/0/0")).unwrap();
+        assert_eq!((json.text_bytes(), json.to_text().as_str()), (text.len(), text));
+    }
+}
+
+#[test]
 fn deep_nesting_costs_no_stack() {
     let text = format!("{{\"deep\":{}{},\"a\":1}}", "[".repeat(100_000), "]".repeat(100_000));
     let mut json = parse(&text);
