@@ -1,0 +1,33 @@
+#!/bin/sh
+# Builds the filters and the test guests to core WebAssembly modules in target/guests (or $CARGO_TARGET_DIR/guests).
+# Only these crates are built: the host and its wasmtime are not.
+set -eu
+cd "$(dirname "$0")/.."
+
+# <the crate> <the module's file name>
+guests="
+hookswitch-filter-match match
+hookswitch-filter-reshape reshape
+hookswitch-filter-github-to-slack github-to-slack
+hookswitch-guest-ten-lines ten-lines
+hookswitch-guest-misbehave misbehave
+hookswitch-guest-route-by-label route-by-label
+"
+
+settings=$(scripts/wasm-target.sh --env)
+eval "$settings"
+
+packages=$(echo "$guests" | while read -r crate _; do [ -z "$crate" ] || printf -- '-p %s ' "$crate"; done)
+# shellcheck disable=SC2086  # both are lists of words
+"${CARGO:-cargo}" build --locked --profile guest --target wasm32-unknown-unknown $packages $WASM_CARGO_FLAGS
+
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target/guests"
+echo "$guests" | while read -r crate name; do
+    [ -n "$crate" ] || continue
+    built="$target/wasm32-unknown-unknown/guest/$(echo "$crate" | tr - _).wasm"
+    # Under another name first: whoever reads the module meanwhile sees the old one or the new one, whole.
+    cp "$built" "$target/guests/.$name.wasm.new"
+    mv "$target/guests/.$name.wasm.new" "$target/guests/$name.wasm"
+    echo "$target/guests/$name.wasm $(wc -c <"$target/guests/$name.wasm") bytes"
+done
