@@ -15,6 +15,7 @@ mod host;
 mod limiter;
 mod limits;
 mod logs;
+mod metadata;
 mod module;
 mod module_error;
 mod output;

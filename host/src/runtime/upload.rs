@@ -15,8 +15,8 @@ use std::thread;
 use wasmtime::component::Component;
 use wit_component::ComponentEncoder;
 
-/// The stack of the thread that compiles, in bytes.
-const COMPILE_STACK_BYTES: usize = 16 << 20;
+/// The stack of the thread that compiles, in bytes. It is address space; only what is used takes memory.
+const COMPILE_STACK_BYTES: usize = 64 << 20;
 
 /// Checks and compiles an upload. It blocks until that is done.
 pub(super) fn compile(shared: &Arc<Shared>, upload: &[u8]) -> Result<Module, ModuleError> {
@@ -42,27 +42,14 @@ fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) 
 fn to_component<'a>(shared: &Shared, upload: &'a [u8]) -> Result<(Cow<'a, [u8]>, World), ModuleError> {
     match screen(upload, &shared.config)? {
         Screened::Component(world) => Ok((Cow::Borrowed(upload), world)),
-        Screened::Core => {
-            let component = encode(upload)?;
-            match screen_own(&component, shared)? {
-                Screened::Component(world) => Ok((Cow::Owned(component), world)),
-                Screened::Core => Err(ModuleError::NoWit),
-            }
-        }
+        Screened::Core(world, metadata) => Ok((Cow::Owned(encode(&metadata.replace(upload, world)?, world)?), world)),
     }
 }
 
-fn encode(core_module: &[u8]) -> Result<Vec<u8>, ModuleError> {
-    // The bytes are a valid module, so what the encoder has to say is about the world that the metadata tells of.
-    let problem =
-        |error| ModuleError::world(&format!("the core module does not do what its WIT metadata says: {error:#}"));
-    ComponentEncoder::default().module(core_module).and_then(|mut encoder| encoder.encode()).map_err(problem)
-}
-
-/// Screens what the encoder made. It is a little larger than the upload, which has been measured already.
-fn screen_own(component: &[u8], shared: &Shared) -> Result<Screened, ModuleError> {
-    let config = super::Config { module_bytes_max: usize::MAX, ..shared.config.clone() };
-    screen(component, &config)
+fn encode(core_module: &[u8], world: World) -> Result<Vec<u8>, ModuleError> {
+    // The bytes are a valid module with the host's metadata: what the encoder has to say is about imports and exports.
+    let misfit = |error| ModuleError::world(&format!("it targets {world}, but {error:#}"));
+    ComponentEncoder::default().module(core_module).and_then(|mut encoder| encoder.encode()).map_err(misfit)
 }
 
 fn link(shared: &Shared, component: &Component, world: World) -> Result<Pre, ModuleError> {

@@ -58,28 +58,33 @@ fn another_version_of_the_contract_is_named_beside_the_hosts() {
 
 #[test]
 fn another_world_is_told_what_the_three_export() {
-    let wit = "package a:b; world other { export run: func(); export configure: func(); }";
-    let wat = r#"(module (func (export "run")) (func (export "configure")))"#;
-    let text = refused(&with_metadata(wat, wit, "other")).to_string();
+    let world = |wat: &str| {
+        let error = refused(&with_metadata(wat, &contract(), "filter"));
+        assert_eq!(error.code(), "module_world", "{error}");
+        error.to_string()
+    };
+    let text = world(r#"(module (func (export "run")) (func (export "configure")))"#);
     assert!(text.contains("`accept`") && text.contains("it exports `run`, `configure`"), "{text}");
-    // The name of a filter's function with another type.
-    let wit = "package a:b; world other { export accept: func(); export configure: func(); }";
-    let wat = r#"(module (func (export "accept")) (func (export "configure")))"#;
-    let error = refused(&with_metadata(wat, wit, "other"));
+    // The name of a filter's function with another type, in a core module and in a component.
+    let text = world(r#"(module (func (export "accept")) (func (export "configure")))"#);
+    assert!(text.contains("targets filter"), "{text}");
+    let component = r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i "f"))) (export "accept" (func $f)) (export "configure" (func $f)))"#;
+    let error = refused(&wat::parse_str(component).expect("WebAssembly text"));
     assert!(error.code() == "module_world" && error.to_string().contains("targets filter"), "{error}");
     // Two worlds at once.
-    let wit = "package a:b; world other { export accept: func(); export apply: func(); export configure: func(); }";
-    let wat = r#"(module (func (export "accept")) (func (export "apply")) (func (export "configure")))"#;
-    assert_eq!(code(&with_metadata(wat, wit, "other")), "module_world");
+    world(r#"(module (func (export "accept")) (func (export "apply")) (func (export "configure")))"#);
+    // Metadata of something else.
+    let wit = "package a:b; world other { export run: func(); }";
+    let error = refused(&with_metadata(&Guest::of("filter").wat(), wit, "other"));
+    assert!(error.code() == "module_world" && error.to_string().contains("does not name hookswitch:module"), "{error}");
     // A component without anything.
     assert_eq!(code(&wat::parse_str("(component)").expect("WebAssembly text")), "module_world");
-    // Metadata that promises what the module does not have.
-    let wat = r#"(module (memory (export "memory") 1) (func (export "configure") (param i32 i32) (result i32) (i32.const 0)))"#;
-    assert_eq!(code(&with_metadata(wat, &contract(), "filter")), "module_world");
 }
 
 #[test]
 fn an_import_that_the_host_does_not_give_is_named() {
+    // In core modules, and in components.
     let wasi = r#"(import "wasi:cli/environment@0.2.0" "get" (func (param i32)))"#;
     let wit = contract().replace("world filter {", "world filter { import wasi:cli/environment@0.2.0;")
         + "package wasi:cli@0.2.0 { interface environment { get: func() -> string; } }";
@@ -87,6 +92,12 @@ fn an_import_that_the_host_does_not_give_is_named() {
     let error = refused(&with_metadata(&guest.wat(), &wit, "filter"));
     assert!(error.code() == "module_import", "{error}");
     assert!(error.to_string().contains("`wasi:cli/environment@0.2.0`"), "{error}");
+
+    let component = r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance))
+        (core module $m (func (export "f"))) (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i "f"))) (export "accept" (func $f)) (export "configure" (func $f)))"#;
+    let error = refused(&wat::parse_str(component).expect("WebAssembly text"));
+    assert!(error.to_string().contains("`wasi:clocks/wall-clock@0.2.0`"), "{error}");
 
     let preview1 = r#"(import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))"#;
     let error = refused(&Guest { imports: preview1.into(), ..Guest::of("filter") }.core());
@@ -135,6 +146,54 @@ fn a_module_that_needs_too_much_is_told_the_bound() {
     let rest = "(table 40000 funcref)".into();
     assert!(limit(Guest { rest, ..Guest::of("filter") }).contains("table_elements_max"));
     limit(Guest { rest: "(table 1 funcref)".repeat(40), ..Guest::of("filter") });
+}
+
+/// A component whose one type lies in itself, over and over.
+fn nested_types(depth: usize) -> Vec<u8> {
+    let types = [&[1][..], &[0x41, 1, 1].repeat(depth), &[0x41, 0]].concat();
+    with_section(b"\0asm\x0d\0\x01\0", 7, &types)
+}
+
+fn with_section(before: &[u8], number: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = [before, &[number]].concat();
+    let mut length = content.len();
+    while length >= 128 {
+        bytes.push(u8::try_from(length % 128 + 128).expect("a byte"));
+        length /= 128;
+    }
+    bytes.push(u8::try_from(length).expect("a byte"));
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+#[test]
+fn no_nesting_uses_up_the_hosts_stack() {
+    let deepest = super::super::screen::TYPE_SECTION_BYTES_MAX / 3 - 2;
+    assert_eq!(code(&nested_types(10)), "module_world", "it is a component");
+    for depth in [17, deepest, deepest + 3, 1_000_000] {
+        assert_eq!(code(&nested_types(depth)), "module_limits");
+    }
+    let mut nested = b"\0asm\x0d\0\x01\0".to_vec();
+    for _ in 0..1000 {
+        nested = with_section(b"\0asm\x0d\0\x01\0", 4, &nested);
+    }
+    assert_eq!(code(&nested), "module_limits");
+    // The same in the metadata of a core module.
+    let core = wat::parse_str(Guest::of("filter").wat()).expect("WebAssembly text");
+    for depth in [deepest, 1_000_000] {
+        let metadata = [b"\x0ecomponent-type", &*nested_types(depth)].concat();
+        assert_eq!(code(&with_section(&core, 0, &metadata)), "module_limits");
+    }
+}
+
+/// Two packages whose interfaces use each other's types: resolving them never ends.
+#[test]
+fn metadata_that_goes_in_circles_is_not_followed() {
+    let core = Guest::of("filter").core();
+    let at = core.windows(23).position(|part| part == b"hookswitch:module/types").expect("the interface's name");
+    let mut circular = core.clone();
+    circular[at + 16] = b'f';
+    assert!(RUNTIME.compile(&circular).is_ok(), "the host's own metadata took its place");
 }
 
 #[test]
