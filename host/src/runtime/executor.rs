@@ -233,3 +233,107 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared").field("threads", &self.threads).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::WorkerState;
+    use std::pin::pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Waker};
+
+    fn start(threads: usize, queue_max: usize) -> (Executor, Health) {
+        let health = Health::default();
+        let config = Config { threads, queue_max, ..Config::default() };
+        (Executor::start(&config, &health).expect("threads"), health)
+    }
+
+    /// A job that says that it began, and ends when it is let go.
+    fn gate() -> (Job, mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let (began, has_begun) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<()>();
+        let job = move || {
+            began.send(()).expect("a listener");
+            // An error, as nobody sends: that is the signal.
+            assert!(gone.recv().is_err());
+        };
+        (Box::new(job), has_begun, go)
+    }
+
+    fn saying(name: &'static str, to: &mpsc::Sender<&'static str>) -> Job {
+        let to = to.clone();
+        Box::new(move || to.send(name).expect("a listener"))
+    }
+
+    #[test]
+    fn inline_jobs_go_first_and_the_queue_is_bounded() {
+        let (executor, _) = start(1, 2);
+        let (job, has_begun, go) = gate();
+        assert!(executor.has_room());
+        executor.try_submit(Lane::Inline, job).expect("room");
+        has_begun.recv().expect("begun");
+        assert!(!executor.has_room());
+        let (said, heard) = mpsc::channel();
+        for name in ["b1", "b2"] {
+            executor.try_submit(Lane::Background, saying(name, &said)).expect("room");
+        }
+        assert_eq!(executor.try_submit(Lane::Background, saying("b3", &said)), Err(Busy));
+        for name in ["i1", "i2"] {
+            executor.try_submit(Lane::Inline, saying(name, &said)).expect("room");
+        }
+        assert_eq!(executor.try_submit(Lane::Inline, saying("i3", &said)), Err(Busy));
+        drop(go);
+        executor.shut_down();
+        drop(said);
+        assert_eq!(heard.iter().collect::<Vec<_>>(), ["i1", "i2", "b1", "b2"], "what was queued is done");
+    }
+
+    #[test]
+    fn background_jobs_leave_a_thread_free() {
+        let (executor, _) = start(2, 8);
+        let (first, first_begun, first_go) = gate();
+        let (second, second_begun, second_go) = gate();
+        executor.try_submit(Lane::Background, first).expect("room");
+        first_begun.recv().expect("begun");
+        executor.try_submit(Lane::Background, second).expect("room");
+        let (said, heard) = mpsc::channel();
+        executor.try_submit(Lane::Inline, saying("inline", &said)).expect("room");
+        assert_eq!(heard.recv(), Ok("inline"));
+        assert_eq!(second_begun.try_recv(), Err(mpsc::TryRecvError::Empty), "it waits for the first");
+        drop(first_go);
+        second_begun.recv().expect("begun after the first");
+        drop(second_go);
+    }
+
+    #[test]
+    fn a_panic_is_counted_and_the_thread_goes_on() {
+        let (executor, health) = start(1, 8);
+        executor.try_submit(Lane::Inline, Box::new(|| panic!("a bug in the host"))).expect("room");
+        let (said, heard) = mpsc::channel();
+        executor.try_submit(Lane::Inline, saying("after", &said)).expect("room");
+        assert_eq!(heard.recv(), Ok("after"));
+        let report = health.report().remove("modules").expect("the worker");
+        assert_eq!((report.state, report.restarts), (WorkerState::Running, 1));
+        assert_eq!(report.last_error.as_deref(), Some("a bug in the host"));
+        executor.shut_down();
+        assert_eq!(health.report()["modules"].state, WorkerState::Stopped);
+        assert_eq!(executor.try_submit(Lane::Inline, saying("late", &said)), Err(Busy));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_gets_it_or_learns_of_the_end() {
+        let (executor, _) = start(1, 1);
+        let (job, has_begun, go) = gate();
+        executor.submit(Lane::Inline, job).await.expect("room");
+        has_begun.recv().expect("begun");
+        let (said, heard) = mpsc::channel();
+        executor.submit(Lane::Inline, saying("queued", &said)).await.expect("room");
+        let mut waiting = pin!(executor.submit(Lane::Inline, saying("waited", &said)));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(go);
+        waiting.await.expect("room");
+        assert_eq!((heard.recv(), heard.recv()), (Ok("queued"), Ok("waited")));
+        executor.shut_down();
+        assert_eq!(executor.submit(Lane::Inline, saying("late", &said)).await, Err(Closed));
+    }
+}

@@ -159,3 +159,113 @@ fn bytes(message: &Message) -> usize {
 fn invalid(problem: String) -> CallError {
     CallError::OutputInvalid(cut(&problem, PROBLEM_BYTES_MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message() -> Message {
+        Message {
+            event_type: "push".into(),
+            content_type: "application/json".into(),
+            headers: Vec::new(),
+            body: "0123456789".into(),
+            body_is_event: true,
+            ordering_key: None,
+            delay_ms: 0,
+        }
+    }
+
+    const KEEP: types::Output = types::Output {
+        event_type: None,
+        content_type: None,
+        headers: None,
+        body: None,
+        ordering_key: None,
+        delay_ms: None,
+    };
+
+    fn made(config: &Config, outputs: Vec<types::Output>) -> Result<Vec<Message>, CallError> {
+        Outputs::new(config, &message()).messages(outputs)
+    }
+
+    fn with_header(name: &str, value: &str) -> Result<Vec<Header>, CallError> {
+        let headers = Some(vec![types::Header { name: name.into(), value: value.into() }]);
+        made(&Config::default(), vec![types::Output { headers, ..KEEP }]).map(|mut made| made.remove(0).headers)
+    }
+
+    #[test]
+    fn headers_are_legal_lower_case_and_the_modules_to_set() {
+        let header = |name: &str, value: &str| vec![Header { name: name.into(), value: value.into() }];
+        assert_eq!(with_header("X-Team", " core\t"), Ok(header("x-team", "core")));
+        assert_eq!(with_header("x-name", "Zoë"), Ok(header("x-name", "Zoë")));
+        for name in [
+            "Host",
+            "content-length",
+            "Content-Type",
+            "transfer-encoding",
+            "connection",
+            "Keep-Alive",
+            "te",
+            "trailer",
+            "upgrade",
+            "Authorization",
+            "cookie",
+            "proxy-authorization",
+            "Proxy-Connection",
+            "webhook-id",
+            "Webhook-Anything",
+        ] {
+            assert_eq!(with_header(name, "x"), Err(CallError::HeaderForbidden(name.to_lowercase())));
+        }
+        for (name, value) in [("", "x"), ("a b", "x"), ("a:", "x"), ("ä", "x"), ("x", "a\r\nb"), ("x", "a\0b")] {
+            assert_eq!(with_header(name, value).expect_err("refused").code(), "output_invalid", "{name:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn every_bound_on_an_output_names_itself() {
+        let config = Config {
+            output_messages_max: 2,
+            output_bytes_max: 60,
+            text_bytes_max: 20,
+            headers_max: 1,
+            header_bytes_max: 10,
+            delay_ms_max: 5,
+            ..Config::default()
+        };
+        let bound = |outputs| match made(&config, outputs) {
+            Err(CallError::OutputLimit { bound, .. }) => bound,
+            other => panic!("{other:?}"),
+        };
+        let header = types::Header { name: "x".into(), value: "y".repeat(5) };
+        let headers = |count| types::Output { headers: Some(vec![header.clone(); count]), ..KEEP };
+        let body = |length| types::Output { body: Some(vec![0; length]), ..KEEP };
+        assert_eq!(bound(vec![KEEP; 3]), "output_messages_max");
+        assert_eq!(bound(vec![body(41)]), "output_bytes_max");
+        assert_eq!(bound(vec![body(20), body(1)]), "output_bytes_max", "in all");
+        assert_eq!(bound(vec![types::Output { event_type: Some("x".repeat(21)), ..KEEP }]), "text_bytes_max");
+        assert_eq!(bound(vec![types::Output { ordering_key: Some("x".repeat(21)), ..KEEP }]), "text_bytes_max");
+        assert_eq!(bound(vec![headers(2)]), "headers_max");
+        let long = types::Header { name: "x".into(), value: "y".repeat(10) };
+        assert_eq!(bound(vec![types::Output { headers: Some(vec![long]), ..KEEP }]), "header_bytes_max");
+        assert_eq!(bound(vec![types::Output { delay_ms: Some(6), ..KEEP }]), "delay_ms_max");
+        let good = types::Output { delay_ms: Some(5), ordering_key: Some("k".into()), ..body(30) };
+        assert!(made(&config, vec![good]).is_ok());
+        assert!(made(&config, vec![KEEP, KEEP]).is_ok(), "the event's body counts nothing");
+    }
+
+    #[test]
+    fn texts_have_no_control_characters_and_endpoints_have_names() {
+        for text in ["a\nb", "\0"] {
+            let event_type = types::Output { event_type: Some(text.into()), ..KEEP };
+            let content_type = types::Output { content_type: Some(text.into()), ..KEEP };
+            for output in [event_type, content_type] {
+                assert_eq!(made(&Config::default(), vec![output]).expect_err("refused").code(), "output_invalid");
+            }
+        }
+        let dispatch = router::Dispatch { endpoint: "Not a name".into(), output: KEEP };
+        let error = Outputs::new(&Config::default(), &message()).dispatches(vec![dispatch]).expect_err("refused");
+        assert!(error.code() == "output_invalid" && error.to_string().contains("Not a name"), "{error}");
+    }
+}

@@ -99,3 +99,34 @@ fn tick(engine: &Engine, shared: &Shared) {
         (last, idle_ticks) = (Instant::now(), 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parked(ticker: &Ticker) -> bool {
+        ticker.shared.parked.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn it_sleeps_without_calls_and_wakes_for_one() {
+        let ticker = Ticker::start(Engine::default()).expect("a thread");
+        for _ in 0..3 {
+            // Without a call it goes to sleep by itself: after 100 ticks.
+            while !parked(&ticker) {
+                thread::yield_now();
+            }
+            let ticking = ticker.keep_ticking();
+            while parked(&ticker) {
+                thread::yield_now();
+            }
+            drop(ticking);
+        }
+    }
+
+    #[test]
+    fn a_deadline_is_never_early() {
+        assert_eq!(Ticker::epochs(Duration::from_millis(20)), 21);
+        assert_eq!(Ticker::epochs(Duration::ZERO), 1);
+    }
+}
