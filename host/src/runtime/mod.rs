@@ -1,4 +1,104 @@
 //! Where untrusted code runs: the only layer that names wasmtime.
 //!
-//! A [`Module`] is a compiled version, ready to run. [`Module::call`] makes a fresh instance, gives it one message and takes
-//! what it answers; nothing of the instance is left afterwards. Every bound is in [`Config`].
+//! [`Runtime::compile`] turns an upload into a [`Module`]. [`Module::call`] makes a fresh instance, gives it one message and
+//! takes what it answers; nothing of the instance is left afterwards. Calls are synchronous work, for the threads of an
+//! [`Executor`]. Every bound is in [`Config`], and whatever a module does within its bounds or against them, the host goes on:
+//! the call has a [`CallError`], the upload a [`ModuleError`].
+
+mod bindings;
+mod call;
+mod call_error;
+mod directory;
+mod engine;
+mod executor;
+mod host;
+mod limiter;
+mod limits;
+mod logs;
+mod metadata;
+mod module;
+mod module_error;
+mod output;
+mod screen;
+mod ticker;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+pub use call::{Call, Report, Verdict};
+pub use call_error::CallError;
+pub use directory::{Directory, EndpointInfo};
+pub use executor::{Busy, Closed, Executor, Job, Lane};
+pub use limits::{Config, ConfigError};
+pub use module::{Module, World};
+pub use module_error::ModuleError;
+
+use std::sync::Arc;
+
+/// The version of the `hookswitch:module` package in `wit/` that this host speaks.
+pub const WIT_VERSION: &str = "0.1.0";
+
+/// The engine that compiles modules and runs them. Cheap to clone.
+#[derive(Clone)]
+pub struct Runtime(Arc<Shared>);
+
+/// What every module needs of the runtime it was compiled by.
+struct Shared {
+    config: Config,
+    engine: wasmtime::Engine,
+    linker: wasmtime::component::Linker<host::HostState>,
+    router_linker: wasmtime::component::Linker<host::HostState>,
+    ticker: ticker::Ticker,
+}
+
+/// The runtime could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A bound makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The engine refused: most often the machine has too little address space for the instance pool.
+    #[error("the WebAssembly engine does not start: {0}; fewer `runtime.threads` or smaller `runtime.*_max` need less")]
+    Engine(String),
+    /// A thread could not be started.
+    #[error("a thread of the runtime does not start: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Runtime {
+    /// Starts the engine, its instance pool and the thread that stops modules at their deadline.
+    ///
+    /// # Errors
+    /// A bound makes no sense, or the machine does not give what the pool needs.
+    pub fn start(config: Config) -> Result<Self, RuntimeError> {
+        config.check()?;
+        let refused = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
+        let engine = engine::new(&config).map_err(refused)?;
+        let linker = host::linker(&engine).map_err(refused)?;
+        let router_linker = host::router_linker(&engine).map_err(refused)?;
+        let ticker = ticker::Ticker::start(engine.clone())?;
+        Ok(Self(Arc::new(Shared { config, engine, linker, router_linker, ticker })))
+    }
+
+    /// The bounds it runs by.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Checks an upload, a component or a core module with WIT metadata, and compiles it. It blocks: 0.1 s for a Rust
+    /// module, 15 s for one that carries an interpreter.
+    ///
+    /// # Errors
+    /// The upload is no module that this host can run; the error says why, and what its author can do.
+    pub fn compile(&self, upload: &[u8]) -> Result<Module, ModuleError> {
+        upload::compile(&self.0, upload)
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,174 @@
+//! One call of a module: a fresh instance, `configure`, the call proper, and everything dropped again.
+
+use super::bindings::types;
+use super::call_error::{CallError, Stop};
+use super::host::{HostState, Phase};
+use super::logs::cut;
+use super::module::{Instance, Module};
+use super::output::{self, Outputs};
+use super::ticker::Ticker;
+use super::{Config, Directory, Shared};
+use crate::model::{EndpointName, Event, Header, LogLine, Message, Origin};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+use wasmtime::Store;
+
+/// What a module is called with.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// The event's body as received.
+    pub event_body: &'a Bytes,
+    /// The message as the step before left it.
+    pub message: &'a Message,
+    /// The step's settings, a JSON text.
+    pub settings: &'a str,
+    /// Why the module runs.
+    pub origin: Origin,
+    /// How long the call may take; `max_time_ms` bounds it too.
+    pub time: Duration,
+    /// What a router may know of the tenant's endpoints. Filters and transforms never see it.
+    pub endpoints: Directory,
+}
+
+/// How a call went.
+#[derive(Debug)]
+pub struct Report<T> {
+    /// What came of it.
+    pub result: Result<T, CallError>,
+    /// How long it took in microseconds, making and dropping the instance included.
+    pub duration_us: u64,
+    /// What the module logged.
+    pub logs: Vec<LogLine>,
+    /// Whether it logged more than is kept.
+    pub logs_cut: bool,
+}
+
+/// What a module decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A filter lets the message go on.
+    Accept,
+    /// A filter stops it, for this reason (at most `reason_bytes_max` bytes).
+    Reject(String),
+    /// A transform made these messages, in order; none ends the run.
+    Messages(Vec<Message>),
+    /// A router sends these messages to these endpoints, which may not exist; none ends the run.
+    Dispatches(Vec<(EndpointName, Message)>),
+}
+
+impl Module {
+    /// Runs the module on one message, in a fresh instance, on this thread.
+    ///
+    /// The thread's stack has to be larger than `stack_bytes_max` by 256 KiB.
+    #[must_use]
+    pub fn call(&self, call: &Call<'_>) -> Report<Verdict> {
+        let config = &self.shared().config;
+        let given = call.message.body.len().max(call.event_body.len());
+        if given > config.module_body_bytes_max {
+            let error = CallError::InputTooLarge { given, max: config.module_body_bytes_max };
+            return Report { result: Err(error), duration_us: 0, logs: Vec::new(), logs_cut: false };
+        }
+        let state = HostState::new(config, call.event_body.clone(), call.origin, call.endpoints.clone());
+        self.in_fresh_store(state, call.time, |store| {
+            let instance = self.configured(store, call.settings)?;
+            store.data_mut().phase = Phase::Call;
+            decide(&instance, store, call, config)
+        })
+    }
+
+    /// Gives the settings to a fresh instance, to learn whether the module takes them.
+    #[must_use]
+    pub fn configure(&self, settings: &str) -> Report<()> {
+        let config = &self.shared().config;
+        let state = HostState::new(config, Bytes::new(), Origin::Test, Directory::default());
+        self.in_fresh_store(state, config.max_time(), |store| self.configured(store, settings).map(drop))
+    }
+
+    fn configured(&self, store: &mut Store<HostState>, settings: &str) -> Result<Instance, Stop> {
+        let instance = self.pre().instantiate(store).map_err(Stop::Start)?;
+        match instance.configure(store, settings).map_err(Stop::Run)? {
+            Ok(()) => Ok(instance),
+            Err(failure) => Err(Stop::Known(CallError::settings(failure, &self.shared().config))),
+        }
+    }
+
+    /// Makes a store with all its bounds, does `work` in it, drops it, and tells how that went.
+    fn in_fresh_store<T>(
+        &self,
+        state: HostState,
+        time: Duration,
+        work: impl FnOnce(&mut Store<HostState>) -> Result<T, Stop>,
+    ) -> Report<T> {
+        let began = Instant::now();
+        let Shared { config, engine, ticker, .. } = self.shared();
+        let time = time.min(config.max_time());
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_epoch_deadline(Ticker::epochs(time));
+        store.set_hostcall_fuel(output::lift_bytes_max(config));
+        let ticking = ticker.keep_ticking();
+        let result = work(&mut store);
+        drop(ticking);
+        let state = store.into_data();
+        let result = result.map_err(|stop| stop.judge(state.limiter.refused(), time, config));
+        let (logs, logs_cut) = state.logs.finish();
+        Report { result, duration_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), logs, logs_cut }
+    }
+}
+
+/// The call proper.
+fn decide(
+    instance: &Instance,
+    store: &mut Store<HostState>,
+    call: &Call<'_>,
+    config: &Config,
+) -> Result<Verdict, Stop> {
+    let (event, message) = (guest_event(call.event), guest_message(call.message));
+    let failed = |failure| Stop::Known(CallError::failed(failure, config));
+    let mut outputs = Outputs::new(config, call.message);
+    let verdict = match instance {
+        Instance::Filter(filter) => {
+            match filter.call_accept(store, &event, &message).map_err(Stop::Run)?.map_err(failed)? {
+                types::Decision::Accept => Verdict::Accept,
+                types::Decision::Reject(reason) => Verdict::Reject(cut(&reason, config.reason_bytes_max)),
+            }
+        }
+        Instance::Transform(transform) => {
+            let made = transform.call_apply(store, &event, &message).map_err(Stop::Run)?.map_err(failed)?;
+            Verdict::Messages(outputs.messages(made)?)
+        }
+        Instance::Router(router) => {
+            let made = router.call_route(store, &event, &message).map_err(Stop::Run)?.map_err(failed)?;
+            Verdict::Dispatches(outputs.dispatches(made)?)
+        }
+    };
+    Ok(verdict)
+}
+
+fn guest_event(event: &Event) -> types::Event {
+    types::Event {
+        id: event.id.to_string(),
+        tenant: event.tenant.as_str().to_owned(),
+        source: event.source.as_str().to_owned(),
+        event_type: event.event_type.clone(),
+        received_at_ms: event.received_at_ms,
+        headers: guest_headers(&event.headers),
+    }
+}
+
+fn guest_message(message: &Message) -> types::Message {
+    types::Message {
+        event_type: message.event_type.clone(),
+        content_type: message.content_type.clone(),
+        headers: guest_headers(&message.headers),
+        body: message.body.to_vec(),
+        ordering_key: message.ordering_key.clone(),
+        delay_ms: message.delay_ms,
+    }
+}
+
+fn guest_headers(headers: &[Header]) -> Vec<types::Header> {
+    headers.iter().map(|header| types::Header { name: header.name.clone(), value: header.value.clone() }).collect()
+}

@@ -1,0 +1,201 @@
+//! Why a call came to nothing, in words for the module's author; and the judgement of what wasmtime tells.
+
+use super::Config;
+use super::bindings::types::Failure;
+use super::host::OnlyLog;
+use super::limiter::Refused;
+use super::logs::cut;
+use std::time::Duration;
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+
+/// The longest text about a trap or a wrong value, in bytes.
+const TEXT_BYTES_MAX: usize = 2048;
+/// The longest code of a module's own failure, in bytes.
+const FAILURE_CODE_BYTES_MAX: usize = 64;
+
+/// Why a call came to nothing. The event's failure policy says what becomes of the run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The module broke off: a panic, an `unreachable`, an access outside its memory.
+    #[error("the module trapped: {0}")]
+    Trap(String),
+    /// The call took too long and was stopped.
+    #[error(
+        "the call was stopped after {limit_ms} ms (`runtime.max_time_ms` is {max_time_ms}): the module loops, or has more to do \
+         than the time allows"
+    )]
+    TimeLimit {
+        /// The limit of this call, in milliseconds.
+        limit_ms: u64,
+        /// The limit of every call, in milliseconds.
+        max_time_ms: u64,
+    },
+    /// The module asked for more memory than it may have, and did not go on without.
+    #[error("the module ran out of memory: `runtime.{bound}` is {max}")]
+    MemoryLimit {
+        /// The bound, as the config names it.
+        bound: &'static str,
+        /// Its value.
+        max: usize,
+    },
+    /// The module's calls are nested too deep.
+    #[error("the module's stack is used up (`runtime.stack_bytes_max` is {max}): a recursion without end, or too deep")]
+    StackOverflow {
+        /// The bound in bytes.
+        max: usize,
+    },
+    /// The module produced, or handed the host at once, more than it may.
+    #[error("the module's output is too large: `runtime.{bound}` is {max}")]
+    OutputLimit {
+        /// The bound, as the config names it.
+        bound: &'static str,
+        /// Its value.
+        max: u64,
+    },
+    /// The module handed the host something that is no legal value.
+    #[error("the module's output is not valid: {0}")]
+    OutputInvalid(String),
+    /// The module set a header that is not its to set.
+    #[error(
+        "the module may not set the header `{0}`: host, content-length, content-type, authorization, cookie, `webhook-*` and \
+         hop-by-hop headers belong to the host and the endpoint"
+    )]
+    HeaderForbidden(String),
+    /// The body is larger than a module is given.
+    #[error("the body has {given} bytes, and modules are given at most {max} (`runtime.module_body_bytes_max`)")]
+    InputTooLarge {
+        /// Bytes of the event's or the message's body, whichever is larger.
+        given: usize,
+        /// The bound in bytes.
+        max: usize,
+    },
+    /// `configure` refused the settings.
+    #[error("the module refuses its settings: {message} ({code})")]
+    SettingsInvalid {
+        /// The module's code.
+        code: String,
+        /// The module's words.
+        message: String,
+    },
+    /// The module says that it cannot do its work.
+    #[error("the module failed: {message} ({code})")]
+    Failed {
+        /// The module's code.
+        code: String,
+        /// The module's words.
+        message: String,
+    },
+    /// The module called what it may not call.
+    #[error(
+        "the module called `{function}` while it started or in `configure`, where it may only log: the event comes later"
+    )]
+    Denied {
+        /// The function.
+        function: &'static str,
+    },
+    /// No instance was free. It says nothing about the module: try again.
+    #[error("every instance of the pool is in use; try again")]
+    Busy,
+    /// The instance could not be made, though the module is a good one.
+    #[error("no instance of the module could be made: {0}")]
+    Start(String),
+}
+
+impl CallError {
+    /// A stable code for machines.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Trap(_) => "trap",
+            Self::TimeLimit { .. } => "time_limit",
+            Self::MemoryLimit { .. } => "memory_limit",
+            Self::StackOverflow { .. } => "stack_overflow",
+            Self::OutputLimit { .. } => "output_limit",
+            Self::OutputInvalid(_) => "output_invalid",
+            Self::HeaderForbidden(_) => "header_forbidden",
+            Self::InputTooLarge { .. } => "input_too_large",
+            Self::SettingsInvalid { .. } => "settings_invalid",
+            Self::Failed { .. } => "failed",
+            Self::Denied { .. } => "denied",
+            Self::Busy => "busy",
+            Self::Start(_) => "start_failed",
+        }
+    }
+
+    pub(super) fn settings(failure: Failure, config: &Config) -> Self {
+        let (code, message) = own_words(&failure, config);
+        Self::SettingsInvalid { code, message }
+    }
+
+    pub(super) fn failed(failure: Failure, config: &Config) -> Self {
+        let (code, message) = own_words(&failure, config);
+        Self::Failed { code, message }
+    }
+
+    pub(super) fn output_limit(bound: &'static str, max: usize) -> Self {
+        Self::OutputLimit { bound, max: max as u64 }
+    }
+}
+
+fn own_words(failure: &Failure, config: &Config) -> (String, String) {
+    (cut(&failure.code, FAILURE_CODE_BYTES_MAX), cut(&failure.message, config.reason_bytes_max))
+}
+
+/// What ended a call early.
+pub(super) enum Stop {
+    /// The instance could not be made, or its start function did not return.
+    Start(wasmtime::Error),
+    /// An exported function did not return, or what it returned is no value of its type.
+    Run(wasmtime::Error),
+    /// It is already known why.
+    Known(CallError),
+}
+
+impl From<CallError> for Stop {
+    fn from(error: CallError) -> Self {
+        Self::Known(error)
+    }
+}
+
+impl Stop {
+    /// Finds out why. `refused` is what the instance did not get; `time` was the call's limit.
+    pub(super) fn judge(self, refused: Option<Refused>, time: Duration, config: &Config) -> CallError {
+        let (error, starting) = match self {
+            Self::Known(error) => return error,
+            Self::Start(error) => (error, true),
+            Self::Run(error) => (error, false),
+        };
+        if let Some(OnlyLog { function }) = error.downcast_ref() {
+            return CallError::Denied { function };
+        }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return CallError::Busy;
+        }
+        match (error.downcast_ref::<Trap>(), refused) {
+            (Some(Trap::Interrupt), _) => CallError::TimeLimit {
+                limit_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+                max_time_ms: config.max_time_ms,
+            },
+            (Some(Trap::StackOverflow), _) => CallError::StackOverflow { max: config.stack_bytes_max },
+            (_, Some(Refused { bound, max })) => CallError::MemoryLimit { bound, max },
+            (Some(trap), None) => CallError::Trap(describe(&trap.to_string(), &error)),
+            (None, None) if handed_too_much(&error) => {
+                CallError::output_limit("output_bytes_max", config.output_bytes_max)
+            }
+            (None, None) if starting => CallError::Start(cut(&format!("{error:#}"), TEXT_BYTES_MAX)),
+            (None, None) => CallError::OutputInvalid(describe(&error.root_cause().to_string(), &error)),
+        }
+    }
+}
+
+/// The cause, and the functions the module was in.
+fn describe(cause: &str, error: &wasmtime::Error) -> String {
+    let trace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
+    cut(format!("{cause}\n{trace}").trim_end(), TEXT_BYTES_MAX)
+}
+
+/// Whether the guest passed more to the host in one go than [`super::output::lift_bytes_max`]. Wasmtime keeps that error's type to
+/// itself, so it is known by the type's name; a test sees to it that it stays so.
+fn handed_too_much(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| format!("{cause:?}") == "HostcallFuelExhausted")
+}

@@ -1,0 +1,146 @@
+//! Why an upload is not taken, in words for its author.
+
+use super::WIT_VERSION;
+use super::logs::cut;
+use wasmparser::WasmFeatures;
+
+/// The longest text about what is wrong with an upload, in bytes: it may quote the upload.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// An upload that this host cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModuleError {
+    /// It is something else.
+    #[error(
+        "the upload is not WebAssembly: it begins with {beginning}, not with `\\0asm`. Upload the .wasm file itself, as \
+         `application/wasm`, neither its text format nor an archive"
+    )]
+    NotWasm {
+        /// Its first bytes, for a person.
+        beginning: String,
+    },
+    /// It is broken: cut off, or not valid by the WebAssembly specification.
+    #[error("the module is not valid{}: {problem}. Build it anew, and check that the upload is complete", at(*offset))]
+    Invalid {
+        /// What is wrong.
+        problem: String,
+        /// Where, in bytes from the beginning, if known.
+        offset: Option<usize>,
+    },
+    /// It is too large.
+    #[error("the module has {given} bytes, and `runtime.module_bytes_max` is {max}: strip its debug information")]
+    TooLarge {
+        /// Its size.
+        given: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// It is a core module that does not say which world it targets.
+    #[error(
+        "the upload is a core module without WIT metadata: build it with the guest SDK, wit-bindgen or another tool that \
+         knows the component model, and do not strip the section `component-type`"
+    )]
+    NoWit,
+    /// It was built against a version of the contract that this host does not know.
+    #[error(
+        "the module was built for hookswitch:module@{module}, and this host speaks hookswitch:module@{WIT_VERSION}: build it \
+         with the `wit/` of this host, or upgrade the host"
+    )]
+    WitVersion {
+        /// The module's version; empty where it names none.
+        module: String,
+    },
+    /// It does not target one of the three worlds.
+    #[error(
+        "the module fits none of the worlds: filter exports `configure` and `accept`, transform `configure` and `apply`, \
+         router `configure` and `route`; {problem}"
+    )]
+    World {
+        /// What was found instead.
+        problem: String,
+    },
+    /// It imports what the host does not give.
+    #[error("the module imports `{import}`, which this host does not give: {advice}")]
+    Import {
+        /// The import's name.
+        import: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// It uses a WebAssembly feature that the host refuses.
+    #[error("the module uses a refused WebAssembly feature ({feature}){}: {problem}. Build it without", at(Some(*offset)))]
+    Feature {
+        /// The feature's name.
+        feature: String,
+        /// What was found.
+        problem: String,
+        /// Where, in bytes from the beginning.
+        offset: usize,
+    },
+    /// It needs more than any module may have.
+    #[error("the module needs more than a module may have: {problem}")]
+    Limits {
+        /// What, and the bound by its name in the config.
+        problem: String,
+    },
+    /// The host could not compile it, through no fault of the module's.
+    #[error("the host could not compile the module: {0}")]
+    Host(String),
+}
+
+impl ModuleError {
+    /// A stable code for machines.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotWasm { .. } => "module_not_wasm",
+            Self::Invalid { .. } => "module_invalid",
+            Self::TooLarge { .. } => "module_too_large",
+            Self::NoWit => "module_no_wit",
+            Self::WitVersion { .. } => "module_wit_version",
+            Self::World { .. } => "module_world",
+            Self::Import { .. } => "module_import",
+            Self::Feature { .. } => "module_feature",
+            Self::Limits { .. } => "module_limits",
+            Self::Host(_) => "module_host",
+        }
+    }
+
+    pub(super) fn not_wasm(upload: &[u8]) -> Self {
+        let beginning = match upload.get(..upload.len().min(8)) {
+            None | Some([]) => "nothing".to_owned(),
+            Some(bytes) => format!("`{}`", bytes.escape_ascii()),
+        };
+        Self::NotWasm { beginning }
+    }
+
+    pub(super) fn invalid(problem: &str, offset: Option<usize>) -> Self {
+        Self::Invalid { problem: cut(problem, TEXT_BYTES_MAX), offset }
+    }
+
+    pub(super) fn world(problem: &str) -> Self {
+        Self::World { problem: cut(problem, TEXT_BYTES_MAX) }
+    }
+
+    pub(super) fn limits(problem: &str) -> Self {
+        Self::Limits { problem: cut(problem, TEXT_BYTES_MAX) }
+    }
+
+    pub(super) fn import(import: &str, advice: &'static str) -> Self {
+        Self::Import { import: cut(import, TEXT_BYTES_MAX), advice }
+    }
+
+    pub(super) fn wit_version(module: &str) -> Self {
+        Self::WitVersion { module: cut(module, TEXT_BYTES_MAX) }
+    }
+
+    pub(super) fn feature(missing: WasmFeatures, error: &wasmparser::Error) -> Self {
+        let names: Vec<_> = missing.iter_names().map(|(name, _)| name).collect();
+        let feature = names.join(", ").to_lowercase().replace('_', "-");
+        Self::Feature { feature, problem: cut(error.message(), TEXT_BYTES_MAX), offset: error.offset() }
+    }
+}
+
+fn at(offset: Option<usize>) -> String {
+    offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default()
+}

@@ -1,0 +1,255 @@
+//! Looks through an upload before anything is compiled: is it WebAssembly, valid, of the features and sizes that the host
+//! takes, and what does it import and export. It only reads; it runs in time linear to the upload.
+
+use super::engine::FEATURES;
+use super::limits::WASM_PAGE_BYTES;
+use super::metadata::Metadata;
+use super::module_error::ModuleError;
+use super::{Config, WIT_VERSION, World};
+use wasmparser::{
+    ComponentType, ComponentTypeDeclaration, ComponentTypeRef, InstanceTypeDeclaration, MemoryType, Parser, Payload,
+    TableType, Validator, WasmFeatures,
+};
+
+/// How the package of the contract begins in an import's name.
+const PACKAGE: &str = "hookswitch:module/";
+/// How the custom sections with WIT metadata begin in a core module.
+pub(super) const METADATA_SECTION: &str = "component-type";
+
+/// How deep components, and their types, may lie in one another. Tools make three levels.
+const NESTING_MAX: usize = 16;
+/// The largest section of component types, in bytes; a world has a few thousand. The parser reads a type inside a type by
+/// recursion, one level for each three bytes: this bound keeps it within `upload::COMPILE_STACK_BYTES`.
+pub(super) const TYPE_SECTION_BYTES_MAX: usize = 64 * 1024;
+
+const WASI_ADVICE: &str = "it has no files, no network, no clock and no environment. Build for wasm32-unknown-unknown (Rust), \
+                           with --stub-wasi (componentize-py), or with all features disabled (componentize-js)";
+const OTHER_ADVICE: &str = "a module may import the interfaces of hookswitch:module, and nothing else";
+const ENDPOINTS_ADVICE: &str = "only routers see the endpoints";
+
+/// A valid upload, and its world.
+pub(super) enum Screened {
+    /// A core module that carries WIT metadata.
+    Core(World, Metadata),
+    /// A component.
+    Component(World),
+}
+
+/// Looks through an upload.
+pub(super) fn screen(upload: &[u8], config: &Config) -> Result<Screened, ModuleError> {
+    if upload.len() > config.module_bytes_max {
+        return Err(ModuleError::TooLarge { given: upload.len(), max: config.module_bytes_max });
+    }
+    if !upload.starts_with(b"\0asm") {
+        return Err(ModuleError::not_wasm(upload));
+    }
+    check_shape(upload)?;
+    validate(upload)?;
+    let found = Found::in_binary(upload, config)?;
+    if Parser::is_component(upload) {
+        check_versions(found.imports.iter().filter_map(|name| interface(name)).map(|(_, version)| version))?;
+        return found.world().map(Screened::Component);
+    }
+    let metadata = Metadata::read(&found.metadata)?;
+    check_versions(metadata.versions.iter().map(String::as_str))?;
+    Ok(Screened::Core(found.world()?, metadata))
+}
+
+/// Bounds what the validator and the compiler recurse into. What is broken is left for the validator to tell.
+pub(super) fn check_shape(binary: &[u8]) -> Result<(), ModuleError> {
+    let nested =
+        || ModuleError::limits(&format!("components or their types lie more than {NESTING_MAX} deep in one another"));
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(binary).map_while(Result::ok) {
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentTypeSection(types) => {
+                let bytes = types.range().len();
+                if bytes > TYPE_SECTION_BYTES_MAX {
+                    let problem = format!(
+                        "a section of component types has {bytes} bytes, and {TYPE_SECTION_BYTES_MAX} is the most"
+                    );
+                    return Err(ModuleError::limits(&problem));
+                }
+                if types.into_iter().map_while(Result::ok).any(|ty| !nests_within(&ty, NESTING_MAX)) {
+                    return Err(nested());
+                }
+            }
+            _ => {}
+        }
+        if depth > NESTING_MAX {
+            return Err(nested());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a type holds types at most so many levels deep.
+fn nests_within(ty: &ComponentType<'_>, levels: usize) -> bool {
+    let Some(levels) = levels.checked_sub(1) else { return false };
+    match ty {
+        ComponentType::Component(parts) => parts.iter().all(|part| match part {
+            ComponentTypeDeclaration::Type(ty) => nests_within(ty, levels),
+            _ => true,
+        }),
+        ComponentType::Instance(parts) => parts.iter().all(|part| match part {
+            InstanceTypeDeclaration::Type(ty) => nests_within(ty, levels),
+            _ => true,
+        }),
+        _ => true,
+    }
+}
+
+/// Whether a binary is valid, and uses no feature that the host refuses.
+pub(super) fn validate(binary: &[u8]) -> Result<(), ModuleError> {
+    let check = |features| Validator::new_with_features(features).validate_all(binary).map(drop);
+    let Err(error) = check(FEATURES) else { return Ok(()) };
+    // The parser names the feature in some of its errors only. Otherwise it is the one with which the binary is valid, or at
+    // least up to a later place.
+    let helps = |feature: &WasmFeatures| match check(FEATURES | *feature) {
+        Ok(()) => true,
+        Err(later) => later.offset() > error.offset(),
+    };
+    let refused = || WasmFeatures::all().difference(FEATURES).iter().find(helps);
+    match error.missing_wasm_feature().or_else(refused) {
+        Some(missing) => Err(ModuleError::feature(missing, &error)),
+        None => Err(ModuleError::invalid(error.message(), Some(error.offset()))),
+    }
+}
+
+/// The interface and the version of an import from the contract's package.
+pub(super) fn interface(import: &str) -> Option<(&str, &str)> {
+    let name = import.strip_prefix(PACKAGE)?;
+    Some(name.split_once('@').unwrap_or((name, "")))
+}
+
+/// Checked before the rest, because a module of another version may well import and export other things.
+fn check_versions<'v>(mut versions: impl Iterator<Item = &'v str>) -> Result<(), ModuleError> {
+    versions.find(|version| *version != WIT_VERSION).map_or(Ok(()), |version| Err(ModuleError::wit_version(version)))
+}
+
+/// The name without the sign of the newer way to name things in core modules.
+fn plain(name: &str) -> &str {
+    name.strip_prefix("cm32p2||").or_else(|| name.strip_prefix("cm32p2|")).unwrap_or(name)
+}
+
+/// What is in the outermost module or component.
+#[derive(Default)]
+struct Found<'a> {
+    /// The metadata sections of a core module.
+    metadata: Vec<&'a [u8]>,
+    /// From where it imports.
+    imports: Vec<&'a str>,
+    /// What it exports.
+    exports: Vec<&'a str>,
+}
+
+impl<'a> Found<'a> {
+    fn in_binary(binary: &'a [u8], config: &Config) -> Result<Self, ModuleError> {
+        Self::read(binary, config).map_err(|problem| match problem {
+            Problem::Parse(error) => ModuleError::invalid(error.message(), Some(error.offset())),
+            Problem::Module(error) => error,
+        })
+    }
+
+    fn read(binary: &'a [u8], config: &Config) -> Result<Self, Problem> {
+        let mut found = Self::default();
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(binary) {
+            match payload? {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::MemorySection(memories) => {
+                    memories.into_iter().try_for_each(|memory| memory_fits(memory?, config))?;
+                }
+                Payload::TableSection(tables) => {
+                    tables.into_iter().try_for_each(|table| table_fits(table?.ty, config))?;
+                }
+                payload if depth == 0 => found.note(payload)?,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn note(&mut self, payload: Payload<'a>) -> wasmparser::Result<()> {
+        match payload {
+            Payload::CustomSection(section) if section.name().starts_with(METADATA_SECTION) => {
+                self.metadata.push(section.data());
+            }
+            Payload::ImportSection(imports) => {
+                imports.into_imports().try_for_each(|import| import.map(|import| self.imports.push(import.module)))?;
+            }
+            Payload::ExportSection(exports) => {
+                exports.into_iter().try_for_each(|export| export.map(|export| self.exports.push(export.name)))?;
+            }
+            Payload::ComponentImportSection(imports) => {
+                for import in imports {
+                    let import = import?;
+                    // A type is imported for its name alone, and asks for nothing.
+                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        self.imports.push(import.name.name);
+                    }
+                }
+            }
+            Payload::ComponentExportSection(exports) => {
+                exports.into_iter().try_for_each(|export| export.map(|export| self.exports.push(export.name.name)))?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Which world it targets: by what it exports. It may import what that world has.
+    fn world(&self) -> Result<World, ModuleError> {
+        let exports = |name: &str| self.exports.iter().any(|export| plain(export) == name);
+        let worlds = [World::Filter, World::Transform, World::Router];
+        let mut targets = worlds.into_iter().filter(|world| exports(world.export()));
+        let world = match (targets.next(), targets.next(), exports("configure")) {
+            (Some(world), None, true) => world,
+            _ if self.exports.is_empty() => return Err(ModuleError::world("it exports nothing")),
+            _ => return Err(ModuleError::world(&format!("it exports `{}`", self.exports.join("`, `")))),
+        };
+        for name in &self.imports {
+            match interface(plain(name)) {
+                Some(("types" | "context" | "log" | "state", _)) => {}
+                Some(("endpoints", _)) if world == World::Router => {}
+                Some(("endpoints", _)) => return Err(ModuleError::import(name, ENDPOINTS_ADVICE)),
+                None if name.starts_with("wasi") => return Err(ModuleError::import(name, WASI_ADVICE)),
+                _ => return Err(ModuleError::import(name, OTHER_ADVICE)),
+            }
+        }
+        Ok(world)
+    }
+}
+
+fn memory_fits(memory: MemoryType, config: &Config) -> Result<(), Problem> {
+    let max = config.memory_bytes_max;
+    if memory.initial.saturating_mul(WASM_PAGE_BYTES as u64) <= max as u64 {
+        return Ok(());
+    }
+    let problem =
+        format!("a memory begins with {} pages of 64 KiB, and `runtime.memory_bytes_max` is {max}", memory.initial);
+    Err(Problem::Module(ModuleError::limits(&problem)))
+}
+
+fn table_fits(table: TableType, config: &Config) -> Result<(), Problem> {
+    let max = config.table_elements_max;
+    if table.initial <= max as u64 {
+        return Ok(());
+    }
+    let problem = format!("a table begins with {} elements, and `runtime.table_elements_max` is {max}", table.initial);
+    Err(Problem::Module(ModuleError::limits(&problem)))
+}
+
+enum Problem {
+    Parse(wasmparser::Error),
+    Module(ModuleError),
+}
+
+impl From<wasmparser::Error> for Problem {
+    fn from(error: wasmparser::Error) -> Self {
+        Self::Parse(error)
+    }
+}

@@ -1,0 +1,65 @@
+//! From an upload to a module: screen it, make a component of a core module, compile, link, check its types.
+//!
+//! The parsers and the compiler meet bytes that anyone may have written. They run on a thread of their own with a large
+//! stack, and should one of them panic, that is an error of the upload and no matter for the host.
+
+use super::bindings::{filter, router, transform};
+use super::module::Pre;
+use super::module_error::ModuleError;
+use super::screen::{Screened, screen};
+use super::{Module, Shared, World};
+use crate::model::Digest;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::thread;
+use wasmtime::component::Component;
+use wit_component::ComponentEncoder;
+
+/// The stack of the thread that compiles, in bytes. It is address space; only what is used takes memory.
+const COMPILE_STACK_BYTES: usize = 64 << 20;
+
+/// Checks and compiles an upload. It blocks until that is done.
+pub(super) fn compile(shared: &Arc<Shared>, upload: &[u8]) -> Result<Module, ModuleError> {
+    let pre = on_own_thread(|| {
+        let (component, world) = to_component(shared, upload)?;
+        let component = Component::new(&shared.engine, &component)
+            // It was valid before: what is left are the limits of the pool and of the compiler.
+            .map_err(|error| ModuleError::limits(&format!("{error:#}")))?;
+        link(shared, &component, world)
+    })?;
+    Ok(Module::new(shared, Digest::of(upload), upload.len(), pre))
+}
+
+fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) -> Result<T, ModuleError> {
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("compile".into()).stack_size(COMPILE_STACK_BYTES);
+        let thread = builder.spawn_scoped(scope, work).map_err(|error| ModuleError::Host(error.to_string()))?;
+        thread.join().unwrap_or_else(|_| Err(ModuleError::invalid("it made the compiler panic", None)))
+    })
+}
+
+/// The component in an upload, and its world.
+fn to_component<'a>(shared: &Shared, upload: &'a [u8]) -> Result<(Cow<'a, [u8]>, World), ModuleError> {
+    match screen(upload, &shared.config)? {
+        Screened::Component(world) => Ok((Cow::Borrowed(upload), world)),
+        Screened::Core(world, metadata) => Ok((Cow::Owned(encode(&metadata.replace(upload, world)?, world)?), world)),
+    }
+}
+
+fn encode(core_module: &[u8], world: World) -> Result<Vec<u8>, ModuleError> {
+    // The bytes are a valid module with the host's metadata: what the encoder has to say is about imports and exports.
+    let misfit = |error| ModuleError::world(&format!("it targets {world}, but {error:#}"));
+    ComponentEncoder::default().module(core_module).and_then(|mut encoder| encoder.encode()).map_err(misfit)
+}
+
+fn link(shared: &Shared, component: &Component, world: World) -> Result<Pre, ModuleError> {
+    let linker = if world == World::Router { &shared.router_linker } else { &shared.linker };
+    let misfit = |error: wasmtime::Error| ModuleError::world(&format!("it targets {world}, but {error:#}"));
+    let pre = linker.instantiate_pre(component).map_err(misfit)?;
+    match world {
+        World::Filter => filter::FilterPre::new(pre).map(Pre::Filter),
+        World::Transform => transform::TransformPre::new(pre).map(Pre::Transform),
+        World::Router => router::RouterPre::new(pre).map(Pre::Router),
+    }
+    .map_err(misfit)
+}
