@@ -19,7 +19,7 @@ eval "$settings"
 
 packages=$(echo "$guests" | while read -r crate _; do [ -z "$crate" ] || printf -- '-p %s ' "$crate"; done)
 # shellcheck disable=SC2086  # both are lists of words
-"${CARGO:-cargo}" build --locked --profile guest --target wasm32-unknown-unknown $packages $WASM_CARGO_FLAGS
+"${CARGO:-cargo}" build --profile guest --target wasm32-unknown-unknown $packages $WASM_CARGO_FLAGS
 
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target/guests"

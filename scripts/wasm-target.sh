@@ -24,9 +24,15 @@ target_is_there() {
     ls "$libdir"/libcore-*.rlib >/dev/null 2>&1
 }
 
+# The packages, in a version that the workspace takes: Debian's security updates bring the newer ones.
 debian_tools_are_there() {
     [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ] &&
-        command -v wasm-ld-19 >/dev/null
+        command -v wasm-ld-19 >/dev/null || return 1
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
+    found=$(/usr/bin/rustc --version | cut -d ' ' -f 2)
+    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] && return 0
+    say "/usr/bin/rustc is $found, and the workspace needs $wanted"
+    return 1
 }
 
 # The compiler of the distribution is a stable one; -Zbuild-std, which makes the standard library, needs RUSTC_BOOTSTRAP.
@@ -59,7 +65,7 @@ if [ "$sudo" != none ] && command -v apt-get >/dev/null; then
         debian_tools_are_there; then
         answer_debian
     fi
-    say "apt-get could not install rustc-web, rust-web-src, cargo-web and lld-19; its words are above"
+    say "apt-get could not install rustc-web, rust-web-src, cargo-web and lld-19 as needed; what it said is above"
 fi
 say "no Rust compiler here builds for $TARGET, and neither rustup nor apt-get could bring one."
 say "Do one of these: 'rustup target add $TARGET' with a way to static.rust-lang.org, or install your distribution's package with"

@@ -61,3 +61,8 @@ pub use bindings::filter::hookswitch::module::types::{
 };
 pub use settings::NoSettings;
 pub use verdict::{accept, reject};
+
+/// The README's module compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -124,6 +124,16 @@ fn each_event_says_what_happened() {
             json!({"action": "created", "milestone": {"title": "v1.0"}}),
             "Codertocat: milestone created · v1.0",
         ),
+        (
+            "dependabot_alert",
+            json!({"action": "fixed", "alert": {"security_advisory": {"summary": "Bad"}}}),
+            "alert fixed · Bad",
+        ),
+        (
+            "commit_comment",
+            json!({"action": "created", "comment": {"html_url": "https://a.example"}}),
+            "created · open",
+        ),
         ("some_new_event", json!({}), "Codertocat: some new event"),
     ] {
         let text = said(event_type, more);

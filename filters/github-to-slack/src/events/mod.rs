@@ -38,19 +38,34 @@ fn ping(payload: &Payload) -> Note {
     Note::new(payload, headline).body(Line::default().quote(payload.text("/zen")))
 }
 
-/// Who, what and where. Most payloads have an object that is named like the event, such as `milestone`, with a name and an address.
+/// Who, what and where. Most payloads have an object that is named like the event, such as `milestone`, or one of a few more,
+/// with a name and an address.
 fn general(name: &str, payload: &Payload) -> Note {
-    let at = |field: &str| payload.text(&format!("/{name}/{field}"));
+    let first = |fields: &[&str]| {
+        let pointers = [name, "alert", "comment", "thread"].into_iter();
+        let pointers: Vec<_> =
+            pointers.flat_map(|of| fields.iter().map(move |field| format!("/{of}/{field}"))).collect();
+        payload.first_text(&pointers.iter().map(String::as_str).collect::<Vec<_>>())
+    };
     let words = name.replace('_', " ");
     let headline = match payload.text("/action") {
         "" => payload.who().text(": ").bold(&words),
         action => payload.who().text(": ").bold(&words).text(" ").text(&action.replace('_', " ")),
     };
-    let title = ["title", "name", "tag_name", "login", "slug", "summary"].map(at);
-    let headline = match title.into_iter().find(|title| !title.is_empty()) {
-        Some(title) => headline.text(" · ").link(at("html_url"), title),
-        None if !at("html_url").is_empty() => headline.text(" · ").link(at("html_url"), "open"),
-        None => headline,
+    let title = first(&[
+        "title",
+        "name",
+        "tag_name",
+        "login",
+        "slug",
+        "summary",
+        "rule/description",
+        "security_advisory/summary",
+    ]);
+    let headline = match (title, first(&["html_url"])) {
+        ("", "") => headline,
+        ("", url) => headline.text(" · ").link(url, "open"),
+        (title, url) => headline.text(" · ").link(url, title),
     };
     Note::new(payload, headline).body(Line::default().quote(payload.text("/comment/body")))
 }

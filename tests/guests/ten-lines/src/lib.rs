@@ -8,6 +8,7 @@ transform!(summarise);
 fn summarise(_: &NoSettings, event: &Event, message: &Message) -> Result<Vec<Output>, Failure> {
     let mut payload: Map<String, Value> = message.json()?;
     let sender = payload.get("sender").and_then(|sender| sender["login"].as_str()).unwrap_or("somebody");
-    payload.insert("summary".to_owned(), format!("{} by {sender}", event.event_type).into());
+    let summary = format!("{} by {sender}", event.event_type);
+    payload.insert("summary".to_owned(), summary.into());
     Ok(vec![Output::json(&payload)?])
 }
