@@ -1,8 +1,6 @@
 //! What wasmtime generates from `wit/`, in quarantine: the types of the contract, and typed calls into the three worlds.
 //! Nothing else is here, and no other file of the crate holds generated code.
 
-#![expect(clippy::all, clippy::indexing_slicing, clippy::unwrap_used, reason = "generated code")]
-
 /// The world `filter`, and the types and interfaces that all worlds share.
 pub(super) mod filter {
     wasmtime::component::bindgen!({
