@@ -1,7 +1,7 @@
 //! What a database has to do for the store: ordered trees, read one key or range at a time, and written by one durable, atomic
 //! batch at a time. All that these bytes mean is decided above this line, once, for every backend.
 
-use super::keys::{Key, KeyRange};
+use super::key::{Key, KeyRange};
 use super::tree::TreeId;
 use bytes::Bytes;
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! Bodies in chunks: no value may be so long that the database moves it out of its log.
 
 use super::backend::{Look, Order, VALUE_BYTES_MAX};
-use super::keys::{self, Key};
+use super::key::Key;
+use super::keys;
 use super::tree::TreeId;
 use super::{ReadError, View};
 use crate::model::{EventId, TenantName};

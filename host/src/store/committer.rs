@@ -173,7 +173,11 @@ impl Committer {
                 slice_bytes = 0;
             }
         }
-        self.backend.commit(&slice)?;
-        self.backend.commit(&batch)
+        for batch in [slice, batch] {
+            if !batch.trees.is_empty() {
+                self.backend.commit(&batch)?;
+            }
+        }
+        Ok(())
     }
 }

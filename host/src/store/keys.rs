@@ -27,91 +27,11 @@
 //! In both, `V` key number⁴ holds a part of a record that is too long for one value (see `record`). No key is the beginning of
 //! another one of its kind, so the parts of one record are never among another's.
 
-use super::tree::TreeId;
-use super::{ReadError, ResourceKey};
+use super::ResourceKey;
+use super::key::{Key, KeyRange};
 use crate::model::{
     DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, RouteName, RunId, SourceName, TenantName,
 };
-
-/// A key under construction, and when done.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key(Vec<u8>);
-
-impl Key {
-    fn of(kind: u8) -> Self {
-        // Room for most keys: two short names, a number and an id.
-        let mut bytes = Vec::with_capacity(96);
-        bytes.push(kind);
-        Self(bytes)
-    }
-
-    fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
-    fn name(self, name: &str) -> Self {
-        self.bytes(name.as_bytes()).bytes(&[0])
-    }
-
-    fn id(self, event: EventId, tag: u64) -> Self {
-        self.bytes(&event.to_bytes()).bytes(&tag.to_be_bytes())
-    }
-
-    /// The key as the backend takes it.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// All keys that begin with this one.
-    pub(super) fn prefix(self) -> KeyRange {
-        let mut until = self.0.clone();
-        while until.last() == Some(&u8::MAX) {
-            until.pop();
-        }
-        // The first byte is a letter, so there is always a byte left to count up.
-        if let Some(last) = until.last_mut() {
-            *last += 1;
-        }
-        KeyRange { from: self.0, until }
-    }
-}
-
-impl From<&[u8]> for Key {
-    fn from(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
-    }
-}
-
-/// A range of keys: `from` is in it, `until` is not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct KeyRange {
-    /// The first key that may be in it.
-    pub(super) from: Vec<u8>,
-    /// The first key beyond it.
-    pub(super) until: Vec<u8>,
-}
-
-impl KeyRange {
-    /// The part of it after `key`.
-    pub(super) fn after(mut self, key: &Key) -> Self {
-        let mut next = key.0.clone();
-        next.push(0);
-        self.from = self.from.max(next);
-        self
-    }
-
-    /// The part of it after every key that begins with `prefix`.
-    pub(super) fn past(mut self, prefix: Key) -> Self {
-        self.from = self.from.max(prefix.prefix().until);
-        self
-    }
-
-    /// Whether nothing can be in it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.from >= self.until
-    }
-}
 
 /// The version of all that is described here.
 pub(super) fn format() -> Key {
@@ -248,7 +168,7 @@ pub(super) fn part(whole: &Key, number: u32) -> Key {
 
 /// The beginning of the keys of a record's parts.
 pub(super) fn parts_of(record: &Key) -> Key {
-    Key::of(b'V').bytes(&record.0)
+    Key::of(b'V').bytes(record.as_bytes())
 }
 
 /// The deliveries of one endpoint that have one status, on one day. Pending ones stand in their lane instead: none here.
@@ -270,73 +190,4 @@ pub(super) fn found_by_status(
     delivery: DeliveryId,
 ) -> Option<Key> {
     by_status(tenant, endpoint, status).map(|key| key.id(delivery.event(), delivery.tag()))
-}
-
-/// Takes a key apart, from its front. Every step answers [`ReadError::Key`] where the key does not go on as expected.
-pub(super) struct KeyReader<'a> {
-    tree: TreeId,
-    whole: &'a [u8],
-    rest: &'a [u8],
-}
-
-impl<'a> KeyReader<'a> {
-    /// Reads `key`, which stands in `tree`, from behind its first byte.
-    pub(super) fn new(tree: TreeId, key: &'a [u8]) -> Self {
-        Self { tree, whole: key, rest: key.get(1..).unwrap_or_default() }
-    }
-
-    /// A name and the 0 behind it.
-    pub(super) fn name<T: std::str::FromStr>(&mut self) -> Result<T, ReadError> {
-        let text = self.text()?;
-        text.parse().map_err(|_| self.broken())
-    }
-
-    /// A text and the 0 behind it.
-    pub(super) fn text(&mut self) -> Result<&'a str, ReadError> {
-        let end = self.rest.iter().position(|byte| *byte == 0).ok_or_else(|| self.broken())?;
-        let text = self.take(end)?;
-        self.take(1)?;
-        str::from_utf8(text).map_err(|_| self.broken())
-    }
-
-    /// A number of 8 bytes.
-    pub(super) fn number(&mut self) -> Result<u64, ReadError> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    /// An event's id.
-    pub(super) fn event(&mut self) -> Result<EventId, ReadError> {
-        self.array().map(EventId::from_bytes)
-    }
-
-    /// A delivery's id.
-    pub(super) fn delivery(&mut self) -> Result<DeliveryId, ReadError> {
-        Ok(DeliveryId::from_parts(self.event()?, self.number()?))
-    }
-
-    /// A run's id.
-    pub(super) fn run(&mut self) -> Result<RunId, ReadError> {
-        Ok(RunId::from_parts(self.event()?, self.number()?))
-    }
-
-    /// Steps over `count` bytes.
-    pub(super) fn skip(&mut self, count: usize) -> Result<(), ReadError> {
-        self.take(count).map(drop)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], ReadError> {
-        let bytes = self.take(N)?;
-        bytes.try_into().map_err(|_| self.broken())
-    }
-
-    fn take(&mut self, count: usize) -> Result<&'a [u8], ReadError> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.broken())?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    /// The error that names this key.
-    pub(super) fn broken(&self) -> ReadError {
-        ReadError::Key { tree: self.tree.to_string(), key: self.whole.escape_ascii().to_string() }
-    }
 }

@@ -1,7 +1,7 @@
 //! The database for tests and simulation: trees in memory, gone with the process.
 
 use super::backend::{Backend, BackendError, Batch, Look, Order, Scan};
-use super::keys::{Key, KeyRange};
+use super::key::{Key, KeyRange};
 use super::tree::TreeId;
 use bytes::Bytes;
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! The store's own facts, in the hot tree: format, order, config revision. Big-endian numbers.
 
 use super::backend::Look;
-use super::keys::{self, Key};
+use super::key::Key;
+use super::keys;
 use super::tree::TreeId;
 use super::{ReadError, View};
 use bytes::Bytes;

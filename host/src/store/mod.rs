@@ -15,6 +15,7 @@ mod contract;
 mod dedup;
 mod error;
 mod hint;
+mod key;
 mod keys;
 mod memory_backend;
 mod meta;

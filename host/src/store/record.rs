@@ -5,7 +5,8 @@
 
 use super::backend::{Look, Order, VALUE_BYTES_MAX};
 use super::body;
-use super::keys::{self, Key};
+use super::key::Key;
+use super::keys;
 use super::tree::TreeId;
 use super::{ReadError, View};
 use bytes::Bytes;

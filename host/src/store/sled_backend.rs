@@ -13,7 +13,7 @@
 
 use super::OpenError;
 use super::backend::{Backend, BackendError, Batch, Look, Order, Scan};
-use super::keys::{Key, KeyRange};
+use super::key::{Key, KeyRange};
 use super::tree::TreeId;
 use bytes::Bytes;
 use sled::Transactional as _;

@@ -6,7 +6,8 @@
 //! - A delivery's record has its last attempt: most deliveries make one. Attempts before it have records of their own.
 
 use super::backend::{Look, Order, VALUE_BYTES_MAX};
-use super::keys::{self, Key};
+use super::key::Key;
+use super::keys;
 use super::tree::TreeId;
 use super::{ReadError, View, body, record};
 use crate::model::{Attempt, Delivery, DeliveryId, Event, EventId, Run, RunId, TenantName};

@@ -2,7 +2,7 @@
 
 use super::backend::{BackendError, Batch, Look, Order, Scan};
 use super::body::Chunk;
-use super::keys::{Key, KeyRange};
+use super::key::{Key, KeyRange};
 use super::tree::TreeId;
 use bytes::Bytes;
 use std::cmp::Ordering;

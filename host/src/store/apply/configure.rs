@@ -3,7 +3,8 @@
 use super::{Applied, Refusal, check};
 use crate::model::{DeliveryStatus, EndpointName, TenantName};
 use crate::store::backend::{Look as _, Order};
-use crate::store::keys::{self, Key};
+use crate::store::key::Key;
+use crate::store::keys;
 use crate::store::tree::TreeId;
 use crate::store::{Configure, Hint, Outcome, ReadError, View, meta, record};
 

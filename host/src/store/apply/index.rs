@@ -1,7 +1,8 @@
 //! Runs and deliveries with their entries in the indexes: they change together, here and nowhere else.
 
 use crate::model::{Delivery, DeliveryStatus, Run, RunStatus, TenantName};
-use crate::store::keys::{self, Key};
+use crate::store::key::Key;
+use crate::store::keys;
 use crate::store::stored::StoredDelivery;
 use crate::store::tree::TreeId;
 use crate::store::{Hint, NewDelivery, ReadError, View, body, record};

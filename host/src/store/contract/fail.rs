@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::store::backend::{Backend, BackendError, Batch, Look, Order, Scan};
-use crate::store::keys::{self, Key, KeyRange};
+use crate::store::key::{Key, KeyRange};
+use crate::store::keys;
 use crate::store::memory_backend::MemoryBackend;
 use crate::store::tree::TreeId;
 use crate::store::{CommitError, Transition};
 use crate::telemetry::WorkerState;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
 
 /// A backend in memory that can be made to fail.
 #[derive(Default)]
@@ -18,8 +19,15 @@ struct Faulty {
     commits: AtomicU64,
     fail_commits: AtomicBool,
     panic_commits: AtomicBool,
+    /// Where it is given, a commit says that it began, and waits until it may go on.
+    gate: Option<Gate>,
     /// Reading this key panics.
     trap: Option<(TreeId, Key)>,
+}
+
+struct Gate {
+    began: mpsc::Sender<()>,
+    closed: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Look for Faulty {
@@ -40,6 +48,11 @@ impl Look for Faulty {
 impl Backend for Faulty {
     fn commit(&self, batch: &Batch) -> Result<(), BackendError> {
         self.commits.fetch_add(1, SeqCst);
+        if let Some(gate) = &self.gate {
+            let _ = gate.began.send(());
+            // Nothing is ever sent: this ends when the other end is gone.
+            let _ = gate.closed.lock().unwrap().recv();
+        }
         assert!(!self.panic_commits.load(SeqCst), "a bug in the database");
         if self.fail_commits.load(SeqCst) {
             return Err(BackendError { doing: "sync", why: "No space left on device".to_owned() });
@@ -53,8 +66,12 @@ fn faulty() -> (Arc<Faulty>, Store, Health) {
 }
 
 fn over(backend: Faulty) -> (Arc<Faulty>, Store, Health) {
+    with_config(backend, &Config::default())
+}
+
+fn with_config(backend: Faulty, config: &Config) -> (Arc<Faulty>, Store, Health) {
     let (backend, health) = (Arc::new(backend), Health::default());
-    let store = Store::over(Arc::<Faulty>::clone(&backend), &Config::default(), &health).unwrap();
+    let store = Store::over(Arc::<Faulty>::clone(&backend), config, &health).unwrap();
     (backend, store, health)
 }
 
@@ -123,29 +140,104 @@ fn a_closed_store_finishes_what_waits_and_takes_no_more() {
     });
 }
 
+/// Polls a future once, and drops it: it got as far as it could without waiting.
+async fn begin<F: Future>(future: F) {
+    let mut future = std::pin::pin!(future);
+    let output = std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context))).await;
+    assert!(output.is_pending());
+}
+
 #[test]
 fn a_caller_that_hangs_up_does_not_cancel_its_write() {
     let (_, store, _) = faulty();
     wait(async {
-        let mut commit = Box::pin(accept_n(&store, 1));
-        // Far enough to stand in the queue.
-        assert!(futures_poll(&mut commit).await.is_none());
-        drop(commit);
+        begin(accept_n(&store, 1)).await;
         store.close().await;
         assert!(store.reader().event(&acme(), event_id(NOON, 1)).unwrap().is_some());
     });
 }
 
-/// Polls a future once.
-async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    std::future::poll_fn(|context| {
-        let polled = std::pin::Pin::new(&mut *future).poll(context);
-        std::task::Poll::Ready(match polled {
-            std::task::Poll::Ready(output) => Some(output),
-            std::task::Poll::Pending => None,
-        })
+/// With a commit under way that does not end, begins one accept for each of these body lengths, and hangs up. Then lets all go on,
+/// and answers which of them were let in, and how many commits there were.
+fn behind_a_gate(config: &Config, body_lengths: &[usize]) -> (Vec<bool>, usize) {
+    let (began, begun) = mpsc::channel();
+    let (open, closed) = mpsc::channel();
+    let gate = Some(Gate { began, closed: Mutex::new(closed) });
+    let (_, store, _) = with_config(Faulty { gate, ..Faulty::default() }, config);
+    wait(async {
+        begin(accept_n(&store, 1000)).await;
+        begun.recv().unwrap();
+        for (n, length) in (0..).zip(body_lengths) {
+            let accept = accept(event_id(NOON, n), vec![0; *length]);
+            begin(store.commit(Transition::Accept(Box::new(accept)))).await;
+        }
+        drop(open);
+        store.close().await;
+        let reader = store.reader();
+        let there = |n| reader.event(&acme(), event_id(NOON, n)).unwrap().is_some();
+        ((0..).zip(body_lengths).map(|(n, _)| there(n)).collect(), 1 + begun.try_iter().count())
     })
-    .await
+}
+
+#[test]
+fn the_queue_is_bounded_in_transitions_and_in_bytes() {
+    let transitions = Config { transitions_queued_max: 2, ..Config::default() };
+    assert_eq!(behind_a_gate(&transitions, &[0, 0, 0, 0]).0, [true, true, false, false]);
+    let bytes = Config { queued_bytes_max: 64 * 1024, ..Config::default() };
+    assert_eq!(behind_a_gate(&bytes, &[30_000, 30_000, 30_000]).0, [true, true, false]);
+    // What is longer than the bound goes alone, and not never.
+    let (_, store, _) = with_config(Faulty::default(), &bytes);
+    wait(async {
+        let outcome = commit_accept(&store, accept(event_id(NOON, 1), vec![0; 1 << 20])).await;
+        assert_eq!(outcome, Outcome::Accepted { seq: 1 });
+    });
+}
+
+#[test]
+fn a_group_is_bounded_in_transitions_and_in_bytes() {
+    let commits = |config: Config| behind_a_gate(&config, &[1000; 4]).1;
+    assert_eq!(commits(Config { group_transitions_max: 2, ..Config::default() }), 1 + 2);
+    assert_eq!(commits(Config { group_bytes_max: 2000, ..Config::default() }), 1 + 4);
+    assert_eq!(commits(Config::default()), 1 + 1);
+}
+
+#[test]
+fn a_subscriber_that_lags_is_told_so() {
+    let (_, store, _) = with_config(Faulty::default(), &Config { hints_kept_max: 2, ..Config::default() });
+    wait(async {
+        let mut hints = store.subscribe();
+        for n in 0..5 {
+            accept_n(&store, n).await.unwrap();
+        }
+        assert_eq!(hints.recv().await, Err(tokio::sync::broadcast::error::RecvError::Lagged(3)));
+        assert!(hints.recv().await.is_ok());
+    });
+}
+
+#[test]
+fn reads_at_once_are_bounded() {
+    let (_, store, _) = with_config(Faulty::default(), &Config { reads_at_once_max: 1, ..Config::default() });
+    let (go_on, wait_here) = mpsc::channel::<()>();
+    let second_began = Arc::new(AtomicBool::new(false));
+    wait(async {
+        let first = store.read(move |_| Ok(wait_here.recv()));
+        let began = Arc::clone(&second_began);
+        let second = store.read(move |_| {
+            began.store(true, SeqCst);
+            Ok(())
+        });
+        let mut first = std::pin::pin!(first);
+        let mut second = std::pin::pin!(second);
+        let both = std::future::poll_fn(|context| {
+            let first = first.as_mut().poll(context).is_pending();
+            std::task::Poll::Ready((first, second.as_mut().poll(context).is_pending()))
+        });
+        assert_eq!(both.await, (true, true));
+        assert!(!second_began.load(SeqCst));
+        drop(go_on);
+        let (first, second) = tokio::join!(first, second);
+        assert!(first.is_ok() && second.is_ok() && second_began.load(SeqCst));
+    });
 }
 
 #[test]
@@ -155,8 +247,8 @@ fn a_long_body_is_written_ahead_in_slices() {
         let id = event_id(NOON, 1);
         let body = Bytes::from(vec![1; 5 << 20]);
         commit_accept(&store, accept(id, body.clone())).await;
-        // Five slices of a mebibyte, an end that may be empty, and the event.
-        assert_eq!(backend.commits.load(SeqCst), 7);
+        // Five slices of a mebibyte, and the event.
+        assert_eq!(backend.commits.load(SeqCst), 6);
         // A second one with the same id is a duplicate and writes no body.
         let outcome = commit_accept(&store, accept(id, body)).await;
         assert_eq!(outcome, Outcome::Duplicate { first: id });

@@ -10,7 +10,8 @@ use super::list::{PAGE_ITEMS_MAX, Page};
 use crate::model::{DeliveryId, EndpointName, RouteName, RunId, TenantName};
 use crate::store::ReadError;
 use crate::store::backend::Order;
-use crate::store::keys::{self, Key, KeyReader};
+use crate::store::key::{Key, KeyRange, KeyReader};
+use crate::store::keys;
 use crate::store::tree::TreeId;
 use std::str::FromStr;
 
@@ -114,7 +115,7 @@ impl Reader {
         self.pending_in(&range, limit)
     }
 
-    fn pending_in(&self, range: &keys::KeyRange, limit: usize) -> Result<Vec<PendingRun>, ReadError> {
+    fn pending_in(&self, range: &KeyRange, limit: usize) -> Result<Vec<PendingRun>, ReadError> {
         let entries = self.backend.scan(TreeId::Hot, range, Order::Ascending).take(limit);
         let decode = |entry: Result<(bytes::Bytes, _), _>| {
             let (key, _) = entry?;

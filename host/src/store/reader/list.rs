@@ -6,7 +6,8 @@ use super::cursor::Binding;
 use crate::model::{Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, EventId, SourceName, TenantName};
 use crate::store::ReadError;
 use crate::store::backend::{BackendError, Order, Scan};
-use crate::store::keys::{self, Key, KeyRange, KeyReader};
+use crate::store::key::{Key, KeyRange, KeyReader};
+use crate::store::keys;
 use crate::store::tree::TreeId;
 use bytes::Bytes;
 

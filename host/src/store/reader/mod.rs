@@ -12,7 +12,8 @@ pub use lanes::{Due, HeldRun, PendingRun};
 pub use list::{DeliveryFilter, EventFilter, PAGE_ITEMS_MAX, Page};
 
 use super::backend::{Backend, Order};
-use super::keys::{self, Key, KeyReader};
+use super::key::{Key, KeyReader};
+use super::keys;
 use super::stored::{self, StoredDelivery};
 use super::tree::TreeId;
 use super::{DEDUP_MS_MAX, ReadError, ResourceKey, body, dedup, meta, record};
