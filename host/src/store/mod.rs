@@ -2,9 +2,234 @@
 //!
 //! One committer thread applies transitions in groups and makes each group durable before it answers. Reads look at the same
 //! trees from other threads. Nothing outside this layer knows about sled.
+//!
+//! Read in this order: `transition` (what can be written), `apply` (what that changes), `keys` (where it stands), `committer`
+//! (how it becomes durable), `reader` (what can be asked).
 
+mod apply;
+mod backend;
+mod body;
+mod committer;
+#[cfg(test)]
+mod contract;
+mod dedup;
+mod error;
+mod hint;
+mod key;
+mod keys;
+mod memory_backend;
+mod meta;
+mod reader;
+mod record;
+mod sled_backend;
+mod stored;
 mod transition;
+mod tree;
+mod view;
 
+pub use backend::BackendError;
+pub use error::{CommitError, OpenError, ReadError};
+pub use hint::Hint;
+pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
 pub use transition::{
-    Accept, Configure, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
+    Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
+
+use crate::telemetry::Health;
+use backend::Backend;
+use committer::{Committer, Job, Message};
+use memory_backend::MemoryBackend;
+use sled_backend::SledBackend;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use view::View;
+
+/// How large things may get in a store. The defaults are right for most machines.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The page cache of the database on disk, in bytes; about this much memory is used.
+    pub cache_bytes: u64,
+    /// How many transitions become durable at once.
+    pub group_transitions_max: usize,
+    /// How many bytes a group has, about, before no more is added to it; and how many bytes of bodies are written between two
+    /// syncs. The database on disk writes several times as much, and must stay below 8 MiB with it.
+    pub group_bytes_max: usize,
+    /// How many bytes of records (bodies apart) one transition may write. They are one atomic write.
+    pub transition_bytes_max: usize,
+    /// How many transitions wait for the committer; who comes then waits to be let in.
+    pub transitions_queued_max: usize,
+    /// How many bytes the waiting transitions take, about; who comes then waits to be let in.
+    pub queued_bytes_max: usize,
+    /// How many of [`Store::read`] run at once; who comes then waits.
+    pub reads_at_once_max: usize,
+    /// How many groups' hints a subscriber may be behind before it loses the oldest.
+    pub hints_kept_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 128 * 1024 * 1024,
+            group_transitions_max: 256,
+            group_bytes_max: 1024 * 1024,
+            transition_bytes_max: 2 * 1024 * 1024,
+            transitions_queued_max: 4096,
+            queued_bytes_max: 64 * 1024 * 1024,
+            reads_at_once_max: 8,
+            hints_kept_max: 1024,
+        }
+    }
+}
+
+/// A handle to the store. Clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: mpsc::Sender<Message>,
+    /// What is left of `queued_bytes_max`, in units of [`ROOM_BYTES`].
+    room: Arc<Semaphore>,
+    room_max: u32,
+    hints: broadcast::Sender<Arc<[Hint]>>,
+    reader: Reader,
+    reads: Arc<Semaphore>,
+    panics: Arc<AtomicU64>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The unit in which room in the queue is given out, in bytes.
+const ROOM_BYTES: usize = 1024;
+
+impl Store {
+    /// Opens the store in `dir`, or makes it there. `health` learns of the worker `committer`.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing was changed then.
+    pub fn open(dir: &Path, config: &Config, health: &Health) -> Result<Self, OpenError> {
+        let backend = SledBackend::open(dir, config.cache_bytes)?;
+        check_format(&backend, dir)?;
+        Self::over(Arc::new(backend), config, health)
+    }
+
+    /// A store in memory, empty and gone with its last handle: for tests and simulation.
+    ///
+    /// # Errors
+    /// [`OpenError::Thread`] where the system has no thread left.
+    pub fn in_memory(config: &Config, health: &Health) -> Result<Self, OpenError> {
+        Self::over(Arc::new(MemoryBackend::default()), config, health)
+    }
+
+    fn over(backend: Arc<dyn Backend>, config: &Config, health: &Health) -> Result<Self, OpenError> {
+        let (queue, waiting) = mpsc::channel(config.transitions_queued_max.max(1));
+        let (hints, _) = broadcast::channel(config.hints_kept_max.max(1));
+        let room_max = u32::try_from(config.queued_bytes_max / ROOM_BYTES).unwrap_or(u32::MAX).max(1);
+        let panics = Arc::new(AtomicU64::new(0));
+        let committer = Committer {
+            backend: Arc::clone(&backend),
+            queue: waiting,
+            hints: hints.clone(),
+            health: health.worker("committer"),
+            config: config.clone(),
+            panics: Arc::clone(&panics),
+        };
+        let thread = std::thread::Builder::new().name("committer".to_owned());
+        let thread = thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;
+        let shared = Shared {
+            queue,
+            room: Arc::new(Semaphore::new(usize::try_from(room_max).unwrap_or(1))),
+            room_max,
+            hints,
+            reader: Reader::new(backend),
+            reads: Arc::new(Semaphore::new(config.reads_at_once_max.max(1))),
+            panics,
+            committer: Mutex::new(Some(thread)),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Writes a transition. When this returns an [`Outcome`], that is durable: it survives a crash and a power cut.
+    ///
+    /// Once the transition is in the queue it is written, even if this future is dropped. Waits while the queue is full.
+    ///
+    /// # Errors
+    /// See [`CommitError`]; after all but `Unknown` nothing was written.
+    pub async fn commit(&self, transition: Transition) -> Result<Outcome, CommitError> {
+        let room = u32::try_from(transition.weight() / ROOM_BYTES).unwrap_or(u32::MAX).clamp(1, self.shared.room_max);
+        let room = Arc::clone(&self.shared.room).acquire_many_owned(room).await.map_err(|_| CommitError::Closed)?;
+        let (answer, outcome) = oneshot::channel();
+        let job = Message::Commit(Job { transition, answer, room });
+        self.shared.queue.send(job).await.map_err(|_| CommitError::Closed)?;
+        let lost = || CommitError::Unknown { reason: "the committer ended".to_owned() };
+        outcome.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// What is new from now on, a group at a time, each once it is durable. A subscriber that lags is told so by the channel, and
+    /// then reads its lanes anew.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<[Hint]>> {
+        self.shared.hints.subscribe()
+    }
+
+    /// For a thread of one's own: reading blocks it.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.shared.reader.clone()
+    }
+
+    /// Reads on a thread that may block. At most `reads_at_once_max` at once, others wait.
+    ///
+    /// # Errors
+    /// What `look` answers; [`ReadError::Internal`] where it panics.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Reader) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let permit = Arc::clone(&self.shared.reads).acquire_owned().await.map_err(|_| ReadError::Internal)?;
+        let reader = self.reader();
+        let looking = tokio::task::spawn_blocking(move || {
+            // It goes on where the caller is gone, so the permit goes with it.
+            let _permit = permit;
+            look(&reader)
+        });
+        looking.await.unwrap_or(Err(ReadError::Internal))
+    }
+
+    /// How many transitions were answered [`CommitError::Internal`] since the store was opened. More than 0 is a bug.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.shared.panics.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more transitions, writes those that wait, and ends the committer. Reading goes on to work. Closing twice is
+    /// closing once.
+    pub async fn close(&self) {
+        let thread = self.shared.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return };
+        // A committer that has ended already takes no message, and needs none.
+        let _ = self.shared.queue.send(Message::Close).await;
+        // How it ended is in `health`.
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+}
+
+/// Lets a store of our format pass, and makes one of an empty database.
+fn check_format(backend: &dyn Backend, dir: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Backend { dir: dir.to_owned(), source };
+    let unknown = |found| OpenError::Format { dir: dir.to_owned(), found, known: meta::FORMAT };
+    match meta::format(backend).map_err(|_| unknown(0))? {
+        Some(meta::FORMAT) => Ok(()),
+        Some(found) => Err(unknown(found)),
+        // Trees without a format: the making of this store was cut short before its first commit, and nothing is in them.
+        None => {
+            let mut view = View::over(backend);
+            meta::put_format(&mut view);
+            let (_, batch) = view.into_writes();
+            backend.commit(&batch).map_err(failed)
+        }
+    }
+}

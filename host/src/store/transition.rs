@@ -30,7 +30,8 @@ pub enum Transition {
         /// Why; kept with the delivery.
         reason: String,
     },
-    /// A held run is to be routed again: it becomes pending with origin `rerun`. Stale unless it is held.
+    /// A held run is to be routed again: it becomes pending with origin `rerun`, in its event's place in the order. Its trace
+    /// stays until it is routed. Stale unless it is held.
     Rerun {
         /// Whose.
         tenant: TenantName,
@@ -45,6 +46,9 @@ pub enum Transition {
     Configure(Configure),
 }
 
+/// The longest time that a dedup key is remembered, in milliseconds: a week. Each day of it is one more place to look.
+pub const DEDUP_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
+
 /// An event with its runs.
 #[derive(Clone, Debug)]
 pub struct Accept {
@@ -52,14 +56,16 @@ pub struct Accept {
     pub event: Event,
     /// Its body, byte for byte.
     pub body: Bytes,
-    /// Until when its `dedup_key` is remembered, in milliseconds since 1970-01-01T00:00:00Z. Only with a key. Where the key is
-    /// known and not expired, nothing is written and the outcome is [`Outcome::Duplicate`].
+    /// Until when its `dedup_key` is remembered, in milliseconds since 1970-01-01T00:00:00Z: at most [`DEDUP_MS_MAX`] after it
+    /// was received. Only with a key. Where an event took the same key as long before as that or less, and has it still, nothing
+    /// is written and the outcome is [`Outcome::Duplicate`]. So it is where the event itself is there already: a caller that
+    /// never learnt the outcome may commit again.
     pub dedup_until_ms: Option<u64>,
     /// One for each route that matched.
     pub runs: Vec<RoutedRun>,
 }
 
-/// A run and what it made. A run that is `Pending` has no deliveries yet.
+/// A run and what it made. A run that is `Pending` or `Held` has no deliveries yet.
 #[derive(Clone, Debug)]
 pub struct RoutedRun {
     /// The run as it is to be stored.
@@ -130,10 +136,36 @@ pub struct Configure {
 pub struct ResourceKey {
     /// The tenant; none for the operator's scope.
     pub tenant: Option<TenantName>,
-    /// `tenant`, `source`, `module`, `route`, `endpoint` or `key`.
+    /// One of [`ResourceKey::KINDS`].
     pub kind: &'static str,
     /// Its name; for a tenant the tenant's own.
     pub name: String,
+}
+
+impl ResourceKey {
+    /// The kinds of resources there are.
+    pub const KINDS: [&'static str; 6] = ["tenant", "source", "module", "route", "endpoint", "key"];
+}
+
+impl Transition {
+    /// About how many bytes it takes while it waits: its bodies and values, and something for each record.
+    pub(super) fn weight(&self) -> usize {
+        const RECORD_BYTES: usize = 1024;
+        let routed = |routed: &RoutedRun| -> usize {
+            let body = |new: &NewDelivery| RECORD_BYTES + new.body.as_ref().map_or(0, Bytes::len);
+            RECORD_BYTES + routed.deliveries.iter().map(body).sum::<usize>()
+        };
+        match self {
+            Self::Accept(accept) => RECORD_BYTES + accept.body.len() + accept.runs.iter().map(routed).sum::<usize>(),
+            Self::Route(route) => routed(&route.routed),
+            Self::Configure(configure) => {
+                let puts: usize = configure.puts.iter().map(|(_, value)| RECORD_BYTES + value.len()).sum();
+                let plans: usize = configure.plans.iter().map(|(_, value)| RECORD_BYTES + value.len()).sum();
+                RECORD_BYTES + puts + plans
+            }
+            Self::Settle(_) | Self::Retry { .. } | Self::Cancel { .. } | Self::Rerun { .. } => RECORD_BYTES,
+        }
+    }
 }
 
 /// The store's answer to a transition.

@@ -1,0 +1,64 @@
+//! What each transition changes: the one place where writes are decided, for every backend.
+//!
+//! Pure: a transition and the trees as it sees them go in, writes to the same trees and an outcome come out. No time, no
+//! randomness, no thread. An outcome that says "nothing was written" has written nothing; after a refusal the caller takes
+//! back what was.
+
+mod accept;
+mod check;
+mod configure;
+mod deliver;
+mod index;
+mod route;
+
+use super::backend::BackendError;
+use super::{Hint, Outcome, ReadError, Transition, View};
+
+/// What came of a transition.
+#[derive(Debug)]
+pub(super) struct Applied {
+    /// The answer.
+    pub(super) outcome: Outcome,
+    /// What workers will want to know, once it is durable.
+    pub(super) hints: Vec<Hint>,
+}
+
+impl Applied {
+    fn quietly(outcome: Outcome) -> Self {
+        Self { outcome, hints: Vec::new() }
+    }
+}
+
+/// Why a transition could not be applied.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It contradicts itself.
+    Invalid(&'static str),
+    /// What it builds on cannot be read.
+    Read(ReadError),
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<BackendError> for Refusal {
+    fn from(error: BackendError) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+/// Applies a transition.
+pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Applied, Refusal> {
+    match transition {
+        Transition::Accept(accept) => accept::accept(view, *accept),
+        Transition::Route(route) => route::route(view, *route),
+        Transition::Rerun { tenant, run, plan, now_ms } => route::rerun(view, &tenant, run, plan, now_ms),
+        Transition::Settle(settle) => deliver::settle(view, &settle),
+        Transition::Retry { tenant, delivery, due_ms } => deliver::retry(view, &tenant, delivery, due_ms),
+        Transition::Cancel { tenant, delivery, reason } => deliver::cancel(view, &tenant, delivery, reason),
+        Transition::Configure(configure) => configure::configure(view, configure),
+    }
+}

@@ -1,0 +1,117 @@
+//! Configure: fenced by revision, whole or not at all.
+
+use super::*;
+use crate::store::{CommitError, Configuration, Configure, Hint, ResourceKey};
+
+fn key(tenant: Option<&str>, kind: &'static str, name: &str) -> ResourceKey {
+    ResourceKey { tenant: tenant.map(|tenant| tenant.parse().unwrap()), kind, name: name.to_owned() }
+}
+
+fn put(expected_revision: u64, puts: &[(ResourceKey, &'static str)]) -> Configure {
+    let puts = puts.iter().map(|(key, value)| (key.clone(), Bytes::from(*value))).collect();
+    Configure { expected_revision, puts, ..Configure::default() }
+}
+
+async fn configure(store: &Store, configure: Configure) -> Outcome {
+    commit(store, Transition::Configure(configure)).await
+}
+
+#[test]
+fn resources_are_put_replaced_and_removed_revision_by_revision() {
+    on_each_backend(async |store| {
+        let reader = store.reader();
+        assert_eq!(reader.config().unwrap(), Configuration::default());
+        let mut hints = store.subscribe();
+        let (module, a, ab) =
+            (key(None, "module", "m"), key(Some("acme"), "route", "a"), key(Some("acme"), "route", "ab"));
+        let first = put(0, &[(ab.clone(), "1"), (module.clone(), "2"), (a.clone(), "3")]);
+        assert_eq!(configure(&store, first).await, Outcome::Configured { revision: 1 });
+        assert_eq!(*hints.recv().await.unwrap(), [Hint::Configured { revision: 1 }]);
+        let now = reader.config().unwrap();
+        let resource = |key: &ResourceKey, value: &'static str| (key.clone(), Bytes::from(value));
+        assert_eq!(now.revision, 1);
+        assert_eq!(now.resources, [resource(&module, "2"), resource(&a, "3"), resource(&ab, "1")]);
+
+        let second = Configure { removes: vec![module], ..put(1, &[(a.clone(), "4")]) };
+        assert_eq!(configure(&store, second).await, Outcome::Configured { revision: 2 });
+        assert_eq!(reader.config().unwrap().resources, [resource(&a, "4"), resource(&ab, "1")]);
+        // What is not there can be removed all the same.
+        let third = Configure { expected_revision: 2, removes: vec![key(None, "key", "k")], ..Configure::default() };
+        assert_eq!(configure(&store, third).await, Outcome::Configured { revision: 3 });
+    });
+}
+
+#[test]
+fn who_knows_an_old_revision_changes_nothing() {
+    on_each_backend(async |store| {
+        let a = key(Some("acme"), "route", "a");
+        for expected in [1, 7] {
+            assert!(matches!(configure(&store, put(expected, &[(a.clone(), "x")])).await, Outcome::Stale { .. }));
+        }
+        assert_eq!(store.reader().config().unwrap(), Configuration::default());
+    });
+}
+
+#[test]
+fn long_values_come_back_whole_and_go_whole() {
+    on_each_backend(async |store| {
+        let (a, ab) = (key(Some("acme"), "route", "a"), key(Some("acme"), "route", "ab"));
+        let long = |byte: u8| Bytes::from(vec![byte; 100_000]);
+        let both = Configure { puts: vec![(a.clone(), long(1)), (ab.clone(), long(2))], ..Configure::default() };
+        configure(&store, both).await;
+        let reader = store.reader();
+        assert_eq!(reader.config().unwrap().resources, [(a.clone(), long(1)), (ab.clone(), long(2))]);
+        let one = Configure { expected_revision: 1, removes: vec![a], ..put(1, &[(ab.clone(), "short")]) };
+        configure(&store, one).await;
+        assert_eq!(reader.config().unwrap().resources, [(ab, "short".into())]);
+    });
+}
+
+#[test]
+fn plans_are_kept_by_their_digest() {
+    on_each_backend(async |store| {
+        let plans = ["a plan".to_owned(), "a long one ".repeat(10_000)].map(Bytes::from);
+        let plans = plans.map(|plan| (Digest::of(&plan), plan));
+        configure(&store, Configure { plans: plans.to_vec(), ..Configure::default() }).await;
+        for (digest, plan) in plans {
+            assert_eq!(store.reader().plan(digest).unwrap(), Some(plan));
+        }
+        assert_eq!(store.reader().plan(Digest::of(b"none")).unwrap(), None);
+    });
+}
+
+#[test]
+fn an_endpoint_with_deliveries_under_way_stays() {
+    on_each_backend(async |store| {
+        let (given, id) = with_delivery(event_id(NOON, 1));
+        commit_accept(&store, given).await;
+        let a = key(Some("acme"), "route", "a");
+        let drop_endpoint = || Configure { unused: vec![(acme(), endpoint())], ..put(0, &[(a.clone(), "x")]) };
+        assert_eq!(configure(&store, drop_endpoint()).await, Outcome::InUse { endpoint: endpoint() });
+        assert_eq!(store.reader().config().unwrap(), Configuration::default());
+        commit(&store, settle(id, 1, Next::Delivered)).await;
+        assert_eq!(configure(&store, drop_endpoint()).await, Outcome::Configured { revision: 1 });
+    });
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    on_each_backend(async |store| {
+        let twice = key(None, "key", "k");
+        let spoiled = [
+            put(0, &[(key(None, "thing", "x"), "")]),
+            put(0, &[(key(None, "key", "x\0y"), "")]),
+            Configure { removes: vec![twice.clone()], ..put(0, &[(twice, "")]) },
+        ];
+        for configure in spoiled {
+            let refused = store.commit(Transition::Configure(configure)).await;
+            assert!(matches!(refused, Err(CommitError::Invalid { .. })), "{refused:?}");
+        }
+        let too_long =
+            Configure { puts: vec![(key(None, "key", "k"), vec![0; 3 << 20].into())], ..Configure::default() };
+        let refused = store.commit(Transition::Configure(too_long)).await;
+        assert!(matches!(&refused, Err(error) if error.code() == "transition_too_long"), "{refused:?}");
+        assert!(refused.unwrap_err().to_string().contains("transition_bytes_max"));
+        assert_eq!(store.reader().config().unwrap(), Configuration::default());
+    });
+}

@@ -1,0 +1,32 @@
+//! What the store tells workers after a commit, so that they need not ask all the time.
+
+use crate::model::{DeliveryId, EndpointName, RouteName, TenantName};
+
+/// Something new to do. It is durable when the hint comes. Hints are lost on the way to a subscriber that lags, and at a restart:
+/// then the subscriber reads its lanes anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// A delivery entered its endpoint's lane.
+    Due {
+        /// Whose.
+        tenant: TenantName,
+        /// Where it goes.
+        endpoint: EndpointName,
+        /// When: milliseconds since 1970-01-01T00:00:00Z.
+        due_ms: u64,
+        /// Which.
+        delivery: DeliveryId,
+    },
+    /// A run of this route is to be routed.
+    Pending {
+        /// Whose.
+        tenant: TenantName,
+        /// Which route.
+        route: RouteName,
+    },
+    /// The configuration changed.
+    Configured {
+        /// What it is now.
+        revision: u64,
+    },
+}

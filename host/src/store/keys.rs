@@ -1,0 +1,193 @@
+//! How keys are laid out. Keys sort as their parts do: the first byte says what the record is, names end with a 0 byte (no name
+//! holds one), numbers and ids are big-endian. So every question that the store is asked is one range of one tree.
+//!
+//! | in the hot tree | holds |
+//! | --- | --- |
+//! | `M` name | the store's own facts: format, last `seq`, config revision |
+//! | `C` scope 0 kind 0 name 0 | a resource of the configuration; the operator's scope is empty |
+//! | `P` digest³² | a plan |
+//! | `Q` tenant 0 endpoint 0 due⁸ event¹⁶ tag⁸ | a pending delivery, in its endpoint's lane by due time |
+//! | `N` tenant 0 route 0 seq⁸ event¹⁶ tag⁸ | a pending run, by its event's place in the order |
+//! | `H` tenant 0 route 0 seq⁸ event¹⁶ tag⁸ | a held run, likewise |
+//!
+//! | in a day's tree | holds |
+//! | --- | --- |
+//! | `K` tenant 0 source 0 hash¹⁶ | a dedup key: the event of that day that took it, and until when |
+//! | `E` tenant 0 event¹⁶ | an event, its body if that is short, and its runs that were done when it was accepted |
+//! | `R` tenant 0 event¹⁶ tag⁸ | a run that was not done by then, or came later |
+//! | `D` tenant 0 event¹⁶ tag⁸ | a delivery and its last attempt |
+//! | `A` tenant 0 event¹⁶ tag⁸ number⁴ | an attempt before the last |
+//! | `B` tenant 0 event¹⁶ tag⁸ number⁴ | a chunk of that delivery's body; of the event's where the tag is 0 |
+//! | `S` tenant 0 endpoint 0 status¹ event¹⁶ tag⁸ | a delivery that is not pending, to be found by endpoint, status and time |
+//!
+//! Every key written costs about the same, whatever its value: that is why an event, its short body and its finished runs are one
+//! record, why a pending delivery stands in its lane and in no other index, and why dedup keys stand in the day's tree, which goes
+//! whole, and not in the hot one, which they would have to be swept from.
+//!
+//! In both, `V` key number⁴ holds a part of a record that is too long for one value (see `record`). No key is the beginning of
+//! another one of its kind, so the parts of one record are never among another's.
+
+use super::ResourceKey;
+use super::key::{Key, KeyRange};
+use crate::model::{
+    DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, RouteName, RunId, SourceName, TenantName,
+};
+
+/// The version of all that is described here.
+pub(super) fn format() -> Key {
+    Key::of(b'M').bytes(b"format")
+}
+
+/// The last `seq` given.
+pub(super) fn last_seq() -> Key {
+    Key::of(b'M').bytes(b"seq")
+}
+
+/// The config revision.
+pub(super) fn revision() -> Key {
+    Key::of(b'M').bytes(b"revision")
+}
+
+/// A resource.
+pub(super) fn resource(key: &ResourceKey) -> Key {
+    let scope = key.tenant.as_ref().map_or("", TenantName::as_str);
+    Key::of(b'C').name(scope).name(key.kind).name(&key.name)
+}
+
+/// All resources.
+pub(super) fn resources() -> KeyRange {
+    Key::of(b'C').prefix()
+}
+
+/// A plan.
+pub(super) fn plan(digest: &Digest) -> Key {
+    Key::of(b'P').bytes(digest.as_bytes())
+}
+
+/// A dedup key, by a hash: the keys themselves are as long as senders like.
+pub(super) fn dedup(tenant: &TenantName, source: &SourceName, key: &str) -> Key {
+    let hash = Digest::of(key.as_bytes());
+    let half = hash.as_bytes().first_chunk::<16>().map_or(&[][..], |half| half);
+    Key::of(b'K').name(tenant.as_str()).name(source.as_str()).bytes(half)
+}
+
+/// All lanes.
+pub(super) fn lanes() -> Key {
+    Key::of(b'Q')
+}
+
+/// The lane of one endpoint.
+pub(super) fn lane(tenant: &TenantName, endpoint: &EndpointName) -> Key {
+    lanes().name(tenant.as_str()).name(endpoint.as_str())
+}
+
+/// A pending delivery in its lane.
+pub(super) fn due(tenant: &TenantName, endpoint: &EndpointName, due_ms: u64, delivery: DeliveryId) -> Key {
+    lane(tenant, endpoint).bytes(&due_ms.to_be_bytes()).id(delivery.event(), delivery.tag())
+}
+
+/// All pending runs.
+pub(super) fn all_pending() -> Key {
+    Key::of(b'N')
+}
+
+/// The pending runs of one route.
+pub(super) fn pending_of(tenant: &TenantName, route: &RouteName) -> Key {
+    all_pending().name(tenant.as_str()).name(route.as_str())
+}
+
+/// A pending run.
+pub(super) fn pending(tenant: &TenantName, route: &RouteName, seq: u64, run: RunId) -> Key {
+    pending_of(tenant, route).bytes(&seq.to_be_bytes()).id(run.event(), run.tag())
+}
+
+/// The held runs of one tenant.
+pub(super) fn held_by(tenant: &TenantName) -> Key {
+    Key::of(b'H').name(tenant.as_str())
+}
+
+/// The held runs of one route.
+pub(super) fn held_of(tenant: &TenantName, route: &RouteName) -> Key {
+    held_by(tenant).name(route.as_str())
+}
+
+/// A held run.
+pub(super) fn held(tenant: &TenantName, route: &RouteName, seq: u64, run: RunId) -> Key {
+    held_of(tenant, route).bytes(&seq.to_be_bytes()).id(run.event(), run.tag())
+}
+
+/// All events of a tenant on one day.
+pub(super) fn events(tenant: &TenantName) -> Key {
+    Key::of(b'E').name(tenant.as_str())
+}
+
+/// An event.
+pub(super) fn event(tenant: &TenantName, event: EventId) -> Key {
+    events(tenant).bytes(&event.to_bytes())
+}
+
+/// The runs of an event.
+pub(super) fn runs(tenant: &TenantName, event: EventId) -> KeyRange {
+    Key::of(b'R').name(tenant.as_str()).bytes(&event.to_bytes()).prefix()
+}
+
+/// A run.
+pub(super) fn run(tenant: &TenantName, run: RunId) -> Key {
+    Key::of(b'R').name(tenant.as_str()).id(run.event(), run.tag())
+}
+
+/// All deliveries of a tenant on one day.
+pub(super) fn deliveries(tenant: &TenantName) -> Key {
+    Key::of(b'D').name(tenant.as_str())
+}
+
+/// A delivery.
+pub(super) fn delivery(tenant: &TenantName, delivery: DeliveryId) -> Key {
+    deliveries(tenant).id(delivery.event(), delivery.tag())
+}
+
+/// The attempts of a delivery.
+pub(super) fn attempts(tenant: &TenantName, delivery: DeliveryId) -> KeyRange {
+    Key::of(b'A').name(tenant.as_str()).id(delivery.event(), delivery.tag()).prefix()
+}
+
+/// An attempt.
+pub(super) fn attempt(tenant: &TenantName, delivery: DeliveryId, number: u32) -> Key {
+    Key::of(b'A').name(tenant.as_str()).id(delivery.event(), delivery.tag()).bytes(&number.to_be_bytes())
+}
+
+/// A body, as the beginning of its chunks' keys: the event's own has the tag 0.
+pub(super) fn body(tenant: &TenantName, event: EventId, tag: u64) -> Key {
+    Key::of(b'B').name(tenant.as_str()).id(event, tag)
+}
+
+/// A part of something long: of a body, or of a record ([`parts_of`]).
+pub(super) fn part(whole: &Key, number: u32) -> Key {
+    whole.clone().bytes(&number.to_be_bytes())
+}
+
+/// The beginning of the keys of a record's parts.
+pub(super) fn parts_of(record: &Key) -> Key {
+    Key::of(b'V').bytes(record.as_bytes())
+}
+
+/// The deliveries of one endpoint that have one status, on one day. Pending ones stand in their lane instead: none here.
+pub(super) fn by_status(tenant: &TenantName, endpoint: &EndpointName, status: DeliveryStatus) -> Option<Key> {
+    let status = match status {
+        DeliveryStatus::Pending => return None,
+        DeliveryStatus::Delivered => 2,
+        DeliveryStatus::Held => 3,
+        DeliveryStatus::Dead => 4,
+    };
+    Some(Key::of(b'S').name(tenant.as_str()).name(endpoint.as_str()).bytes(&[status]))
+}
+
+/// Where one delivery that is not pending stands under [`by_status`].
+pub(super) fn found_by_status(
+    tenant: &TenantName,
+    endpoint: &EndpointName,
+    status: DeliveryStatus,
+    delivery: DeliveryId,
+) -> Option<Key> {
+    by_status(tenant, endpoint, status).map(|key| key.id(delivery.event(), delivery.tag()))
+}

@@ -1,0 +1,49 @@
+//! The store's own facts, in the hot tree: format, order, config revision. Big-endian numbers.
+
+use super::backend::Look;
+use super::key::Key;
+use super::keys;
+use super::tree::TreeId;
+use super::{ReadError, View};
+use bytes::Bytes;
+
+/// The version of the layout as this code writes it. A store of another version is not opened.
+pub(super) const FORMAT: u32 = 1;
+
+/// The format of a store; none where nothing has been written yet. 0 stands for one that cannot be read.
+pub(super) fn format(look: &dyn Look) -> Result<Option<u32>, ReadError> {
+    let value = look.get(TreeId::Hot, &keys::format())?;
+    Ok(value.map(|value| <[u8; 4]>::try_from(&value[..]).map_or(0, u32::from_be_bytes)))
+}
+
+/// Writes down the format.
+pub(super) fn put_format(view: &mut View<'_>) {
+    view.put(TreeId::Hot, keys::format(), FORMAT.to_be_bytes().to_vec());
+}
+
+/// The place in the order for the next event. From 1.
+pub(super) fn next_seq(view: &mut View<'_>) -> Result<u64, ReadError> {
+    let seq = number(view, keys::last_seq())? + 1;
+    view.put(TreeId::Hot, keys::last_seq(), seq.to_be_bytes().to_vec());
+    Ok(seq)
+}
+
+/// The config revision; 0 in an empty store.
+pub(super) fn revision(look: &dyn Look) -> Result<u64, ReadError> {
+    number(look, keys::revision())
+}
+
+/// Writes down a new config revision.
+pub(super) fn put_revision(view: &mut View<'_>, revision: u64) {
+    view.put(TreeId::Hot, keys::revision(), revision.to_be_bytes().to_vec());
+}
+
+fn number(look: &dyn Look, key: Key) -> Result<u64, ReadError> {
+    let Some(value) = look.get(TreeId::Hot, &key)? else { return Ok(0) };
+    <[u8; 8]>::try_from(&value[..]).map(u64::from_be_bytes).map_err(|_| broken(&key, &value))
+}
+
+fn broken(key: &Key, value: &Bytes) -> ReadError {
+    let (tree, key) = (TreeId::Hot.to_string(), key.as_bytes().escape_ascii().to_string());
+    ReadError::Record { tree, key, why: format!("{} bytes are not what stands there", value.len()) }
+}

@@ -1,0 +1,170 @@
+//! The database on disk: sled, with what it takes to keep promises on top of it.
+//!
+//! Read in the source of sled 0.34.7, and to be read again before another version is taken:
+//!
+//! - **A transaction over several trees is one atomic unit of the log.** Its records follow one batch manifest that names the
+//!   last of them; recovery stops before a manifest whose last record is missing. The making of a tree is not part of it, so
+//!   trees are made before: a crash in between leaves an empty tree, which is harmless.
+//! - **`flush` is not durable.** It waits for `sync_file_range`, which leaves the disk's cache and the file's length alone. So
+//!   every commit ends with `fdatasync` on sled's file. It is never retried: after an error the kernel may call lost pages clean.
+//! - **Large items become files that are never synced.** [`super::backend::VALUE_BYTES_MAX`] keeps every item below that.
+//! - **A segment is used again once its records were rewritten two segments further on, synced or not.** So less than a segment
+//!   may be written between two syncs, sled's own rewriting included; the committer bounds the bytes of a group for that.
+
+use super::OpenError;
+use super::backend::{Backend, BackendError, Batch, Look, Order, Scan};
+use super::key::{Key, KeyRange};
+use super::tree::TreeId;
+use bytes::Bytes;
+use sled::Transactional as _;
+use sled::transaction::{TransactionError, TransactionalTree, UnabortableTransactionError};
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+
+/// sled's unit of writing and of freeing, in bytes; fixed for the life of a store.
+const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// A sled database in a directory of its own.
+pub(super) struct SledBackend {
+    db: sled::Db,
+    /// The trees that exist. sled's own lookup makes those that do not; a read must not.
+    trees: RwLock<BTreeMap<TreeId, sled::Tree>>,
+    /// sled's file, to sync it.
+    file: File,
+    /// Says to other processes that the directory is taken. Released last.
+    _lock: File,
+}
+
+impl SledBackend {
+    /// Opens the database in `dir`, with a page cache of about `cache_bytes`. Makes it where there is none.
+    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        let directory = |source| OpenError::Directory { dir: dir.to_owned(), source };
+        let backend = |source| OpenError::Backend { dir: dir.to_owned(), source: failed("open")(source) };
+
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(directory)?;
+        let lock = lock(dir)?;
+        let home = dir.join("sled");
+        let db = sled::Config::new()
+            .path(&home)
+            .cache_capacity(cache_bytes)
+            .segment_size(SEGMENT_BYTES)
+            // Nothing may be written, and no garbage moved, outside a commit.
+            .flush_every_ms(None)
+            .open()
+            .map_err(backend)?;
+        let mut trees = BTreeMap::new();
+        for name in db.tree_names() {
+            if let Some(id) = str::from_utf8(&name).ok().and_then(|name| name.parse::<TreeId>().ok()) {
+                trees.insert(id, db.open_tree(&name).map_err(backend)?);
+            }
+        }
+        let file = File::open(home.join("db")).map_err(directory)?;
+        sync_new_files(dir, &home).map_err(directory)?;
+        Ok(Self { db, trees: RwLock::new(trees), file, _lock: lock })
+    }
+
+    fn tree(&self, id: TreeId) -> Option<sled::Tree> {
+        self.trees.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn tree_or_new(&self, id: TreeId) -> Result<sled::Tree, sled::Error> {
+        if let Some(tree) = self.tree(id) {
+            return Ok(tree);
+        }
+        let tree = self.db.open_tree(id.to_string())?;
+        self.trees.write().unwrap_or_else(PoisonError::into_inner).insert(id, tree.clone());
+        Ok(tree)
+    }
+}
+
+impl Look for SledBackend {
+    fn get(&self, tree: TreeId, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        let Some(tree) = self.tree(tree) else { return Ok(None) };
+        Ok(tree.get(key.as_bytes()).map_err(failed("read"))?.map(Bytes::from_owner))
+    }
+
+    fn scan(&self, tree: TreeId, range: &KeyRange, order: Order) -> Scan<'_> {
+        let Some(tree) = self.tree(tree).filter(|_| !range.is_empty()) else { return Box::new(std::iter::empty()) };
+        let entries = tree.range(range.from.as_slice()..range.until.as_slice()).map(|entry| match entry {
+            Ok((key, value)) => Ok((Bytes::from_owner(key), Bytes::from_owner(value))),
+            Err(error) => Err(failed("read")(error)),
+        });
+        match order {
+            Order::Ascending => Box::new(entries),
+            Order::Descending => Box::new(entries.rev()),
+        }
+    }
+
+    fn trees(&self) -> Vec<TreeId> {
+        self.trees.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+}
+
+impl Backend for SledBackend {
+    fn commit(&self, batch: &Batch) -> Result<(), BackendError> {
+        let mut trees = Vec::with_capacity(batch.trees.len());
+        let mut writes = Vec::with_capacity(batch.trees.len());
+        for (id, tree_writes) in batch.trees.iter().filter(|(_, writes)| !writes.is_empty()) {
+            trees.push(self.tree_or_new(*id).map_err(failed("make a tree"))?);
+            writes.push(sled_batch(tree_writes));
+        }
+        if trees.is_empty() {
+            return Ok(());
+        }
+        let written = trees.as_slice().transaction(|views: &Vec<TransactionalTree>| {
+            for (view, batch) in views.iter().zip(&writes) {
+                view.apply_batch(batch)?;
+            }
+            Ok::<(), sled::transaction::ConflictableTransactionError<UnabortableTransactionError>>(())
+        });
+        match written {
+            Ok(()) => {}
+            Err(TransactionError::Storage(error)) => return Err(failed("write")(error)),
+            Err(TransactionError::Abort(error)) => return Err(failed("write")(error)),
+        }
+        self.db.flush().map_err(failed("flush"))?;
+        self.file.sync_data().map_err(failed("sync"))
+    }
+}
+
+fn sled_batch(writes: &BTreeMap<Key, Option<Bytes>>) -> sled::Batch {
+    let mut batch = sled::Batch::default();
+    for (key, value) in writes {
+        match value {
+            Some(value) => batch.insert(key.as_bytes(), &value[..]),
+            None => batch.remove(key.as_bytes()),
+        }
+    }
+    batch
+}
+
+/// Takes the directory for this process, or says that another one has it.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let directory = |source| OpenError::Directory { dir: dir.to_owned(), source };
+    let file = File::create(dir.join("lock")).map_err(directory)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(directory(source)),
+    }
+}
+
+/// Makes the files that opening may have made durable, and their names: sled syncs neither.
+fn sync_new_files(dir: &Path, home: &Path) -> io::Result<()> {
+    for file in ["conf", "db"] {
+        File::open(home.join(file))?.sync_all()?;
+    }
+    let parent = dir.canonicalize()?;
+    for dir in [home, dir].into_iter().chain(parent.parent()) {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> BackendError {
+    move |why| BackendError { doing, why: why.to_string() }
+}

@@ -1,0 +1,150 @@
+//! Records that hold more than one of the model's types. Each key that is written costs, so what is written together, and read
+//! together, is one record:
+//!
+//! - An event's record has the runs that were done when it was accepted, which never change again, and its body if that is
+//!   short. Runs that were pending or held then, or came later, have records of their own.
+//! - A delivery's record has its last attempt: most deliveries make one. Attempts before it have records of their own.
+
+use super::backend::{Look, Order, VALUE_BYTES_MAX};
+use super::key::Key;
+use super::keys;
+use super::tree::TreeId;
+use super::{ReadError, View, body, record};
+use crate::model::{Attempt, Delivery, DeliveryId, Event, EventId, Run, RunId, TenantName};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// An event's record, as it is written: its length, this as JSON, the body.
+#[derive(Serialize)]
+struct EventToStore<'a> {
+    event: &'a Event,
+    runs: &'a [Run],
+}
+
+/// What most ask an event's record for.
+#[derive(Deserialize)]
+struct EventAlone {
+    event: Event,
+}
+
+/// The other part.
+#[derive(Deserialize)]
+struct RunsAlone {
+    runs: Vec<Run>,
+}
+
+/// Stores an event and its body, and with it the runs that are done.
+pub(super) fn put_event(view: &mut View<'_>, event: &Event, runs: &[Run], bytes: &Bytes) -> Result<(), ReadError> {
+    let (tree, key) = (TreeId::of(event.id), keys::event(&event.tenant, event.id));
+    let mut value = record::begin(512 + bytes.len());
+    value.extend_from_slice(&[0; 4]);
+    let at = value.len();
+    record::encode_into(&mut value, &EventToStore { event, runs }, tree, &key)?;
+    let length = u32::try_from(value.len() - at).unwrap_or(u32::MAX);
+    if let Some(place) = value.get_mut(at - 4..at) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
+    if value.len() + bytes.len() <= VALUE_BYTES_MAX {
+        value.extend_from_slice(bytes);
+    } else {
+        body::put(view, &event.tenant, event.id, body::OF_EVENT, bytes);
+    }
+    record::finish(view, tree, key, value);
+    Ok(())
+}
+
+/// An event.
+pub(super) fn event(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Option<Event>, ReadError> {
+    let alone: Option<EventAlone> = event_part(look, tenant, event)?;
+    Ok(alone.map(|alone| alone.event))
+}
+
+/// The body of an event; empty where there is no such event.
+pub(super) fn event_body(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Bytes, ReadError> {
+    match event_record(look, tenant, event)? {
+        Some((_, body)) if !body.is_empty() => Ok(body),
+        Some(_) => body::read(look, tenant, event, body::OF_EVENT),
+        None => Ok(Bytes::new()),
+    }
+}
+
+/// A run, wherever it is.
+pub(super) fn run(look: &dyn Look, tenant: &TenantName, run: RunId) -> Result<Option<Run>, ReadError> {
+    if let Some(own) = record::get(look, TreeId::of(run.event()), &keys::run(tenant, run))? {
+        return Ok(Some(own));
+    }
+    let with_event: Option<RunsAlone> = event_part(look, tenant, run.event())?;
+    Ok(with_event.and_then(|with_event| with_event.runs.into_iter().find(|one| one.id == run)))
+}
+
+/// All runs of an event: those that were done at once, in the order in which they were given, then the others.
+pub(super) fn runs(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Vec<Run>, ReadError> {
+    let with_event: Option<RunsAlone> = event_part(look, tenant, event)?;
+    let mut runs = with_event.map_or_else(Vec::new, |with_event| with_event.runs);
+    let tree = TreeId::of(event);
+    for entry in look.scan(tree, &keys::runs(tenant, event), Order::Ascending) {
+        let (key, value) = entry?;
+        runs.push(record::decode(look, tree, &Key::from(&key[..]), value)?);
+    }
+    Ok(runs)
+}
+
+fn event_part<T: serde::de::DeserializeOwned>(
+    look: &dyn Look,
+    tenant: &TenantName,
+    event: EventId,
+) -> Result<Option<T>, ReadError> {
+    let Some((json, _)) = event_record(look, tenant, event)? else { return Ok(None) };
+    record::decode_json(&json, TreeId::of(event), &keys::event(tenant, event)).map(Some)
+}
+
+/// The two parts of an event's record: JSON, and the body if it is there.
+fn event_record(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Option<(Bytes, Bytes)>, ReadError> {
+    let (tree, key) = (TreeId::of(event), keys::event(tenant, event));
+    let Some(value) = look.get(tree, &key)? else { return Ok(None) };
+    let mut json = record::content(look, tree, &key, value)?;
+    let length = json.first_chunk().map_or(u32::MAX, |length| u32::from_be_bytes(*length));
+    let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(4);
+    if end > json.len() {
+        return Err(record::unreadable(tree, &key, "it is shorter than it says".to_owned()));
+    }
+    let body = json.split_off(end);
+    Ok(Some((json.split_off(4), body)))
+}
+
+/// A delivery and its last attempt.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StoredDelivery {
+    /// The delivery.
+    pub(super) delivery: Delivery,
+    /// Its last attempt, if it made one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last: Option<Attempt>,
+}
+
+impl StoredDelivery {
+    /// Reads one.
+    pub(super) fn get(look: &dyn Look, tenant: &TenantName, delivery: DeliveryId) -> Result<Option<Self>, ReadError> {
+        record::get(look, TreeId::of(delivery.event()), &keys::delivery(tenant, delivery))
+    }
+
+    /// Stores it.
+    pub(super) fn put(&self, view: &mut View<'_>, tenant: &TenantName) -> Result<(), ReadError> {
+        record::put(view, TreeId::of(self.delivery.id.event()), keys::delivery(tenant, self.delivery.id), self)
+    }
+}
+
+/// The attempts of a delivery, the first one first.
+pub(super) fn attempts(look: &dyn Look, tenant: &TenantName, delivery: DeliveryId) -> Result<Vec<Attempt>, ReadError> {
+    let Some(stored) = StoredDelivery::get(look, tenant, delivery)? else { return Ok(Vec::new()) };
+    let tree = TreeId::of(delivery.event());
+    let mut attempts = Vec::new();
+    for entry in look.scan(tree, &keys::attempts(tenant, delivery), Order::Ascending) {
+        let (key, value) = entry?;
+        attempts.push(record::decode(look, tree, &Key::from(&key[..]), value)?);
+    }
+    attempts.extend(stored.last);
+    // One that was settled between the two reads is there twice.
+    attempts.dedup_by_key(|attempt: &mut Attempt| attempt.number);
+    Ok(attempts)
+}
