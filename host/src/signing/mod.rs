@@ -9,7 +9,7 @@ mod standard;
 
 pub use github::verify_github;
 pub use secret::{InvalidSecret, SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret};
-pub use standard::{SIGNATURES_MAX, TIMESTAMP_TOLERANCE_S, sign, verify_standard_webhooks};
+pub use standard::{SIGNATURES_MAX, StandardHeaders, TIMESTAMP_TOLERANCE_S, sign, verify_standard_webhooks};
 
 /// Why a request is not believed. The text is for whoever integrates the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

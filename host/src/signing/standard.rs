@@ -24,27 +24,36 @@ pub fn sign(secrets: &[Secret], id: &str, timestamp_s: u64, body: &[u8]) -> Opti
     written.reduce(|all, one| all + " " + &one)
 }
 
-/// Whether one of the secrets made one of the signatures, not longer ago than `tolerance_s` seconds and not further ahead.
+/// The headers of a request that the scheme is about, as they came; none where there is no such header, or none that is text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StandardHeaders<'a> {
+    /// `webhook-id`.
+    pub id: Option<&'a str>,
+    /// `webhook-timestamp`.
+    pub timestamp: Option<&'a str>,
+    /// `webhook-signature`.
+    pub signature: Option<&'a str>,
+}
+
+/// Whether one of the secrets made one of the signatures, not longer ago than `tolerance_s` seconds and not further ahead
+/// ([`TIMESTAMP_TOLERANCE_S`] is usual).
 ///
-/// `id`, `timestamp` and `signature` are the headers `webhook-id`, `webhook-timestamp` and `webhook-signature` as they came. Signatures of
-/// other versions (`v1a`) are passed over, and at most [`SIGNATURES_MAX`] are looked at.
+/// Signatures of other versions (`v1a`) are passed over, and at most [`SIGNATURES_MAX`] are looked at.
 ///
 /// # Errors
 /// Where a header is missing or malformed, the time stamp too far from now, or no signature right.
 pub fn verify_standard_webhooks(
     secrets: &[Secret],
-    id: Option<&str>,
-    timestamp: Option<&str>,
-    signature: Option<&str>,
+    headers: &StandardHeaders<'_>,
     body: &[u8],
     now_s: u64,
     tolerance_s: u64,
 ) -> Result<(), VerifyError> {
     const SIGNATURE: &str = "webhook-signature";
     let missing = |header| VerifyError::SignatureMissing { header };
-    let id = id.ok_or(missing("webhook-id"))?;
-    let timestamp = timestamp.ok_or(missing("webhook-timestamp"))?;
-    let signature = signature.ok_or(missing(SIGNATURE))?;
+    let id = headers.id.ok_or(missing("webhook-id"))?;
+    let timestamp = headers.timestamp.ok_or(missing("webhook-timestamp"))?;
+    let signature = headers.signature.ok_or(missing(SIGNATURE))?;
 
     let timestamp_s = seconds(timestamp).ok_or(VerifyError::TimestampMalformed)?;
     let given: Vec<_> = signature.split(' ').take(SIGNATURES_MAX).filter_map(decode_v1).collect();
@@ -94,8 +103,12 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
+    fn headers<'a>(id: &'a str, timestamp: &'a str, signature: &'a str) -> StandardHeaders<'a> {
+        StandardHeaders { id: Some(id), timestamp: Some(timestamp), signature: Some(signature) }
+    }
+
     fn verify(texts: &[&str], signature: &str, now_s: u64) -> Result<(), VerifyError> {
-        verify_standard_webhooks(&secrets(texts), Some(ID), Some(AT), Some(signature), BODY, now_s, 300)
+        verify_standard_webhooks(&secrets(texts), &headers(ID, AT, signature), BODY, now_s, 300)
     }
 
     #[test]
@@ -144,18 +157,18 @@ mod tests {
     #[test]
     fn only_digits_are_a_time_stamp() {
         for at in ["", "+1674087231", " 1674087231", "1674087231.5", "-1", "99999999999999999999"] {
-            let verified =
-                verify_standard_webhooks(&secrets(&[SECRET]), Some(ID), Some(at), Some(SIGNED), BODY, AT_S, 300);
+            let verified = verify_standard_webhooks(&secrets(&[SECRET]), &headers(ID, at, SIGNED), BODY, AT_S, 300);
             assert_eq!(verified, Err(VerifyError::TimestampMalformed), "{at}");
         }
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let verify = |id, at, signature| verify_standard_webhooks(&[], id, at, signature, BODY, AT_S, 300).unwrap_err();
-        assert!(verify(None, Some(AT), Some(SIGNED)).to_string().contains("`webhook-id`"));
-        assert!(verify(Some(ID), None, Some(SIGNED)).to_string().contains("`webhook-timestamp`"));
-        let error = verify(Some(ID), Some(AT), None);
+        let all = headers(ID, AT, SIGNED);
+        let verify = |headers| verify_standard_webhooks(&[], &headers, BODY, AT_S, 300).unwrap_err();
+        assert!(verify(StandardHeaders { id: None, ..all }).to_string().contains("`webhook-id`"));
+        assert!(verify(StandardHeaders { timestamp: None, ..all }).to_string().contains("`webhook-timestamp`"));
+        let error = verify(StandardHeaders { signature: None, ..all });
         assert!(error.to_string().contains("`webhook-signature`"));
         assert_eq!(error.code(), "signature_missing");
     }
