@@ -136,7 +136,7 @@ mod tests {
     fn every_part_is_signed() {
         let secrets = secrets(&[SECRET]);
         let verify =
-            |id, at, body: &[u8]| verify_standard_webhooks(&secrets, Some(id), Some(at), Some(SIGNED), body, AT_S, 300);
+            |id, at, body: &[u8]| verify_standard_webhooks(&secrets, &headers(id, at, SIGNED), body, AT_S, 300);
         assert_eq!(verify(ID, AT, BODY), Ok(()));
         assert_eq!(verify("other", AT, BODY), Err(VerifyError::SignatureInvalid));
         assert_eq!(verify(ID, "1674087232", BODY), Err(VerifyError::SignatureInvalid));

@@ -9,7 +9,7 @@ mod allow;
 mod error;
 mod guard;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use allow::{AllowEntry, InvalidAllowEntry};
 pub use error::SendError;

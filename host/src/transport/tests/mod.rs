@@ -1,6 +1,6 @@
 //! The transport against real servers on loopback that behave well and badly. Every wait has a short bound of its own.
 
-mod server;
+pub(crate) mod server;
 mod tls;
 
 use super::{Config, DRAIN_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response, SendError, Transport, TransportError};

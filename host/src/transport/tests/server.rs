@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     requests: mpsc::UnboundedReceiver<String>,
@@ -16,13 +16,13 @@ pub(super) struct Server {
 }
 
 /// Answers every request of a connection with this status, these headers (each with its line end) and this body.
-pub(super) fn answer(status: &str, headers: &str, body: &str) -> String {
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 
 impl Server {
     /// A server that gives each request this answer, byte for byte.
-    pub(super) async fn start(answer: String) -> Self {
+    pub(crate) async fn start(answer: String) -> Self {
         let answer: Arc<str> = answer.into();
         let (seen, requests) = mpsc::unbounded_channel();
         Self::run(requests, move |mut stream| {
@@ -40,7 +40,7 @@ impl Server {
     }
 
     /// A server that does this with each connection, once a request has come in, and then closes it.
-    pub(super) async fn with<F>(behave: impl Fn(TcpStream) -> F + Clone + Send + 'static) -> Self
+    pub(crate) async fn with<F>(behave: impl Fn(TcpStream) -> F + Clone + Send + 'static) -> Self
     where
         F: Future<Output = std::io::Result<()>> + Send + 'static,
     {
@@ -74,27 +74,32 @@ impl Server {
         Self { address, connections, requests, _accepting: accepting }
     }
 
-    pub(super) const fn address(&self) -> SocketAddr {
+    pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// How many connections were made so far.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// The next request, head and body.
-    pub(super) async fn request(&mut self) -> String {
+    pub(crate) async fn request(&mut self) -> String {
         self.requests.recv().await.unwrap()
     }
 
+    /// Whether no request has come that was not asked for.
+    pub(crate) fn no_more_requests(&mut self) -> bool {
+        self.requests.try_recv().is_err()
+    }
+
     /// Whether nothing reached it: no connection and no request.
-    pub(super) fn untouched(&mut self) -> bool {
-        self.connections() == 0 && self.requests.try_recv().is_err()
+    pub(crate) fn untouched(&mut self) -> bool {
+        self.connections() == 0 && self.no_more_requests()
     }
 }
 
