@@ -13,6 +13,8 @@ pub(super) struct Span {
     pub(super) started_at_ms: u64,
     /// How long it took.
     pub(super) duration_ms: u64,
+    /// The clock's time when it was over, which is not the sum of both where the clock was set meanwhile.
+    pub(super) ended_at_ms: u64,
 }
 
 /// Why there is no answer.
@@ -36,7 +38,7 @@ pub(super) fn settle(
     answer: Result<Response, Failure>,
     random: u64,
 ) -> Settle {
-    let ended_at_ms = span.started_at_ms.saturating_add(span.duration_ms);
+    let ended_at_ms = span.ended_at_ms;
     let not_before_ms = match &answer {
         Ok(Response { retry_after: Some(header), .. }) => retry_after_ms(header, ended_at_ms),
         _ => None,
@@ -102,7 +104,7 @@ mod tests {
     use super::super::fixture::delivery;
     use super::*;
 
-    const SPAN: Span = Span { started_at_ms: 1_000_000, duration_ms: 250 };
+    const SPAN: Span = Span { started_at_ms: 1_000_000, duration_ms: 250, ended_at_ms: 1_000_250 };
 
     fn response(status: u16, retry_after: Option<&str>) -> Result<Response, Failure> {
         Ok(Response {

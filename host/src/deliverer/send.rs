@@ -67,7 +67,7 @@ impl Sender {
         let started = Instant::now();
         let answer = self.send(&delivery, body, endpoint, started_at_ms).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let span = Span { started_at_ms, duration_ms };
+        let span = Span { started_at_ms, duration_ms, ended_at_ms: self.clock.now_ms() };
         self.settle(tenant, &delivery, endpoint, span, answer).await
     }
 

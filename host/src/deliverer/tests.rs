@@ -207,10 +207,11 @@ async fn a_dead_delivery_that_is_retried_goes_again() {
 async fn a_receiver_that_hangs_delays_no_other() {
     let release = Arc::new(Notify::new());
     let waiting = Arc::clone(&release);
-    let hung = Server::with(move |_stream| {
+    let hung = Server::with(move |stream| {
         let waiting = Arc::clone(&waiting);
         async move {
             waiting.notified().await;
+            drop(stream);
             Ok(())
         }
     })
@@ -305,11 +306,12 @@ async fn a_store_that_takes_no_more_ends_it_with_an_error_and_a_new_run_begins_a
     let arrived = Arc::new(Notify::new());
     let go_on = Arc::new(Notify::new());
     let (told, wait) = (Arc::clone(&arrived), Arc::clone(&go_on));
-    let server = Server::with(move |_stream| {
+    let server = Server::with(move |stream| {
         let (told, wait) = (Arc::clone(&told), Arc::clone(&wait));
         async move {
             told.notify_one();
             wait.notified().await;
+            drop(stream);
             Ok(())
         }
     })
