@@ -1,1 +1,94 @@
-//! To be written.
+//! Sends what is due: takes deliveries from the store, makes one attempt of each, stores the outcome.
+//!
+//! One scheduler decides (`lanes`, pure); each attempt runs as a task of its own (`send`). What must hold: no delivery is in flight twice; a
+//! slow or dead endpoint delays no other; nothing in memory grows with the backlog; a delivery leaves this layer only by a stored outcome, so
+//! whatever happens to the process, it is still in the store and goes again at once after the next start.
+//!
+//! Due times are wall-clock times, waiting is not: the scheduler looks at the clock at least once a second, so a clock that is set
+//! forwards or back delays nothing by more than that.
+
+mod config;
+#[cfg(test)]
+mod fixture;
+mod lane;
+mod lanes;
+mod outcome;
+mod request;
+mod schedule;
+mod send;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, ConfigError};
+
+use crate::clock::Clock;
+use crate::config::Snapshot;
+use crate::shutdown::Shutdown;
+use crate::store::{CommitError, ReadError, Store};
+use crate::transport::Transport;
+use schedule::Scheduler;
+use send::Sender;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::watch;
+
+/// The worker that delivers. Clones are the same worker, to be run again after it failed; only one may run at a time.
+#[derive(Clone)]
+pub struct Deliverer {
+    sender: Sender,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    config: Config,
+}
+
+/// Why the deliverer stopped by itself. It can be run again: it then reads everything anew from the store.
+#[derive(Debug, thiserror::Error)]
+pub enum DelivererError {
+    /// The store takes no more outcomes.
+    #[error("outcomes cannot be stored: {0}")]
+    Commit(#[from] CommitError),
+    /// The store does not tell which endpoints have deliveries.
+    #[error("cannot read what is pending: {0}")]
+    Read(#[from] ReadError),
+    /// The store is closed.
+    #[error("the store is closed")]
+    StoreClosed,
+    /// An attempt's task was cancelled by somebody else.
+    #[error("a task of the deliverer was lost: {0}")]
+    TaskLost(String),
+}
+
+impl Deliverer {
+    /// A deliverer; nothing happens until it runs.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        transport: Transport,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        clock: Clock,
+        config: Config,
+    ) -> Self {
+        let sender = Sender { store, transport, clock, panics: Arc::default() };
+        Self { sender, snapshots, config }
+    }
+
+    /// How many attempts panicked since the deliverer was made, over all its runs. More than 0 is a bug.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.sender.panics.load(Ordering::Relaxed)
+    }
+
+    /// Delivers until the signal is given; then lets what is in flight end, for at most `drain_ms`.
+    ///
+    /// # Errors
+    /// Where the store fails it. What was in flight is let to its end then too.
+    pub async fn run(self, mut shutdown: Shutdown) -> Result<(), DelivererError> {
+        let drain_ms = self.config.drain_ms;
+        let mut scheduler = Scheduler::start(self).await?;
+        let ended = tokio::select! {
+            () = shutdown.wait() => Ok(()),
+            failed = scheduler.work() => failed,
+        };
+        scheduler.drain(drain_ms).await;
+        ended
+    }
+}

@@ -1,1 +1,291 @@
 //! The only layer that opens outbound sockets: one guarded HTTP client for everything the host sends.
+//!
+//! What must hold: no URL reaches an address it must not, by literal, name, rebinding or redirect; every wait and every buffer is
+//! bounded. So there are no redirects (a 3xx is an answer like any other), no system proxy, no decompression, no cookies; names go through
+//! the guard, and what it gives out is what is dialled.
+
+mod address;
+mod allow;
+mod error;
+mod guard;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use allow::{AllowEntry, InvalidAllowEntry};
+pub use error::SendError;
+
+use bytes::Bytes;
+use guard::{Guard, LOOKUPS_MAX};
+use http::{HeaderMap, Method, StatusCode, header};
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+/// How much of an answer's body is kept, in bytes.
+pub const RESPONSE_BYTES_MAX: usize = crate::model::ENDPOINT_RESPONSE_BYTES_MAX;
+/// How much of an answer's body is read, so that the connection can serve again, in bytes. Past it the connection is closed.
+pub const DRAIN_BYTES_MAX: usize = 16 * 1024;
+/// The most allow entries.
+pub const ALLOW_ENTRIES_MAX: usize = 256;
+/// The most different ports that allow entries name. Each has its own pool of connections.
+pub const ALLOW_PORTS_MAX: usize = 16;
+/// The longest `Retry-After` that is passed on, in bytes.
+const RETRY_AFTER_BYTES_MAX: usize = 64;
+
+/// How the host reaches out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What may be reached although it is not globally routable: at most [`ALLOW_ENTRIES_MAX`] entries, naming at most
+    /// [`ALLOW_PORTS_MAX`] ports.
+    pub allow: Vec<AllowEntry>,
+    /// How long name resolution, connecting and TLS may take together, in milliseconds: 1 to 120,000.
+    pub connect_timeout_ms: u64,
+    /// How long an idle connection is kept, in milliseconds: 1 to 600,000.
+    pub idle_timeout_ms: u64,
+    /// How many idle connections to one scheme, host and port are kept: at most 1,024; 0 keeps none.
+    pub idle_connections_per_host_max: usize,
+    /// A PEM file with certificate authorities to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            connect_timeout_ms: 10_000,
+            idle_timeout_ms: 60_000,
+            idle_connections_per_host_max: 64,
+            ca_file: None,
+        }
+    }
+}
+
+/// The transport cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// A bound is passed.
+    #[error("`transport.{field}` is {given}: it must be from {least} to {most}")]
+    OutOfBounds {
+        /// Which setting.
+        field: &'static str,
+        /// What it is, or how many it has.
+        given: u64,
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// The certificate authorities cannot be read.
+    #[error("`transport.ca_file` {}: {why}", path.display())]
+    CaFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// No client came about, most often because the system has no certificate authorities.
+    #[error("cannot set up the HTTP client: {why}; install the system's CA certificates or set `transport.ca_file`")]
+    Client {
+        /// What the library said.
+        why: String,
+    },
+}
+
+/// Sends requests. Cheap to clone; clones share connections.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    connect_timeout_ms: u64,
+    any_port: Client,
+    /// For ports that an allow entry names: a resolver sees names without ports, so each such port has a guard that knows it.
+    by_port: BTreeMap<u16, Client>,
+}
+
+#[derive(Debug)]
+struct Client {
+    http: reqwest::Client,
+    guard: Guard,
+}
+
+/// What to send.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// How.
+    pub method: Method,
+    /// Where: `http` or `https`, without user information.
+    pub url: String,
+    /// The headers. `host`, `content-length` and `accept` are added.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// How long it may take from now to the end of the answer, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// `Retry-After`, where there is one of at most 64 visible ASCII characters.
+    pub retry_after: Option<String>,
+    /// The first [`RESPONSE_BYTES_MAX`] bytes of the body.
+    pub body_prefix: Vec<u8>,
+    /// Whether there was or may have been more: the body was longer, did not end in time, or broke off.
+    pub cut: bool,
+}
+
+impl Transport {
+    /// Sets it up: reads the system's certificate authorities, opens no connection.
+    ///
+    /// # Errors
+    /// Where a setting is out of its bounds or no certificate authority can be read.
+    pub fn new(config: &Config) -> Result<Self, TransportError> {
+        config.check()?;
+        // reqwest is built without a cryptography provider of its own and takes the process's. Where one is set already, that is it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let ca = config.read_ca()?;
+        let allow: Arc<[AllowEntry]> = config.allow.as_slice().into();
+        let lookups = Arc::new(Semaphore::new(LOOKUPS_MAX));
+        let client = |port| {
+            let guard = Guard::new(Arc::clone(&allow), port, Arc::clone(&lookups));
+            let http = config.client(&guard, &ca).map_err(|error| TransportError::Client { why: innermost(&error) })?;
+            Ok(Client { http, guard })
+        };
+        let mut by_port = BTreeMap::new();
+        for port in config.allowed_ports() {
+            by_port.insert(port, client(Some(port))?);
+        }
+        let shared = Shared { connect_timeout_ms: config.connect_timeout_ms, any_port: client(None)?, by_port };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Sends a request and reads the answer, all within the request's `timeout_ms`.
+    ///
+    /// Once the status is there, the receiver has answered: a body that is too long, too slow or breaks off is cut, and is no error.
+    ///
+    /// # Errors
+    /// Where no answer came.
+    pub async fn send(&self, request: Request) -> Result<Response, SendError> {
+        let timeout_ms = request.timeout_ms;
+        let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+        let (client, url) = self.shared.prepare(&request.url)?;
+        let sending = client.http.request(request.method, url).headers(request.headers).body(request.body).send();
+        let answer = timeout_at(deadline, sending).await.map_err(|_| SendError::Timeout { timeout_ms })?;
+        let answer = answer.map_err(|error| SendError::of(&error, self.shared.connect_timeout_ms))?;
+        Ok(read(answer, deadline).await)
+    }
+}
+
+impl Shared {
+    /// The client for this URL, and the URL in the form that is sent: what is checked is what is used.
+    fn prepare(&self, url: &str) -> Result<(&Client, Url), SendError> {
+        let invalid = |why: &str| SendError::UrlInvalid { why: why.to_owned() };
+        let url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid("its scheme is neither http nor https"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(invalid("it has user information in it: send an authorization header instead"));
+        }
+        let host = url.host_str().ok_or_else(|| invalid("it has no host"))?;
+        let port = url.port_or_known_default().filter(|port| *port > 0).ok_or_else(|| invalid("it has no port"))?;
+        let client = self.by_port.get(&port).unwrap_or(&self.any_port);
+        // For a literal address no resolver is asked.
+        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if let Ok(address) = literal.parse::<IpAddr>() {
+            client.guard.check(address).map_err(|refused| SendError::AddressRefused { why: refused.to_string() })?;
+        }
+        Ok((client, url))
+    }
+}
+
+/// Reads what is kept of the body, and a little more for the sake of the connection.
+async fn read(mut answer: reqwest::Response, deadline: Instant) -> Response {
+    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.filter(|text| text.len() <= RETRY_AFTER_BYTES_MAX).map(ToOwned::to_owned);
+    let mut body_prefix = Vec::new();
+    let mut read_bytes = 0;
+    let ended = loop {
+        match timeout_at(deadline, answer.chunk()).await {
+            Ok(Ok(Some(chunk))) => {
+                read_bytes += chunk.len();
+                let room = RESPONSE_BYTES_MAX - body_prefix.len();
+                body_prefix.extend(chunk.iter().take(room));
+            }
+            Ok(Ok(None)) => break true,
+            Ok(Err(_)) | Err(_) => break false,
+        }
+        if read_bytes > DRAIN_BYTES_MAX {
+            break false;
+        }
+    };
+    let cut = !ended || read_bytes > body_prefix.len();
+    Response { status: answer.status(), retry_after, body_prefix, cut }
+}
+
+impl Config {
+    fn check(&self) -> Result<(), TransportError> {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let bounds = [
+            ("allow", count(self.allow.len()), 0, count(ALLOW_ENTRIES_MAX)),
+            ("allow (different ports)", count(self.allowed_ports().len()), 0, count(ALLOW_PORTS_MAX)),
+            ("connect_timeout_ms", self.connect_timeout_ms, 1, 120_000),
+            ("idle_timeout_ms", self.idle_timeout_ms, 1, 600_000),
+            ("idle_connections_per_host_max", count(self.idle_connections_per_host_max), 0, 1_024),
+        ];
+        match bounds.into_iter().find(|(_, given, least, most)| given < least || given > most) {
+            Some((field, given, least, most)) => Err(TransportError::OutOfBounds { field, given, least, most }),
+            None => Ok(()),
+        }
+    }
+
+    fn allowed_ports(&self) -> BTreeSet<u16> {
+        self.allow.iter().filter_map(AllowEntry::port).collect()
+    }
+
+    fn read_ca(&self) -> Result<Vec<reqwest::Certificate>, TransportError> {
+        let Some(path) = &self.ca_file else { return Ok(Vec::new()) };
+        let wrong = |why: String| TransportError::CaFile { path: path.clone(), why };
+        let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(innermost(&error)))?;
+        if certificates.is_empty() {
+            return Err(wrong("holds no PEM certificate".to_owned()));
+        }
+        Ok(certificates)
+    }
+
+    /// The one place where a client is built. HTTP/1.1, and HTTP/2 where TLS negotiates it.
+    fn client(&self, guard: &Guard, ca: &[reqwest::Certificate]) -> reqwest::Result<reqwest::Client> {
+        reqwest::Client::builder()
+            .dns_resolver(guard.clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(Duration::from_millis(self.connect_timeout_ms))
+            .pool_idle_timeout(Duration::from_millis(self.idle_timeout_ms))
+            .pool_max_idle_per_host(self.idle_connections_per_host_max)
+            .tls_certs_merge(ca.iter().cloned())
+            .build()
+    }
+}
+
+/// The text of the innermost cause, which says most.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,102 @@
+//! The bounds of the deliverer.
+
+use super::lanes::Bounds;
+use serde::{Deserialize, Serialize};
+
+/// How much is sent at once, and how long things wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many deliveries are in flight at once: 1 to 10,000. One tenant alone gets half of them, one endpoint alone a quarter. Each may
+    /// hold a body in memory.
+    pub deliveries_in_flight_max: usize,
+    /// How many due deliveries of one endpoint are known in memory at once; the others wait on disk: 1 to 10,000.
+    pub lane_ready_max: usize,
+    /// How many endpoints' queues are read from disk at once: 1 to 64.
+    pub lane_scans_max: usize,
+    /// How long a delivery waits when the host itself failed at it, in milliseconds: 1 to 600,000. Its schedule stays as it is.
+    pub failure_rest_ms: u64,
+    /// How long deliveries in flight may take to end at shutdown, in milliseconds: at most 600,000. What is not at its end then goes again
+    /// after the next start.
+    pub drain_ms: u64,
+}
+
+/// A bound is out of its own bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` is {given}: it must be from {least} to {most}")]
+pub struct ConfigError {
+    field: &'static str,
+    given: u64,
+    least: u64,
+    most: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            deliveries_in_flight_max: 256,
+            lane_ready_max: 128,
+            lane_scans_max: 4,
+            failure_rest_ms: 30_000,
+            drain_ms: 20_000,
+        }
+    }
+}
+
+impl Config {
+    /// Whether every bound is within its own.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let bounds = [
+            ("deliveries_in_flight_max", count(self.deliveries_in_flight_max), 1, 10_000),
+            ("lane_ready_max", count(self.lane_ready_max), 1, 10_000),
+            ("lane_scans_max", count(self.lane_scans_max), 1, 64),
+            ("failure_rest_ms", self.failure_rest_ms, 1, 600_000),
+            ("drain_ms", self.drain_ms, 0, 600_000),
+        ];
+        match bounds.into_iter().find(|(_, given, least, most)| given < least || given > most) {
+            Some((field, given, least, most)) => Err(ConfigError { field, given, least, most }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) const fn bounds(&self) -> Bounds {
+        Bounds {
+            in_flight_max: self.deliveries_in_flight_max,
+            lane_ready_max: self.lane_ready_max,
+            failure_rest_ms: self.failure_rest_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_checked_and_named() {
+        let config = Config::default;
+        assert_eq!(config().check(), Ok(()));
+        let wrong = [
+            ("deliveries_in_flight_max", Config { deliveries_in_flight_max: 0, ..config() }),
+            ("lane_ready_max", Config { lane_ready_max: 10_001, ..config() }),
+            ("lane_scans_max", Config { lane_scans_max: 0, ..config() }),
+            ("failure_rest_ms", Config { failure_rest_ms: 0, ..config() }),
+            ("drain_ms", Config { drain_ms: 600_001, ..config() }),
+        ];
+        for (field, config) in wrong {
+            assert!(config.check().unwrap_err().to_string().starts_with(&format!("`{field}` is ")), "{field}");
+        }
+    }
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        assert_eq!(toml::from_str::<Config>(""), Ok(Config::default()));
+        assert!(
+            toml::from_str::<Config>("in_flight = 1").unwrap_err().to_string().contains("unknown field `in_flight`")
+        );
+    }
+}

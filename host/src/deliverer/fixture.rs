@@ -1,0 +1,62 @@
+//! What the tests of this layer start from: one delivery, and endpoints as people write them.
+
+use crate::config::{Endpoint, Kind, MasterKey, ResourceId, Snapshot, parse};
+use crate::model::{BodyRef, Delivery, DeliveryId, DeliveryStatus, EndpointName, EventId, RunId, TenantName};
+use std::sync::Arc;
+
+pub(super) fn tenant() -> TenantName {
+    "acme".parse().unwrap()
+}
+
+/// A pending delivery to the endpoint `x`, never tried and due at once, with the event's body.
+pub(super) fn delivery() -> Delivery {
+    delivery_to("x", 1)
+}
+
+/// Such a delivery to any endpoint; `number` tells it from others.
+pub(super) fn delivery_to(endpoint: &str, number: u64) -> Delivery {
+    let event = EventId::new(1_674_087_000_000, number.into());
+    let endpoint: EndpointName = endpoint.parse().unwrap();
+    let run = RunId::new(event, &"route".parse().unwrap(), 0);
+    Delivery {
+        id: DeliveryId::new(run, 0, 0, &endpoint),
+        run,
+        route: "route".parse().unwrap(),
+        endpoint,
+        event_type: "push".to_owned(),
+        content_type: "application/json".to_owned(),
+        headers: Vec::new(),
+        ordering_key: None,
+        body: BodyRef::Event,
+        status: DeliveryStatus::Pending,
+        reason: None,
+        attempts: 0,
+        schedule_position: 0,
+        created_at_ms: 1_674_087_000_000,
+        due_ms: 1_674_087_000_000,
+    }
+}
+
+/// The endpoint `x` with these fields besides its URL.
+pub(super) fn endpoint(fields: &str) -> Arc<Endpoint> {
+    let comma = if fields.is_empty() { "" } else { "," };
+    let spec = format!(r#"{{"url": "http://127.0.0.1:9/x"{comma} {fields}}}"#);
+    let snapshot = snapshot(&[("x", spec)]);
+    Arc::clone(snapshot.endpoint(&tenant(), &"x".parse().unwrap()).unwrap())
+}
+
+/// A configuration with these endpoints, by name and JSON; their secrets stand there in plain.
+pub(super) fn snapshot(endpoints: &[(&str, String)]) -> Snapshot {
+    let key = MasterKey::new([7; 32]);
+    let acme = ResourceId { tenant: Some(tenant()), kind: Kind::Tenant, name: tenant().to_string() };
+    let acme = (acme, parse(Kind::Tenant, b"{}").unwrap());
+    let endpoints = endpoints.iter().map(|(name, json)| {
+        let id = ResourceId { tenant: Some(tenant()), kind: Kind::Endpoint, name: (*name).to_owned() };
+        let mut spec = parse(Kind::Endpoint, json.as_bytes()).unwrap();
+        for secret in spec.secrets_mut().into_iter().flatten() {
+            *secret = key.seal(&id.to_string(), secret, [1; 24]).unwrap();
+        }
+        (id, spec)
+    });
+    Snapshot::build(1, std::iter::once(acme).chain(endpoints), &key).unwrap()
+}

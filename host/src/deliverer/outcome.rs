@@ -1,0 +1,178 @@
+//! From what came back to what is stored: the attempt, and what becomes of the delivery. Pure.
+
+use crate::model::{Attempt, AttemptError, Delivery, TenantName};
+use crate::retry::{Schedule, retry_after_ms};
+use crate::store::{Next, Settle};
+use crate::transport::{Response, SendError};
+use http::StatusCode;
+
+/// When an attempt took place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// In milliseconds since 1970-01-01T00:00:00Z.
+    pub(super) started_at_ms: u64,
+    /// How long it took.
+    pub(super) duration_ms: u64,
+    /// The clock's time when it was over, which is not the sum of both where the clock was set meanwhile.
+    pub(super) ended_at_ms: u64,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The transport had none to give.
+    Send(SendError),
+    /// The request could not be made.
+    Request(String),
+    /// Sending panicked: a bug of ours.
+    Panic(String),
+}
+
+/// The outcome of one attempt. Only a 2xx counts as delivered; whatever else came is tried again by the schedule, and not before the
+/// receiver's `Retry-After`.
+pub(super) fn settle(
+    tenant: &TenantName,
+    delivery: &Delivery,
+    schedule: &Schedule,
+    span: Span,
+    answer: Result<Response, Failure>,
+    random: u64,
+) -> Settle {
+    let ended_at_ms = span.ended_at_ms;
+    let not_before_ms = match &answer {
+        Ok(Response { retry_after: Some(header), .. }) => retry_after_ms(header, ended_at_ms),
+        _ => None,
+    };
+    let attempt = attempt(delivery, span, answer);
+    let next = if attempt.error.is_none() {
+        Next::Delivered
+    } else {
+        let position = delivery.schedule_position.saturating_add(1);
+        schedule.next(position, ended_at_ms, random).map_or(Next::Dead, |due_ms| {
+            Next::RetryAt(due_ms.max(ended_at_ms.saturating_add(not_before_ms.unwrap_or(0))))
+        })
+    };
+    Settle { tenant: tenant.clone(), delivery: delivery.id, attempt, next }
+}
+
+fn attempt(delivery: &Delivery, span: Span, answer: Result<Response, Failure>) -> Attempt {
+    let (status, response, error) = match answer {
+        Ok(answer) => {
+            // What is cut may end inside a character.
+            let text = String::from_utf8_lossy(&answer.body_prefix).into_owned();
+            (Some(answer.status.as_u16()), text, status_error(answer.status))
+        }
+        Err(failure) => (None, String::new(), Some(failure.into_error())),
+    };
+    Attempt {
+        number: delivery.attempts.saturating_add(1),
+        started_at_ms: span.started_at_ms,
+        duration_ms: span.duration_ms,
+        status,
+        response,
+        error,
+    }
+}
+
+fn status_error(status: StatusCode) -> Option<AttemptError> {
+    if status.is_success() {
+        return None;
+    }
+    let why = match status.as_u16() {
+        300..=399 => "; redirects are not followed: give the endpoint the new URL",
+        401 | 403 => "; check the endpoint's credentials and signing secret",
+        410 => "; the receiver does not want deliveries any more",
+        429 => "; the receiver wants fewer requests",
+        _ => "",
+    };
+    Some(AttemptError { code: "status".to_owned(), message: format!("the receiver answered {status}{why}") })
+}
+
+impl Failure {
+    fn into_error(self) -> AttemptError {
+        let (code, message) = match self {
+            Self::Send(error) => (error.code(), error.to_string()),
+            Self::Request(why) => ("request_invalid", why),
+            Self::Panic(why) => ("internal", format!("sending failed inside the host, which is a bug of it: {why}")),
+        };
+        AttemptError { code: code.to_owned(), message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::delivery;
+    use super::*;
+
+    const SPAN: Span = Span { started_at_ms: 1_000_000, duration_ms: 250, ended_at_ms: 1_000_250 };
+
+    fn response(status: u16, retry_after: Option<&str>) -> Result<Response, Failure> {
+        Ok(Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            retry_after: retry_after.map(ToOwned::to_owned),
+            body_prefix: b"ok \xff".to_vec(),
+            cut: false,
+        })
+    }
+
+    fn settled(position: u32, answer: Result<Response, Failure>) -> Settle {
+        let schedule = Schedule::new(vec![0, 10, 60]).unwrap();
+        let delivery = Delivery { attempts: 7, schedule_position: position, ..delivery() };
+        settle(&"acme".parse().unwrap(), &delivery, &schedule, SPAN, answer, 0)
+    }
+
+    fn code(settle: &Settle) -> &str {
+        settle.attempt.error.as_ref().map_or("", |error| error.code.as_str())
+    }
+
+    #[test]
+    fn only_a_2xx_is_delivered() {
+        for status in [200, 201, 202, 204, 299] {
+            let settle = settled(0, response(status, None));
+            assert_eq!((settle.next, settle.attempt.error), (Next::Delivered, None), "{status}");
+        }
+        for status in [100, 199, 300, 301, 304, 400, 404, 410, 429, 500, 599, 999] {
+            let settle = settled(0, response(status, None));
+            assert_eq!((settle.next, code(&settle)), (Next::RetryAt(1_010_250), "status"), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_keeps_what_happened() {
+        let attempt = settled(0, response(503, None)).attempt;
+        assert_eq!(
+            (attempt.number, attempt.started_at_ms, attempt.duration_ms, attempt.status),
+            (8, 1_000_000, 250, Some(503))
+        );
+        assert_eq!(attempt.response, "ok \u{fffd}");
+        assert_eq!(attempt.error.unwrap().message, "the receiver answered 503 Service Unavailable");
+    }
+
+    #[test]
+    fn the_schedule_counts_from_its_own_beginning_and_ends_dead() {
+        let next = |position| settled(position, Err(Failure::Send(SendError::Timeout { timeout_ms: 250 }))).next;
+        assert_eq!(
+            [next(0), next(1), next(2), next(3)],
+            [Next::RetryAt(1_010_250), Next::RetryAt(1_060_250), Next::Dead, Next::Dead]
+        );
+        assert_eq!(settled(2, response(200, None)).next, Next::Delivered, "the last one counts too");
+    }
+
+    #[test]
+    fn retry_after_puts_off_and_never_brings_forward() {
+        let next = |header| settled(0, response(429, Some(header))).next;
+        assert_eq!(next("30"), Next::RetryAt(1_030_250));
+        assert_eq!(next("3"), Next::RetryAt(1_010_250));
+        assert_eq!(next("nonsense"), Next::RetryAt(1_010_250));
+        assert_eq!(settled(2, response(429, Some("30"))).next, Next::Dead, "it adds no attempt");
+    }
+
+    #[test]
+    fn every_failure_has_its_code() {
+        let of = |failure| settled(0, Err(failure));
+        let timeout = of(Failure::Send(SendError::Timeout { timeout_ms: 250 }));
+        assert_eq!((code(&timeout), timeout.attempt.status), ("timeout", None));
+        assert_eq!(code(&of(Failure::Request("x".to_owned()))), "request_invalid");
+        assert_eq!(code(&of(Failure::Panic("x".to_owned()))), "internal");
+    }
+}

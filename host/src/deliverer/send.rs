@@ -1,0 +1,160 @@
+//! One attempt, from what is stored to what is stored.
+
+use super::lane::Place;
+use super::lanes::Claim;
+use super::outcome::{self, Failure, Span};
+use super::request;
+use crate::clock::Clock;
+use crate::config::Endpoint;
+use crate::model::{Delivery, DeliveryStatus, TenantName};
+use crate::store::{CommitError, Next, Outcome, ReadError, Store, Transition};
+use crate::transport::{Response, Transport};
+use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use tokio::time::Instant;
+
+/// What sends. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Sender {
+    pub(super) store: Store,
+    pub(super) transport: Transport,
+    pub(super) clock: Clock,
+    /// How many attempts panicked.
+    pub(super) panics: Arc<AtomicU64>,
+}
+
+/// How a flight ended.
+#[derive(Debug)]
+pub(super) enum Landing {
+    /// As far as this flight goes, all is stored. `again` is where the delivery stands now, if this flight knows it to be pending.
+    Over { again: Option<Place> },
+    /// Something of our own failed, and another try may help.
+    Failed(String),
+    /// The store takes no more.
+    StoreGone(CommitError),
+}
+
+impl Sender {
+    /// Makes the attempt that is due, if one still is, and stores its outcome.
+    pub(super) async fn fly(self, claim: Claim, endpoint: Arc<Endpoint>) -> (Claim, Landing) {
+        let landing = match caught(self.attempt(&claim, &endpoint)).await {
+            Ok(landing) => landing,
+            Err(panic) => {
+                self.panics.fetch_add(1, Ordering::Relaxed);
+                Landing::Failed(format!("panic: {panic}"))
+            }
+        };
+        (claim, landing)
+    }
+
+    async fn attempt(&self, claim: &Claim, endpoint: &Endpoint) -> Landing {
+        let tenant = &claim.lane.0;
+        let (delivery, body) = match self.load(claim).await {
+            Ok(Some(loaded)) => loaded,
+            // Cancelled since it was claimed, or settled before a scan that was under way told of it.
+            Ok(None) => return Landing::Over { again: None },
+            Err(error) => return Landing::Failed(format!("cannot read the delivery: {error}")),
+        };
+        let started_at_ms = self.clock.now_ms();
+        if delivery.due_ms > started_at_ms.max(claim.place.0) {
+            // Put off since it was claimed.
+            return Landing::Over { again: Some((delivery.due_ms, delivery.id)) };
+        }
+        let started = Instant::now();
+        let answer = self.send(&delivery, body, endpoint, started_at_ms).await;
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let span = Span { started_at_ms, duration_ms, ended_at_ms: self.clock.now_ms() };
+        self.settle(tenant, &delivery, endpoint, span, answer).await
+    }
+
+    /// The delivery and what it carries; none where it is not pending any more.
+    async fn load(&self, claim: &Claim) -> Result<Option<(Delivery, Bytes)>, ReadError> {
+        let (tenant, id) = (claim.lane.0.clone(), claim.place.1);
+        let look = move |reader: &crate::store::Reader| {
+            let delivery = reader.delivery(&tenant, id)?.filter(|delivery| delivery.status == DeliveryStatus::Pending);
+            delivery.map(|delivery| reader.delivery_body(&tenant, &delivery).map(|body| (delivery, body))).transpose()
+        };
+        self.store.read(look).await
+    }
+
+    async fn send(
+        &self,
+        delivery: &Delivery,
+        body: Bytes,
+        endpoint: &Endpoint,
+        now_ms: u64,
+    ) -> Result<Response, Failure> {
+        // A panic here is this attempt's outcome: so it counts, is shown, and ends with the schedule.
+        let sending = caught(async {
+            let request = request::build(delivery, body, endpoint, now_ms);
+            let request = request.map_err(|error| Failure::Request(error.to_string()))?;
+            self.transport.send(request).await.map_err(Failure::Send)
+        });
+        sending.await.unwrap_or_else(|panic| {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(delivery = %delivery.id, panic, "sending panicked");
+            Err(Failure::Panic(panic))
+        })
+    }
+
+    async fn settle(
+        &self,
+        tenant: &TenantName,
+        delivery: &Delivery,
+        endpoint: &Endpoint,
+        span: Span,
+        answer: Result<Response, Failure>,
+    ) -> Landing {
+        // Without randomness retries do not come apart, which is no reason not to retry.
+        let random = getrandom::u64().unwrap_or(0);
+        let settle = outcome::settle(tenant, delivery, &endpoint.retry, span, answer, random);
+        let again = match settle.next {
+            Next::RetryAt(due_ms) => Some((due_ms, delivery.id)),
+            Next::Delivered | Next::Dead => None,
+        };
+        match self.store.commit(Transition::Settle(Box::new(settle))).await {
+            Ok(Outcome::Done) => Landing::Over { again },
+            Ok(outcome) => {
+                tracing::debug!(%tenant, delivery = %delivery.id, ?outcome, "the delivery changed during the attempt");
+                Landing::Over { again: None }
+            }
+            Err(error @ (CommitError::Poisoned { .. } | CommitError::Unknown { .. } | CommitError::Closed)) => {
+                Landing::StoreGone(error)
+            }
+            Err(error) => Landing::Failed(format!("cannot store the attempt: {error}")),
+        }
+    }
+}
+
+/// Runs a future to its end or its panic, whose message is the error. What the future worked on is not used after a panic.
+async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(polled) => polled.map(Ok),
+        Err(payload) => {
+            let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+            Poll::Ready(Err(text.unwrap_or_else(|| "without a message".to_owned())))
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::caught;
+
+    #[tokio::test]
+    async fn a_panic_after_an_await_is_an_error_with_its_message() {
+        assert_eq!(caught(async { 5 }).await, Ok(5));
+        let panicking = async {
+            tokio::task::yield_now().await;
+            panic!("boom {}", 1);
+        };
+        assert_eq!(caught(panicking).await, Err::<(), _>("boom 1".to_owned()));
+    }
+}

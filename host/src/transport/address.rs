@@ -1,0 +1,232 @@
+//! Which addresses may be connected to: the globally routable ones, and what the operator allows besides. Pure.
+//!
+//! For IPv6 the rule is turned round: only `2000::/3` is global at all, so whatever else exists or will exist (loopback, mapped IPv4, NAT64,
+//! unique local, link-local, multicast) is refused without being listed.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Why an address is not connected to, in words that follow "is": none where it is globally routable.
+#[must_use]
+pub(super) fn refusal(address: IpAddr) -> Option<&'static str> {
+    match address {
+        IpAddr::V4(address) => refusal_v4(address),
+        IpAddr::V6(address) => refusal_v6(address),
+    }
+}
+
+/// Whether `address` is in the network `base/prefix`. Addresses of the other family never are.
+#[must_use]
+pub(super) fn in_network(address: IpAddr, base: IpAddr, prefix: u8) -> bool {
+    match (address, base) {
+        (IpAddr::V4(address), IpAddr::V4(base)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+            address.to_bits() & mask == base.to_bits() & mask
+        }
+        (IpAddr::V6(address), IpAddr::V6(base)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+            address.to_bits() & mask == base.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+/// The IANA registry of special-purpose IPv4 addresses, less what it calls global, and one address that a cloud gives a meaning.
+fn refusal_v4(address: Ipv4Addr) -> Option<&'static str> {
+    const REFUSED: [([u8; 4], u8, &str); 17] = [
+        ([0, 0, 0, 0], 8, "an address of this network (0.0.0.0/8)"),
+        ([10, 0, 0, 0], 8, "a private address (10.0.0.0/8)"),
+        ([100, 64, 0, 0], 10, "a carrier's private address (100.64.0.0/10)"),
+        ([127, 0, 0, 0], 8, "a loopback address (127.0.0.0/8)"),
+        ([168, 63, 129, 16], 32, "the platform address of a cloud (168.63.129.16)"),
+        ([169, 254, 0, 0], 16, "a link-local address (169.254.0.0/16)"),
+        ([172, 16, 0, 0], 12, "a private address (172.16.0.0/12)"),
+        ([192, 0, 0, 0], 24, "a protocol assignment (192.0.0.0/24)"),
+        ([192, 0, 2, 0], 24, "a documentation address (192.0.2.0/24)"),
+        ([192, 88, 99, 0], 24, "a 6to4 relay (192.88.99.0/24)"),
+        ([192, 168, 0, 0], 16, "a private address (192.168.0.0/16)"),
+        ([198, 18, 0, 0], 15, "a benchmarking address (198.18.0.0/15)"),
+        ([198, 51, 100, 0], 24, "a documentation address (198.51.100.0/24)"),
+        ([203, 0, 113, 0], 24, "a documentation address (203.0.113.0/24)"),
+        ([224, 0, 0, 0], 4, "a multicast address (224.0.0.0/4)"),
+        ([255, 255, 255, 255], 32, "the broadcast address"),
+        ([240, 0, 0, 0], 4, "a reserved address (240.0.0.0/4)"),
+    ];
+    let found =
+        REFUSED.iter().find(|(base, prefix, _)| in_network(address.into(), Ipv4Addr::from(*base).into(), *prefix));
+    found.map(|(_, _, why)| *why)
+}
+
+fn refusal_v6(address: Ipv6Addr) -> Option<&'static str> {
+    const fn v6(first: u16, second: u16) -> Ipv6Addr {
+        Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0)
+    }
+    // Named for the sake of the error; the last line refuses them anyway.
+    const REFUSED: [(Ipv6Addr, u8, &str); 14] = [
+        (Ipv6Addr::UNSPECIFIED, 128, "the unspecified address (::)"),
+        (Ipv6Addr::LOCALHOST, 128, "the loopback address (::1)"),
+        (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, "an IPv4 address in disguise (::ffff:0:0/96)"),
+        (v6(0, 0), 96, "an IPv4 address in disguise (::/96)"),
+        (v6(0x64, 0xff9b), 96, "an IPv4 address behind NAT64 (64:ff9b::/96)"),
+        (v6(0x64, 0xff9b), 32, "an address for translation (64:ff9b::/32)"),
+        (v6(0x2001, 0), 32, "a Teredo tunnel (2001::/32)"),
+        (v6(0x2001, 0), 23, "a protocol assignment (2001::/23)"),
+        (v6(0x2001, 0xdb8), 32, "a documentation address (2001:db8::/32)"),
+        (v6(0x2002, 0), 16, "a 6to4 tunnel (2002::/16)"),
+        (v6(0x3fff, 0), 20, "a documentation address (3fff::/20)"),
+        (v6(0xfc00, 0), 7, "a private address (fc00::/7)"),
+        (v6(0xfe80, 0), 10, "a link-local address (fe80::/10)"),
+        (v6(0xff00, 0), 8, "a multicast address (ff00::/8)"),
+    ];
+    let found = REFUSED.iter().find(|(base, prefix, _)| in_network(address.into(), (*base).into(), *prefix));
+    let global = in_network(address.into(), v6(0x2000, 0).into(), 3);
+    found.map(|(_, _, why)| *why).or((!global).then_some("not a global address (2000::/3)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(global: bool, addresses: &[&str]) {
+        for text in addresses {
+            assert_eq!(refusal(text.parse().unwrap()).is_none(), global, "{text}");
+        }
+    }
+
+    #[test]
+    fn global_addresses_pass_up_to_the_edges_of_the_others() {
+        check(
+            true,
+            &[
+                "1.0.0.0",
+                "8.8.8.8",
+                "9.255.255.255",
+                "11.0.0.0",
+                "100.63.255.255",
+                "100.128.0.0",
+                "126.255.255.255",
+                "128.0.0.0",
+                "168.63.129.15",
+                "168.63.129.17",
+                "169.253.255.255",
+                "169.255.0.0",
+                "172.15.255.255",
+                "172.32.0.0",
+                "191.255.255.255",
+                "192.0.1.0",
+                "192.0.3.0",
+                "192.88.98.255",
+                "192.88.100.0",
+                "192.167.255.255",
+                "192.169.0.0",
+                "198.17.255.255",
+                "198.20.0.0",
+                "198.51.99.255",
+                "198.51.101.0",
+                "203.0.112.255",
+                "203.0.114.0",
+                "223.255.255.255",
+                "2000::",
+                "2001:200::",
+                "2001:4860:4860::8888",
+                "2001:db7:ffff::",
+                "2001:db9::",
+                "2003::",
+                "2606:4700::1111",
+                "3ffe:ffff::",
+                "3fff:1000::",
+            ],
+        );
+    }
+
+    #[test]
+    fn all_others_are_refused_from_edge_to_edge() {
+        check(
+            false,
+            &[
+                "0.0.0.0",
+                "0.255.255.255",
+                "10.0.0.0",
+                "10.255.255.255",
+                "100.64.0.0",
+                "100.127.255.255",
+                "127.0.0.1",
+                "127.255.255.255",
+                "168.63.129.16",
+                "169.254.0.0",
+                "169.254.169.254",
+                "169.254.255.255",
+                "172.16.0.0",
+                "172.31.255.255",
+                "192.0.0.0",
+                "192.0.0.255",
+                "192.0.2.1",
+                "192.88.99.1",
+                "192.168.0.0",
+                "192.168.255.255",
+                "198.18.0.0",
+                "198.19.255.255",
+                "198.51.100.9",
+                "203.0.113.9",
+                "224.0.0.1",
+                "239.255.255.255",
+                "240.0.0.0",
+                "255.255.255.254",
+                "255.255.255.255",
+            ],
+        );
+        check(
+            false,
+            &[
+                "::",
+                "::1",
+                "::2",
+                "::127.0.0.1",
+                "::8.8.8.8",
+                "::ffff:127.0.0.1",
+                "::ffff:8.8.8.8",
+                "64:ff9b::7f00:1",
+                "64:ff9b:1::1",
+                "100::1",
+                "1fff:ffff::",
+                "2001::1",
+                "2001:1ff:ffff::",
+                "2001:db8::1",
+                "2002:7f00:1::",
+                "2002:ffff::",
+                "3fff::1",
+                "3fff:fff:ffff::",
+                "4000::",
+                "5f00::1",
+                "fc00::1",
+                "fd00:ec2::254",
+                "fdff::1",
+                "fe80::1",
+                "febf::1",
+                "fec0::1",
+                "ff02::1",
+                "ffff::",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_reason_names_the_network() {
+        let why = |text: &str| refusal(text.parse().unwrap()).unwrap();
+        assert_eq!(why("127.0.0.1"), "a loopback address (127.0.0.0/8)");
+        assert_eq!(why("255.255.255.255"), "the broadcast address");
+        assert_eq!(why("::ffff:10.0.0.1"), "an IPv4 address in disguise (::ffff:0:0/96)");
+        assert_eq!(why("5f00::1"), "not a global address (2000::/3)");
+    }
+
+    #[test]
+    fn networks_have_edges() {
+        let within =
+            |address: &str, base: &str, prefix| in_network(address.parse().unwrap(), base.parse().unwrap(), prefix);
+        assert!(within("1.2.3.4", "9.9.9.9", 0));
+        assert!(within("::1", "ffff::", 0));
+        assert!(within("1.2.3.4", "1.2.3.4", 32) && !within("1.2.3.5", "1.2.3.4", 32));
+        assert!(within("::1", "::1", 128) && !within("::2", "::1", 128));
+        assert!(within("10.1.2.3", "10.0.0.0", 8) && !within("11.0.0.0", "10.0.0.0", 8));
+        assert!(!within("::", "0.0.0.0", 0) && !within("0.0.0.0", "::", 0), "families do not mix");
+    }
+}

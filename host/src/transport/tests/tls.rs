@@ -1,0 +1,110 @@
+//! TLS against a real server. Its certificate is for `localhost` and 127.0.0.1, made by a certificate authority that nobody trusts, and
+//! both are valid for a hundred years; the key beside it is worth nothing.
+
+use super::{Config, PATIENCE_MS, SendError, Transport, loopback, request, send};
+use http::StatusCode;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+const CERTIFICATE: &[u8] = include_bytes!("server.pem");
+const KEY: &[u8] = include_bytes!("server.key.pem");
+
+fn trusting() -> Transport {
+    let ca_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/transport/tests/ca.pem");
+    let allow = vec!["127.0.0.0/8".parse().unwrap()];
+    Transport::new(&Config { allow, ca_file: Some(ca_file), ..Config::default() }).unwrap()
+}
+
+/// A server that answers one request on each of its connections.
+fn tls_server(ip: &str) -> SocketAddr {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()],
+            PrivateKeyDer::from_pem_slice(KEY).unwrap(),
+        )
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((ip, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Ends with the test's process: it waits for connections that do not come any more.
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            let mut got = Vec::new();
+            let mut buffer = [0; 4096];
+            while !got.ends_with(b"hello") {
+                match stream.read(&mut buffer) {
+                    Ok(0) | Err(_) => break,
+                    Ok(bytes) => got.extend_from_slice(&buffer[..bytes]),
+                }
+            }
+            // A client that hung up is what some tests are about.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").and_then(|()| stream.flush());
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_trusted_certificate_is_accepted() {
+    let address = tls_server("127.0.0.1");
+    for host in ["localhost", "127.0.0.1"] {
+        let url = format!("https://{host}:{}/", address.port());
+        assert_eq!(send(&trusting(), &url).await.map(|response| response.status), Ok(StatusCode::OK), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn an_untrusted_or_misnamed_certificate_is_a_tls_error() {
+    let (named, other) = (tls_server("127.0.0.1"), tls_server("127.0.0.2"));
+    let untrusted = send(&loopback(), &format!("https://localhost:{}/?key=hidden", named.port())).await.unwrap_err();
+    let misnamed = send(&trusting(), &format!("https://{other}/?key=hidden")).await.unwrap_err();
+    assert_eq!(misnamed.code(), "tls", "{misnamed}");
+    assert_eq!(untrusted.code(), "tls");
+    assert!(untrusted.to_string().contains("certificate") && !untrusted.to_string().contains("hidden"), "{untrusted}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_a_tls_error() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let answering = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        // Until the other side has seen enough.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    };
+    let (code, ()) = tokio::join!(async { send(&loopback(), &url).await.unwrap_err().code() }, answering);
+    assert_eq!(code, "tls");
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_ends_with_the_connect_timeout() {
+    // Accepted by the kernel, and nobody says a word.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let allow = vec!["127.0.0.0/8".parse().unwrap()];
+    let transport = Transport::new(&Config { allow, connect_timeout_ms: 100, ..Config::default() }).unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let error = transport.send(request(&url, PATIENCE_MS)).await.unwrap_err();
+    assert_eq!(error, SendError::ConnectTimeout { connect_timeout_ms: 100 });
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_an_error_that_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().join("empty.pem");
+    std::fs::write(&empty, "nothing").unwrap();
+    for path in [empty, directory.path().join("absent.pem")] {
+        let error = Transport::new(&Config { ca_file: Some(path.clone()), ..Config::default() }).unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+}
