@@ -6,13 +6,17 @@
 // L0: the words everything speaks in.
 pub mod clock;
 pub mod model;
+pub mod shutdown;
 // L1: pure decisions and descriptions; no sockets, no files, no threads.
-pub mod config;
+pub mod problem;
 pub mod retry;
 pub mod signing;
 pub mod telemetry;
-// L2: the three ways to touch the world: disk, untrusted code, the network.
+// L1, upper half: the configuration uses the three above.
+pub mod config;
+// L2: the ways to touch the world: disk, untrusted code, the network in and out.
 pub mod runtime;
+pub mod server;
 pub mod store;
 pub mod transport;
 // L3: the road of an event.

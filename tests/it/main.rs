@@ -1,1 +1,22 @@
-//! x
+//! The integration tests: one binary, a real host in a process of its own, real receivers on loopback, real files.
+//!
+//! `support` has what they share. The guests that they upload are built by `make guests`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says why by a panic"
+)]
+
+mod apply;
+mod configuration;
+mod crashes;
+mod deliveries;
+mod health;
+mod ingest;
+mod layers;
+mod modules;
+mod support;
+mod uploads;

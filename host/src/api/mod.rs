@@ -1,1 +1,163 @@
-//! To be written.
+//! The admin interface: resources are declared, data is queried. Its own listener, bearer keys only, no CORS, `Host` checked.
+//!
+//! `change` is how configuration changes, `resources` and `modules` put that on HTTP, `data` answers questions about events and
+//! deliveries. Every refusal is a [`Problem`].
+
+mod access;
+mod change;
+mod data;
+mod modules;
+mod resources;
+
+pub use access::{Access, OperatorKey};
+pub use change::{ChangeError, Configuration, load};
+
+use crate::clock::Clock;
+use crate::pipeline::Library;
+use crate::problem::Problem;
+use crate::store::{ReadError, Store};
+use crate::telemetry::Health;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use http::{Request, StatusCode};
+use serde_json::json;
+use std::sync::Arc;
+
+/// The largest resource, in bytes of JSON.
+const RESOURCE_BYTES_MAX: usize = 1 << 20;
+
+/// The bounds of the admin interface.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The listener.
+    pub server: crate::server::Config,
+    /// Names that a request's `Host` may have, beside `localhost` and addresses. This keeps a browser that was led here by a name
+    /// of somebody else's from talking to the host.
+    pub hosts: Vec<String>,
+}
+
+/// What the handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    inner: Arc<Parts>,
+}
+
+/// The parts that an [`Api`] is made of.
+pub struct Parts {
+    /// The configuration and how to change it.
+    pub configuration: Configuration,
+    /// Events and deliveries.
+    pub store: Store,
+    /// Compiled modules.
+    pub library: Library,
+    /// The time.
+    pub clock: Clock,
+    /// The state of the workers.
+    pub health: Health,
+    /// Who may come in.
+    pub access: Access,
+}
+
+impl Api {
+    /// An interface over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { inner: Arc::new(parts) }
+    }
+
+    /// The routes, ready to be served.
+    pub fn router(&self) -> Router {
+        let tenant = "/v1/tenants/{tenant}";
+        let at = |rest: &str| format!("{tenant}{rest}");
+        let kind = "{kind}";
+        let closed = Router::new()
+            .route("/v1/tenants", get(resources::list_tenants))
+            .route(tenant, put(resources::put_tenant).get(resources::get_tenant).delete(resources::delete_tenant))
+            .route(&at("/modules"), get(modules::list))
+            .route(&at("/modules/{name}"), put(modules::put).get(modules::get).delete(modules::delete))
+            .route("/v1/operator/modules", get(modules::list_operator))
+            .route(
+                "/v1/operator/modules/{name}",
+                put(modules::put_operator).get(modules::get_operator).delete(modules::delete_operator),
+            )
+            .route(&at("/events"), get(data::list_events))
+            .route(&at("/events/{event}"), get(data::get_event))
+            .route(&at("/events/{event}/body"), get(data::get_event_body))
+            .route(&at("/runs"), get(data::list_runs))
+            .route(&at("/runs/{run}/rerun"), post(data::rerun))
+            .route(&at("/deliveries"), get(data::list_deliveries))
+            .route(&at("/deliveries/{delivery}"), get(data::get_delivery))
+            .route(&at("/deliveries/{delivery}/body"), get(data::get_delivery_body))
+            .route(&at("/deliveries/{delivery}/retry"), post(data::retry))
+            .route(&at(&format!("/{kind}")), get(resources::list))
+            .route(&at(&format!("/{kind}/{{name}}")), put(resources::put).get(resources::get).delete(resources::delete))
+            .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_key))
+            .layer(DefaultBodyLimit::max(RESOURCE_BYTES_MAX));
+        Router::new()
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .merge(closed)
+            .fallback(unknown_path)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_host))
+            .with_state(self.clone())
+    }
+
+    fn parts(&self) -> &Parts {
+        &self.inner
+    }
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// 200 while every worker is at work, 503 otherwise; either way it says how each one is.
+async fn readyz(State(api): State<Api>) -> Response {
+    let health = &api.parts().health;
+    let workers: Vec<_> = health
+        .report()
+        .into_iter()
+        .map(|(name, report)| {
+            json!({
+                "name": name,
+                "state": report.state,
+                "restarts": report.restarts,
+                "last_error": report.last_error,
+            })
+        })
+        .collect();
+    let ready = health.ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(json!({ "ready": ready, "workers": workers }))).into_response()
+}
+
+async fn unknown_path(request: Request<Body>) -> Problem {
+    let detail = format!("there is nothing at `{}`", request.uri().path());
+    Problem::new(StatusCode::NOT_FOUND, "path_unknown", detail)
+}
+
+async fn wrong_method(request: Request<Body>) -> Problem {
+    let detail = format!("`{}` cannot be done at `{}`", request.method(), request.uri().path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.to_response().map(Body::new)
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        if error == ReadError::Cursor {
+            return Self::new(StatusCode::BAD_REQUEST, "cursor_invalid", error.to_string());
+        }
+        tracing::error!(%error, "the store cannot be read");
+        let detail = "the store cannot be read; the host's log says why";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after_s(5)
+    }
+}

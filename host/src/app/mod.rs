@@ -1,1 +1,192 @@
-//! To be written.
+//! Composition: opens the data directory, starts every part in its order, and ends them in the opposite one.
+
+mod keys;
+mod logs;
+mod settings;
+mod supervise;
+
+pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV};
+pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsError};
+
+use crate::api::{Access, Api, Configuration, Parts};
+use crate::clock::Clock;
+use crate::deliverer::Deliverer;
+use crate::ingest::Ingest;
+use crate::pipeline::{Library, Pipeline, pending};
+use crate::runtime::{Executor, Runtime};
+use crate::server::serve;
+use crate::shutdown::{self, Shutdown, Trigger};
+use crate::store::{ModuleFiles, Store};
+use crate::telemetry::Health;
+use crate::transport::Transport;
+use anyhow::Context as _;
+use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use supervise::supervise;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// A host at work.
+pub struct Host {
+    /// Where events are taken.
+    pub ingest: SocketAddr,
+    /// Where the admin interface is.
+    pub admin: SocketAddr,
+    edge: (Trigger, JoinSet<()>),
+    workers: (Trigger, JoinSet<()>),
+    store: Store,
+    executor: Arc<Executor>,
+}
+
+impl Host {
+    /// Starts a host on `data`, a directory that is made where it is not there. When this returns it takes events.
+    ///
+    /// # Errors
+    /// Where a bound is out of range, an address is taken, the data directory is another host's or not readable, or the master key is
+    /// not the one that its secrets are sealed with.
+    pub async fn start(settings: &Settings, data: &Path) -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        let health = Health::default();
+        make_private_dir(data)?;
+        let master = keys::master_key(data)?;
+        let operator = keys::operator_key(data)?;
+        let store = Store::open(&data.join("store"), &settings.store, &health).context("cannot open the store")?;
+        let snapshot = crate::api::load(&store, &master)
+            .await
+            .map_err(anyhow::Error::msg)
+            .context("cannot read the configuration")?;
+        let runtime = Runtime::start(settings.runtime.clone()).context("cannot start the module runtime")?;
+        let executor =
+            Arc::new(Executor::start(&settings.runtime, &health).context("cannot start the module threads")?);
+        let files = ModuleFiles::open(&data.join("modules")).context("cannot open the modules directory")?;
+        let library = Library::new(runtime, files);
+        let transport = Transport::new(&settings.transport).context("in [transport]")?;
+        let pipeline =
+            Pipeline::new(store.clone(), executor.clone(), library.clone(), clock.clone(), settings.pipeline.clone());
+        let configuration = Configuration::new(store.clone(), library.clone(), executor.clone(), master, snapshot);
+        warm_up(&library, &configuration);
+
+        let (stop_workers, told_workers) = shutdown::channel();
+        let mut workers = JoinSet::new();
+        let deliverer = Deliverer::new(
+            store.clone(),
+            transport,
+            configuration.subscribe(),
+            clock.clone(),
+            settings.deliverer.clone(),
+        );
+        let told = told_workers.clone();
+        workers.spawn(supervise(health.worker("deliverer"), told_workers.clone(), move || {
+            let (deliverer, told) = (deliverer.clone(), told.clone());
+            async move { deliverer.run(told).await }
+        }));
+        let (told, for_pending, snapshots) = (told_workers.clone(), pipeline.clone(), configuration.subscribe());
+        workers.spawn(supervise(health.worker("pending"), told_workers, move || {
+            pending::work(for_pending.clone(), snapshots.clone(), told.clone())
+        }));
+
+        let (stop_edge, told_edge) = shutdown::channel();
+        let mut edge = JoinSet::new();
+        let ingest = Ingest::new(pipeline, configuration.subscribe(), clock.clone(), settings.ingest.clone());
+        let ingest_at =
+            listen(&mut edge, "ingest", &settings.ingest.server, &health, told_edge.clone(), move |request| {
+                let ingest = ingest.clone();
+                async move { ingest.handle(request).await }
+            })
+            .await?;
+        let access = Access { operator, hosts: settings.admin.hosts.clone() };
+        let parts = Parts { configuration, store: store.clone(), library, clock, health: health.clone(), access };
+        let router = TowerToHyperService::new(Api::new(parts).router());
+        let admin_at = listen(&mut edge, "admin", &settings.admin.server, &health, told_edge, move |request| {
+            let router = router.clone();
+            async move {
+                let Ok(response) = hyper::service::Service::call(&router, request).await;
+                response
+            }
+        })
+        .await?;
+        Ok(Self {
+            ingest: ingest_at,
+            admin: admin_at,
+            edge: (stop_edge, edge),
+            workers: (stop_workers, workers),
+            store,
+            executor,
+        })
+    }
+
+    /// Stops: first the listeners, then, when every request under way has its answer, the workers, and last the store. Each wait is bounded
+    /// by the settings of its part.
+    pub async fn stop(self) {
+        let (stop_edge, mut edge) = self.edge;
+        stop_edge.fire();
+        while edge.join_next().await.is_some() {}
+        let (stop_workers, mut workers) = self.workers;
+        stop_workers.fire();
+        while workers.join_next().await.is_some() {}
+        // It waits for jobs under way, each of which is bounded.
+        let executor = self.executor;
+        let _ = tokio::task::spawn_blocking(move || executor.shut_down()).await;
+        self.store.close().await;
+    }
+}
+
+/// Opens a listener and serves it under supervision. The socket outlives a restart of its server.
+async fn listen<S, F, B>(
+    edge: &mut JoinSet<()>,
+    name: &'static str,
+    config: &crate::server::Config,
+    health: &Health,
+    told: Shutdown,
+    service: S,
+) -> anyhow::Result<SocketAddr>
+where
+    S: Fn(hyper::Request<hyper::body::Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = hyper::Response<B>> + Send + 'static,
+    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on [{name}] listen = \"{}\"", config.listen))?;
+    let address = listener.local_addr().with_context(|| format!("[{name}] listen"))?;
+    let (listener, config) = (Arc::new(listener), config.clone());
+    edge.spawn(supervise(health.worker(name), told.clone(), move || {
+        let (listener, config, service, told) = (listener.clone(), config.clone(), service.clone(), told.clone());
+        async move {
+            serve(&listener, &config, service, told).await;
+            Ok::<(), std::convert::Infallible>(())
+        }
+    }));
+    Ok(address)
+}
+
+/// Compiles the modules that routes use, one after the other, so that the first events find them ready.
+fn warm_up(library: &Library, configuration: &Configuration) {
+    let snapshot = configuration.snapshot();
+    let library = library.clone();
+    tokio::spawn(async move {
+        let tenants = snapshot.tenant_names().filter_map(|name| snapshot.tenant(name));
+        let routes = tenants.flat_map(|tenant| tenant.routes.values());
+        let wanted: std::collections::BTreeSet<_> =
+            routes.flat_map(|route| route.plan.steps.iter().map(|step| step.digest)).collect();
+        for digest in wanted {
+            if let Err(error) = library.load(&digest).await {
+                tracing::error!(%digest, %error, "a module is not to be had; runs that need it are held");
+            }
+        }
+    });
+}
+
+fn make_private_dir(data: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("cannot make the data directory {}", data.display()))
+}
+
+pub use logs::init as init_logs;

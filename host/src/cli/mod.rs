@@ -1,1 +1,108 @@
-//! To be written.
+//! The command line: `serve` runs the host, `apply` brings a file of resources to it, `settings` prints the defaults.
+
+mod apply;
+mod resources_file;
+mod serve;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A programmable webhook router.
+///
+/// Events come in over HTTP; WebAssembly modules that you upload decide where each event goes and what its payload becomes;
+/// deliveries are queued durably and sent, signed and retried, until the receiver has them.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Begin with:\n  hookswitch serve --data ./data\n  hookswitch apply -f resources.toml --data ./data"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the host: take events, route them, deliver them
+    Serve(ServeArgs),
+    /// Bring a file of resources (tenants, sources, modules, endpoints, routes) to a running host
+    ///
+    /// Applying a file twice changes nothing the second time. Resources that are not in the file are left alone.
+    Apply(ApplyArgs),
+    /// Print every setting of `serve --config`, commented, with its default
+    Settings,
+}
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The host's settings, a TOML file; without it every setting has its default (see `hookswitch settings`)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything durable is kept; made where it is not there
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+/// What `apply` takes.
+#[derive(Debug, Args)]
+struct ApplyArgs {
+    /// The file of resources, TOML
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// The admin interface of the host
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    admin: String,
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// Where the operator's key comes from.
+#[derive(Debug, Args)]
+struct KeyArgs {
+    /// A file that holds the operator's key
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    key_file: Option<PathBuf>,
+    /// The data directory of a host on this machine, whose operator.key is used
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    /// The key: from the file, or from `HOOKSWITCH_OPERATOR_KEY`.
+    fn read(&self) -> anyhow::Result<String> {
+        let file = self.key_file.clone().or_else(|| self.data.as_ref().map(|data| data.join("operator.key")));
+        let text = match file {
+            Some(file) => {
+                std::fs::read_to_string(&file).with_context(|| format!("cannot read the operator's key from {}", file.display()))?
+            }
+            None => std::env::var(crate::app::OPERATOR_KEY_ENV).context(
+                "which key? say --data DIR (the host's data directory), --key-file FILE, or set HOOKSWITCH_OPERATOR_KEY",
+            )?,
+        };
+        Ok(text.trim().to_owned())
+    }
+}
+
+/// Runs the command. Errors go to stderr, and are exit code 1.
+#[must_use]
+#[expect(clippy::print_stderr, clippy::print_stdout, reason = "this is where the command speaks to a person")]
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args.config.as_deref(), &args.data),
+        Command::Apply(args) => apply::run(&args),
+        Command::Settings => {
+            print!("{}", crate::app::DEFAULT_SETTINGS);
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hookswitch: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,21 @@
-//! To be written.
+//! What users declare: sources, modules, routes, endpoints of each tenant, from what they write to what the road uses.
+//!
+//! `spec` is what people write (raw). `resolve` and `snapshot` make what everything else reads: complete, checked, immutable, swapped as
+//! a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
+
+mod pattern;
+mod plan;
+mod resolve;
+mod seal;
+mod snapshot;
+mod spec;
+
+pub use pattern::{EventTypePattern, InvalidPattern};
+pub use plan::{ModuleRef, OnFailure, Plan, PlanStep, Target};
+pub use resolve::{Endpoint, Route, Source, Verify};
+pub use seal::{MasterKey, SealError};
+pub use snapshot::{Invalid, Record, Snapshot, Tenant};
+pub use spec::{
+    DedupSpec, EndpointSpec, EventTypeRule, Kind, ModuleRecord, ResourceId, RetrySpec, RouteSpec, SourceSpec, Spec,
+    StepSpec, TenantSpec, VerifySpec, parse,
+};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// The longest name, in bytes.
-pub const NAME_BYTES_MAX: usize = 63;
+const NAME_BYTES_MAX: usize = 63;
 
 /// A text that is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,8 +83,6 @@ names! {
     RouteName;
     /// A named way out.
     EndpointName;
-    /// An API key.
-    KeyName;
 }
 
 #[cfg(test)]

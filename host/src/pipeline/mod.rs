@@ -1,1 +1,34 @@
-//! To be written.
+//! From an event to its runs: which routes take it, what their modules say, which deliveries come of it; and the durable write.
+//!
+//! A run goes *inline*, before the acknowledgement, where its route is unordered, its modules are compiled and the module
+//! threads have room, within a budget of time. Otherwise it is committed *pending*, and [`pending`] routes it afterwards: a slow
+//! module costs latency, never an event. [`run`] is what both do.
+
+mod inline;
+mod library;
+pub mod pending;
+mod run;
+
+pub use inline::{AcceptError, Accepted, Pipeline};
+pub use library::{Library, LibraryError};
+
+use serde::Deserialize;
+
+/// The bounds of routing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How long the runs of an event may take in all before its acknowledgement, in milliseconds; what does not fit goes on
+    /// after it. 0 to 1,000; 0 makes every run pending. By itself 20.
+    pub inline_budget_ms: u64,
+    /// How many deliveries one run may make: 1 to 10,000. By itself 1,000.
+    pub deliveries_per_run_max: u32,
+    /// How many messages one run may hold at once, between steps: 1 to 1,000. By itself 100.
+    pub messages_per_run_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { inline_budget_ms: 20, deliveries_per_run_max: 1_000, messages_per_run_max: 100 }
+    }
+}

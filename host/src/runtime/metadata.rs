@@ -4,9 +4,9 @@
 //! make it recurse without end; a stack that is used up ends the process, and no `catch_unwind` helps. So the module's metadata
 //! is cut out and the host's own put in its place: what the encoder resolves is always the host's `wit/`.
 
-use super::World;
 use super::module_error::ModuleError;
 use super::screen::{METADATA_SECTION, check_shape, interface, validate};
+use crate::model::World;
 use wasmparser::{ComponentType, ComponentTypeDeclaration, InstanceTypeDeclaration, Parser, Payload};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap};

@@ -31,7 +31,7 @@ pub use call_error::CallError;
 pub use directory::{Directory, EndpointInfo};
 pub use executor::{Busy, Closed, Executor, Job, Lane};
 pub use limits::{Config, ConfigError};
-pub use module::{Module, World};
+pub use module::Module;
 pub use module_error::ModuleError;
 
 use std::sync::Arc;

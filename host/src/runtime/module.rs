@@ -3,7 +3,7 @@
 use super::Shared;
 use super::bindings::{filter, router, transform, types};
 use super::host::HostState;
-use crate::model::Digest;
+use crate::model::{Digest, World};
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::Store;
@@ -31,44 +31,6 @@ pub(super) enum Instance {
     Filter(filter::Filter),
     Transform(transform::Transform),
     Router(router::Router),
-}
-
-/// What a module is for: which of the three worlds of the contract it targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum World {
-    /// Says whether a message goes on.
-    Filter,
-    /// Turns one message into zero, one or many.
-    Transform,
-    /// Names the endpoints itself.
-    Router,
-}
-
-impl World {
-    /// As `wit/` and the API write it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Filter => "filter",
-            Self::Transform => "transform",
-            Self::Router => "router",
-        }
-    }
-
-    /// The function that makes a module one of this world.
-    pub(super) const fn export(self) -> &'static str {
-        match self {
-            Self::Filter => "accept",
-            Self::Transform => "apply",
-            Self::Router => "route",
-        }
-    }
-}
-
-impl fmt::Display for World {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 impl Module {

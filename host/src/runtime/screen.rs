@@ -5,7 +5,8 @@ use super::engine::FEATURES;
 use super::limits::WASM_PAGE_BYTES;
 use super::metadata::Metadata;
 use super::module_error::ModuleError;
-use super::{Config, WIT_VERSION, World};
+use super::{Config, WIT_VERSION};
+use crate::model::World;
 use wasmparser::{
     ComponentType, ComponentTypeDeclaration, ComponentTypeRef, InstanceTypeDeclaration, MemoryType, Parser, Payload,
     TableType, Validator, WasmFeatures,

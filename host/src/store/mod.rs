@@ -19,6 +19,7 @@ mod key;
 mod keys;
 mod memory_backend;
 mod meta;
+mod module_files;
 mod reader;
 mod record;
 mod sled_backend;
@@ -30,6 +31,7 @@ mod view;
 pub use backend::BackendError;
 pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
+pub use module_files::ModuleFiles;
 pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,

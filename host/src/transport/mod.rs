@@ -5,12 +5,14 @@
 //! the guard, and what it gives out is what is dialled.
 
 mod address;
+mod admin_client;
 mod allow;
 mod error;
 mod guard;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use admin_client::{AdminClient, AdminClientError};
 pub use allow::{AllowEntry, InvalidAllowEntry};
 pub use error::SendError;
 

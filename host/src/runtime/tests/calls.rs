@@ -4,7 +4,8 @@ use super::guests::{
     ENDPOINTS_GET, EVENT_BODY, Guest, LOG, ORIGIN, Output, STATE_GET, bytes, making, rejecting, words,
 };
 use super::*;
-use crate::runtime::{EndpointInfo, World};
+use crate::model::World;
+use crate::runtime::EndpointInfo;
 
 #[test]
 fn a_filter_accepts_or_rejects_with_a_reason_as_core_module_and_as_component() {

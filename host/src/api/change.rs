@@ -1,0 +1,290 @@
+//! How configuration changes: one change at a time, checked whole against everything else, committed durably, then published as a new
+//! snapshot. What is refused changes nothing; what changes nothing makes no new revision.
+
+use crate::config::{Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, Snapshot, Spec, parse};
+use crate::model::{Digest, EndpointName, TenantName};
+use crate::pipeline::{Library, LibraryError};
+use crate::runtime::{Executor, Lane};
+use crate::store::{CommitError, Configure, Outcome, ReadError, ResourceKey, Store, Transition};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{Mutex, oneshot, watch};
+
+/// What stands for a secret where it is not shown.
+pub(super) const MASK: &str = "***";
+
+/// The configuration and the way to change it. Cheap to clone.
+#[derive(Clone)]
+pub struct Configuration {
+    store: Store,
+    library: Library,
+    executor: Arc<Executor>,
+    key: MasterKey,
+    snapshots: Arc<watch::Sender<Arc<Snapshot>>>,
+    /// One change at a time.
+    turn: Arc<Mutex<()>>,
+}
+
+/// Why a change is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The resource itself does not fit.
+    #[error(transparent)]
+    Invalid(Invalid),
+    /// Another resource needs it as it was.
+    #[error("`{id}` needs it: {invalid}")]
+    InUse {
+        /// Which one.
+        id: ResourceId,
+        /// What would not fit there.
+        invalid: Invalid,
+    },
+    /// A tenant still has resources.
+    #[error("the tenant `{0}` still has sources, modules, endpoints or routes: remove them first")]
+    NotEmpty(TenantName),
+    /// Deliveries still wait for an endpoint that is to be removed.
+    #[error("deliveries still wait for the endpoint `{0}`; remove it with `?pending=cancel` to give them up")]
+    Waiting(EndpointName),
+    /// A module that a route needs is not to be had.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The change was not made durable.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The store answered what it must not.
+    #[error("the store answered {0:?} to a change of configuration")]
+    Answer(Outcome),
+    /// A secret could not be sealed, or the machine gives no random numbers.
+    #[error("a secret could not be sealed: {0}")]
+    Seal(String),
+}
+
+/// What a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    Created,
+    Replaced,
+    Nothing,
+}
+
+/// Reads the configuration from the store.
+///
+/// # Errors
+/// Where it cannot be read, or does not open with this master key: the text says which resource.
+pub async fn load(store: &Store, key: &MasterKey) -> Result<Snapshot, String> {
+    let stored = store.read(|reader| reader.config()).await.map_err(|error: ReadError| error.to_string())?;
+    let records = stored.resources.into_iter().map(|(place, value)| {
+        let kind = Kind::from_text(place.kind).ok_or_else(|| format!("unknown kind of resource `{}`", place.kind))?;
+        let id = ResourceId { tenant: place.tenant, kind, name: place.name };
+        let spec = parse(kind, &value).map_err(|error| format!("{id}: {error}"))?;
+        Ok((id, spec))
+    });
+    let records = records.collect::<Result<Vec<_>, String>>()?;
+    Snapshot::build(stored.revision, records, key).map_err(|(id, invalid)| format!("{id}: {invalid}"))
+}
+
+impl Configuration {
+    /// The configuration that `snapshot` begins with.
+    #[must_use]
+    pub fn new(store: Store, library: Library, executor: Arc<Executor>, key: MasterKey, snapshot: Snapshot) -> Self {
+        let snapshots = Arc::new(watch::Sender::new(Arc::new(snapshot)));
+        Self { store, library, executor, key, snapshots, turn: Arc::default() }
+    }
+
+    /// The snapshots, from the present one on.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.subscribe()
+    }
+
+    /// The present snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.borrow().clone()
+    }
+
+    /// Puts a resource. Secrets come plain. Answers the spec as it is to be shown: secrets masked, but for those made just now.
+    pub(super) async fn put(&self, id: ResourceId, spec: Spec) -> Result<(Changed, Spec), ChangeError> {
+        let _turn = self.turn.lock().await;
+        let before = self.snapshot();
+        let old = before.record(&id);
+        let (spec, made) = self.with_made_secrets(spec, old.as_ref())?;
+        let spec = self.seal(&id, spec, old.as_ref())?;
+        let shown = match made {
+            Some(secret) => shown_with(&spec, secret),
+            None => masked(spec.clone()),
+        };
+        if old.as_ref() == Some(&spec) {
+            return Ok((Changed::Nothing, shown));
+        }
+        self.commit(&before, &id, Some(spec), Vec::new()).await?;
+        Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, shown))
+    }
+
+    /// Removes a resource; `false` where there is none.
+    pub(super) async fn remove(&self, id: ResourceId) -> Result<bool, ChangeError> {
+        let _turn = self.turn.lock().await;
+        let before = self.snapshot();
+        if before.record(&id).is_none() {
+            return Ok(false);
+        }
+        if let (Kind::Tenant, Some(tenant)) = (id.kind, &id.tenant)
+            && before.tenant(tenant).is_some_and(|found| found.records.len() > 1)
+        {
+            return Err(ChangeError::NotEmpty(tenant.clone()));
+        }
+        let unused = match (id.kind, &id.tenant, id.name.parse()) {
+            (Kind::Endpoint, Some(tenant), Ok(endpoint)) => vec![(tenant.clone(), endpoint)],
+            _ => Vec::new(),
+        };
+        self.commit(&before, &id, None, unused).await?;
+        Ok(true)
+    }
+
+    async fn commit(
+        &self,
+        before: &Snapshot,
+        id: &ResourceId,
+        spec: Option<Spec>,
+        unused: Vec<(TenantName, EndpointName)>,
+    ) -> Result<(), ChangeError> {
+        let next = before.with(before.revision + 1, [(id.clone(), spec.clone())], &self.key);
+        let next = next.map_err(|(at, invalid)| {
+            if at == *id { ChangeError::Invalid(invalid) } else { ChangeError::InUse { id: at, invalid } }
+        })?;
+        let plans = self.check_new_plans(before, &next, id).await?;
+        let place = ResourceKey { tenant: id.tenant.clone(), kind: id.kind.as_str(), name: id.name.clone() };
+        let mut configure = Configure { expected_revision: before.revision, plans, unused, ..Configure::default() };
+        match spec {
+            Some(spec) => {
+                let json = spec.to_json().map_err(|error| ChangeError::Seal(error.to_string()))?;
+                configure.puts.push((place, Bytes::from(json.to_string())));
+            }
+            None => configure.removes.push(place),
+        }
+        match self.store.commit(Transition::Configure(configure)).await? {
+            Outcome::Configured { .. } => {
+                self.snapshots.send_replace(Arc::new(next));
+                Ok(())
+            }
+            Outcome::InUse { endpoint } => Err(ChangeError::Waiting(endpoint)),
+            other => Err(ChangeError::Answer(other)),
+        }
+    }
+
+    /// The plans that the change brings, each of whose modules has taken its settings.
+    async fn check_new_plans(
+        &self,
+        before: &Snapshot,
+        after: &Snapshot,
+        id: &ResourceId,
+    ) -> Result<Vec<(Digest, Bytes)>, ChangeError> {
+        let tenants: Vec<&TenantName> = match &id.tenant {
+            Some(tenant) => vec![tenant],
+            None => after.tenant_names().collect(),
+        };
+        let mut plans = BTreeMap::new();
+        for tenant in tenants {
+            let old = |route: &Route| {
+                before.tenant(tenant).and_then(|old| old.routes.get(&route.name)).map(|old| old.plan_digest)
+            };
+            let routes = after.tenant(tenant).into_iter().flat_map(|tenant| tenant.routes.values());
+            for route in routes.filter(|route| old(route) != Some(route.plan_digest)) {
+                let place =
+                    ResourceId { tenant: Some(tenant.clone()), kind: Kind::Route, name: route.name.to_string() };
+                self.try_settings(&route.plan).await.map_err(|refused| match refused {
+                    ChangeError::Invalid(invalid) if place != *id => ChangeError::InUse { id: place, invalid },
+                    other => other,
+                })?;
+                plans.insert(route.plan_digest, route.plan_bytes.clone());
+            }
+        }
+        Ok(plans.into_iter().collect())
+    }
+
+    /// Lets each module of a plan look at its settings.
+    async fn try_settings(&self, plan: &Plan) -> Result<(), ChangeError> {
+        for (index, step) in plan.steps.iter().enumerate() {
+            let module = self.library.load(&step.digest).await?;
+            let settings = step.settings.to_string();
+            let (sender, receiver) = oneshot::channel();
+            let job = move || {
+                let _ = sender.send(module.configure(&settings).result);
+            };
+            let submitted = self.executor.submit(Lane::Background, Box::new(job)).await;
+            let refused = match (submitted, receiver.await) {
+                (Ok(()), Ok(Ok(()))) => continue,
+                (Ok(()), Ok(Err(error))) => error.to_string(),
+                _ => "the host broke down while the module looked at its settings".to_owned(),
+            };
+            let message = format!("the module `{}` refuses them: {refused}", step.module);
+            return Err(ChangeError::Invalid(Invalid { pointer: format!("/steps/{index}/settings"), message }));
+        }
+        Ok(())
+    }
+
+    /// An endpoint without secrets keeps those it has, or gets one made.
+    fn with_made_secrets(&self, mut spec: Spec, old: Option<&Spec>) -> Result<(Spec, Option<String>), ChangeError> {
+        let Spec::Endpoint(endpoint) = &mut spec else { return Ok((spec, None)) };
+        if endpoint.secrets.is_some() {
+            return Ok((spec, None));
+        }
+        if let Some(Spec::Endpoint(old)) = old {
+            endpoint.secrets.clone_from(&old.secrets);
+            return Ok((spec, None));
+        }
+        let secret = crate::signing::Secret::generate(random()?);
+        endpoint.secrets = Some(vec![secret.clone()]);
+        Ok((spec, Some(secret)))
+    }
+
+    /// Seals the secrets of a spec. A secret that the old spec has already stays as it is sealed there.
+    fn seal(&self, id: &ResourceId, mut spec: Spec, old: Option<&Spec>) -> Result<Spec, ChangeError> {
+        let place = id.to_string();
+        let mut sealed_before = old.cloned();
+        let sealed_before = sealed_before.as_mut().and_then(Spec::secrets_mut).cloned().unwrap_or_default();
+        let known: BTreeMap<String, String> = sealed_before
+            .into_iter()
+            .filter_map(|sealed| self.key.open(&place, &sealed).ok().map(|open| (open, sealed)))
+            .collect();
+        for secret in spec.secrets_mut().into_iter().flatten() {
+            if known.values().any(|sealed| sealed == secret) {
+                continue;
+            }
+            if secret == MASK {
+                let message = format!("`{MASK}` stands for a secret that is not shown; write the secret itself");
+                return Err(ChangeError::Invalid(Invalid { pointer: "/secrets".to_owned(), message }));
+            }
+            *secret = match known.get(secret) {
+                Some(sealed) => sealed.clone(),
+                None => {
+                    self.key.seal(&place, secret, random()?).map_err(|e: SealError| ChangeError::Seal(e.to_string()))?
+                }
+            };
+        }
+        Ok(spec)
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], ChangeError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| ChangeError::Seal(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// The spec with every secret masked.
+pub(super) fn masked(mut spec: Spec) -> Spec {
+    for secret in spec.secrets_mut().into_iter().flatten() {
+        MASK.clone_into(secret);
+    }
+    spec
+}
+
+fn shown_with(spec: &Spec, made: String) -> Spec {
+    let mut spec = spec.clone();
+    if let Some(secrets) = spec.secrets_mut() {
+        *secrets = vec![made];
+    }
+    spec
+}

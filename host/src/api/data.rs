@@ -1,0 +1,271 @@
+//! Questions about events, runs and deliveries, and the two things a person does to them: rerun and retry.
+
+use super::Api;
+use super::change::ChangeError;
+use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
+use crate::model::{
+    DeliveryId, DeliveryStatus, EndpointName, EventId, InvalidId, RouteName, RunId, SourceName, TenantName,
+};
+use crate::problem::Problem;
+use crate::store::{DeliveryFilter, EventFilter, Outcome, Page, ReadError, Reader, Transition};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    source: Option<String>,
+    event_type: Option<String>,
+    since_ms: Option<u64>,
+    until_ms: Option<u64>,
+}
+
+pub(super) async fn list_events(
+    State(api): State<Api>,
+    Path(tenant): Path<String>,
+    Params(query): Params<EventsQuery>,
+) -> Result<Response, Problem> {
+    let limit = PageQuery::limit(query.limit)?;
+    let filter = EventFilter {
+        source: query.source.as_deref().map(name::<SourceName>).transpose()?,
+        event_type: query.event_type,
+        since_ms: query.since_ms,
+        until_ms: query.until_ms,
+    };
+    let cursor = query.cursor;
+    let page = read(&api, &tenant, move |reader, tenant| reader.list_events(tenant, &filter, cursor.as_deref(), limit));
+    answer_page(page.await?)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunsQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    status: Option<String>,
+    route: Option<String>,
+}
+
+/// The runs that wait for a rerun. Others are found by their events.
+pub(super) async fn list_runs(
+    State(api): State<Api>,
+    Path(tenant): Path<String>,
+    Params(query): Params<RunsQuery>,
+) -> Result<Response, Problem> {
+    let limit = PageQuery::limit(query.limit)?;
+    if query.status.as_deref() != Some("held") {
+        return Err(bad_query("say `status=held`; other runs are found by their events".to_owned()));
+    }
+    let route = query.route.as_deref().map(name::<RouteName>).transpose()?;
+    let cursor = query.cursor;
+    let page = read(&api, &tenant, move |reader, tenant| {
+        let page = reader.list_held(tenant, route.as_ref(), cursor.as_deref(), limit)?;
+        let runs = page.items.iter().map(|held| reader.run(tenant, held.run)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page { items: runs.into_iter().flatten().collect(), next: page.next })
+    });
+    answer_page(page.await?)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeliveriesQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    endpoint: Option<String>,
+    status: Option<DeliveryStatus>,
+    event_type: Option<String>,
+    since_ms: Option<u64>,
+    until_ms: Option<u64>,
+}
+
+pub(super) async fn list_deliveries(
+    State(api): State<Api>,
+    Path(tenant): Path<String>,
+    Params(query): Params<DeliveriesQuery>,
+) -> Result<Response, Problem> {
+    let limit = PageQuery::limit(query.limit)?;
+    let filter = DeliveryFilter {
+        endpoint: query.endpoint.as_deref().map(name::<EndpointName>).transpose()?,
+        status: query.status,
+        event_type: query.event_type,
+        since_ms: query.since_ms,
+        until_ms: query.until_ms,
+    };
+    let cursor = query.cursor;
+    let page =
+        read(&api, &tenant, move |reader, tenant| reader.list_deliveries(tenant, &filter, cursor.as_deref(), limit));
+    answer_page(page.await?)
+}
+
+pub(super) async fn get_event(
+    State(api): State<Api>,
+    Path((tenant, event)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id: EventId = parse_id(&event)?;
+    let found = read(&api, &tenant, move |reader, tenant| {
+        let Some(event) = reader.event(tenant, id)? else { return Ok(None) };
+        Ok(Some((event, reader.runs(tenant, id)?)))
+    });
+    let (event, runs) = found.await?.ok_or_else(|| missing("event", &event))?;
+    with_member(&event, "runs", &runs)
+}
+
+pub(super) async fn get_event_body(
+    State(api): State<Api>,
+    Path((tenant, event)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id: EventId = parse_id(&event)?;
+    let body = read(&api, &tenant, move |reader, tenant| {
+        let known = reader.event(tenant, id)?.is_some();
+        if known { reader.body(tenant, id).map(Some) } else { Ok(None) }
+    })
+    .await?;
+    Ok(raw(body.ok_or_else(|| missing("event", &event))?))
+}
+
+pub(super) async fn get_delivery(
+    State(api): State<Api>,
+    Path((tenant, delivery)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id: DeliveryId = parse_id(&delivery)?;
+    let found = read(&api, &tenant, move |reader, tenant| {
+        let Some(delivery) = reader.delivery(tenant, id)? else { return Ok(None) };
+        Ok(Some((delivery, reader.attempts(tenant, id)?)))
+    });
+    let (found, attempts) = found.await?.ok_or_else(|| missing("delivery", &delivery))?;
+    let mut document = object(&found)?;
+    document.insert("attempts_made".to_owned(), Value::from(found.attempts));
+    document.insert("attempts".to_owned(), serde_json::to_value(&attempts).map_err(|_| Problem::internal())?);
+    Ok(Json(document).into_response())
+}
+
+pub(super) async fn get_delivery_body(
+    State(api): State<Api>,
+    Path((tenant, delivery)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id: DeliveryId = parse_id(&delivery)?;
+    let body = read(&api, &tenant, move |reader, tenant| {
+        let Some(delivery) = reader.delivery(tenant, id)? else { return Ok(None) };
+        reader.delivery_body(tenant, &delivery).map(Some)
+    });
+    Ok(raw(body.await?.ok_or_else(|| missing("delivery", &delivery))?))
+}
+
+/// With which plan a held run goes again.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PlanChoice {
+    /// The one it was pinned to.
+    Pinned,
+    /// The one its route has now.
+    #[default]
+    Today,
+}
+
+/// The body of a rerun; `{}` and nothing at all mean today's plan, which is what a person wants who has just mended a module.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RerunRequest {
+    plan: PlanChoice,
+}
+
+pub(super) async fn rerun(
+    State(api): State<Api>,
+    Path((tenant, run)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let id: RunId = parse_id(&run)?;
+    let request: RerunRequest = if body.is_empty() { RerunRequest::default() } else { parse_json(&body)? };
+    let found = read(&api, &tenant, move |reader, tenant| reader.run(tenant, id)).await?;
+    let found = found.ok_or_else(|| missing("run", &run))?;
+    let tenant: TenantName = name(&tenant)?;
+    let plan = match request.plan {
+        PlanChoice::Pinned => None,
+        PlanChoice::Today => {
+            let snapshot = api.parts().configuration.snapshot();
+            let route = snapshot.tenant(&tenant).and_then(|tenant| tenant.routes.get(&found.route));
+            let gone = || {
+                let detail = format!("the route `{}` is gone; ask with {{\"plan\": \"pinned\"}}", found.route);
+                Problem::new(StatusCode::CONFLICT, "route_missing", detail)
+            };
+            Some(route.ok_or_else(gone)?.plan_digest)
+        }
+    };
+    let now_ms = api.parts().clock.now_ms();
+    commit(&api, Transition::Rerun { tenant, run: id, plan, now_ms }, "run", &run).await
+}
+
+pub(super) async fn retry(
+    State(api): State<Api>,
+    Path((tenant, delivery)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id: DeliveryId = parse_id(&delivery)?;
+    let due_ms = api.parts().clock.now_ms();
+    let retry = Transition::Retry { tenant: name(&tenant)?, delivery: id, due_ms };
+    commit(&api, retry, "delivery", &delivery).await
+}
+
+async fn commit(api: &Api, transition: Transition, what: &'static str, given: &str) -> Result<Response, Problem> {
+    match api.parts().store.commit(transition).await.map_err(ChangeError::from)? {
+        Outcome::Done => Ok((StatusCode::ACCEPTED, Json(json!({ "id": given }))).into_response()),
+        Outcome::NotFound => Err(missing(what, given)),
+        Outcome::Stale { why } => Err(Problem::new(StatusCode::CONFLICT, "state_conflict", why)),
+        other => Err(ChangeError::Answer(other).into()),
+    }
+}
+
+/// Reads from the store, for a tenant that is there.
+async fn read<T: Send + 'static>(
+    api: &Api,
+    tenant: &str,
+    look: impl FnOnce(&Reader, &TenantName) -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, Problem> {
+    let tenant: TenantName = name(tenant)?;
+    if api.parts().configuration.snapshot().tenant(&tenant).is_none() {
+        return Err(not_found(&tenant_id(&tenant)));
+    }
+    Ok(api.parts().store.read(move |reader| look(reader, &tenant)).await?)
+}
+
+fn answer_page<T: Serialize>(page: Page<T>) -> Result<Response, Problem> {
+    Ok(Json(json!({ "items": page.items, "next": page.next })).into_response())
+}
+
+fn object(value: &impl Serialize) -> Result<serde_json::Map<String, Value>, Problem> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err(Problem::internal()),
+    }
+}
+
+fn with_member(value: &impl Serialize, member: &str, more: &impl Serialize) -> Result<Response, Problem> {
+    let mut document = object(value)?;
+    document.insert(member.to_owned(), serde_json::to_value(more).map_err(|_| Problem::internal())?);
+    Ok(Json(document).into_response())
+}
+
+/// A body as it is, which a browser must not take for a page.
+fn raw(body: Bytes) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (headers, body).into_response()
+}
+
+fn parse_id<T: std::str::FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|e: InvalidId| Problem::new(StatusCode::BAD_REQUEST, "id_invalid", e.to_string()))
+}
+
+fn parse_json<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "body_invalid", format!("the body: {error}")))
+}
+
+fn missing(what: &str, given: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what} `{given}`"))
+}

@@ -1,0 +1,111 @@
+//! Modules over HTTP: the body of a PUT is the wasm itself, a component or a core module with WIT metadata.
+
+use super::Api;
+use super::change::ChangeError;
+use super::resources::{
+    PageQuery, Params, answer, delete_spec, get_spec, list_kind, name, not_found, page_of, tenant_id,
+};
+use crate::config::{Kind, ModuleRecord, ResourceId, Spec};
+use crate::model::{Digest, ModuleName, TenantName};
+use crate::problem::Problem;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    Path(tenant): Path<String>,
+    Params(page): Params<PageQuery>,
+) -> Result<Response, Problem> {
+    list_kind(&api, &name(&tenant)?, Kind::Module, &page)
+}
+
+pub(super) async fn list_operator(
+    State(api): State<Api>,
+    Params(page): Params<PageQuery>,
+) -> Result<Response, Problem> {
+    let snapshot = api.parts().configuration.snapshot();
+    let all = snapshot.operator_modules().iter();
+    page_of(all.map(|(name, record)| (name.to_string(), Spec::Module(record.clone()))).collect(), &page)
+}
+
+pub(super) async fn put(
+    State(api): State<Api>,
+    Path((tenant, module)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let tenant: TenantName = name(&tenant)?;
+    // Compiling is work: not for a tenant that is not there.
+    if api.parts().configuration.snapshot().tenant(&tenant).is_none() {
+        return Err(not_found(&tenant_id(&tenant)));
+    }
+    upload(&api, Some(tenant), &module, request).await
+}
+
+pub(super) async fn put_operator(
+    State(api): State<Api>,
+    Path(module): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    upload(&api, None, &module, request).await
+}
+
+pub(super) async fn get(
+    State(api): State<Api>,
+    Path((tenant, module)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    get_spec(&api, &module_id(Some(name(&tenant)?), &module)?)
+}
+
+pub(super) async fn get_operator(State(api): State<Api>, Path(module): Path<String>) -> Result<Response, Problem> {
+    get_spec(&api, &module_id(None, &module)?)
+}
+
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Path((tenant, module)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    delete_spec(&api, module_id(Some(name(&tenant)?), &module)?).await
+}
+
+pub(super) async fn delete_operator(State(api): State<Api>, Path(module): Path<String>) -> Result<Response, Problem> {
+    delete_spec(&api, module_id(None, &module)?).await
+}
+
+fn module_id(tenant: Option<TenantName>, module: &str) -> Result<ResourceId, Problem> {
+    let module: ModuleName = name(module)?;
+    Ok(ResourceId { tenant, kind: Kind::Module, name: module.to_string() })
+}
+
+async fn upload(
+    api: &Api,
+    tenant: Option<TenantName>,
+    module: &str,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let id = module_id(tenant, module)?;
+    let wasm = read(api, request.into_body()).await?;
+    let (digest, bytes) = (Digest::of(&wasm), wasm.len() as u64);
+    let compiled = api.parts().library.install(wasm).await.map_err(ChangeError::from)?;
+    let spec = Spec::Module(ModuleRecord { digest, world: compiled.world(), bytes });
+    let (changed, shown) = api.parts().configuration.put(id.clone(), spec).await?;
+    answer(changed, &id, &shown)
+}
+
+async fn read(api: &Api, body: Body) -> Result<Bytes, Problem> {
+    let most = api.parts().library.module_bytes_max();
+    match Limited::new(body, most).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("the module is larger than module_bytes_max = {most} bytes");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "module_too_large", detail))
+        }
+        Err(error) => {
+            let detail = format!("the module did not arrive whole: {error}");
+            Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", detail))
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Tenants, sources, endpoints and routes over HTTP: PUT, GET, list, DELETE. The same resources as in files.
+
+use super::Api;
+use super::change::{ChangeError, Changed, masked};
+use crate::config::{Invalid, Kind, ResourceId, Spec, parse};
+use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName};
+use crate::pipeline::LibraryError;
+use crate::problem::Problem;
+use crate::store::{Outcome, Transition};
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The longest page of a list, and the length of one where the request does not say.
+pub(super) const PAGE_MAX: usize = 500;
+pub(super) const PAGE: usize = 100;
+/// How many deliveries are given up in one go.
+const CANCEL_CHUNK: usize = 256;
+
+/// Which page of a list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+impl PageQuery {
+    pub(super) fn limit(limit: Option<usize>) -> Result<usize, Problem> {
+        match limit.unwrap_or(PAGE) {
+            limit @ 1..=PAGE_MAX => Ok(limit),
+            other => Err(bad_query(format!("`limit` is {other}; it is 1 to {PAGE_MAX}"))),
+        }
+    }
+}
+
+pub(super) fn bad_query(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "query_invalid", detail)
+}
+
+/// Query parameters, refused with a problem where they are wrong.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: for<'de> Deserialize<'de>> FromRequestParts<Api> for Params<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut http::request::Parts, api: &Api) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, api).await;
+        query.map(|Query(params)| Self(params)).map_err(|rejection| bad_query(rejection.body_text()))
+    }
+}
+
+pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<PageQuery>) -> Result<Response, Problem> {
+    let snapshot = api.parts().configuration.snapshot();
+    let tenants = snapshot.tenant_names().filter_map(|name| {
+        let spec = snapshot.record(&tenant_id(name))?;
+        Some((name.to_string(), spec))
+    });
+    page_of(tenants.collect(), &page)
+}
+
+pub(super) async fn put_tenant(
+    State(api): State<Api>,
+    Path(tenant): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    put_spec(&api, tenant_id(&name(&tenant)?), &body).await
+}
+
+pub(super) async fn get_tenant(State(api): State<Api>, Path(tenant): Path<String>) -> Result<Response, Problem> {
+    get_spec(&api, &tenant_id(&name(&tenant)?))
+}
+
+pub(super) async fn delete_tenant(State(api): State<Api>, Path(tenant): Path<String>) -> Result<Response, Problem> {
+    delete_spec(&api, tenant_id(&name(&tenant)?)).await
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    Path((tenant, kind)): Path<(String, String)>,
+    Params(page): Params<PageQuery>,
+) -> Result<Response, Problem> {
+    let (tenant, kind) = (name(&tenant)?, kind_of(&kind)?);
+    list_kind(&api, &tenant, kind, &page)
+}
+
+pub(super) async fn put(
+    State(api): State<Api>,
+    Path((tenant, kind, resource)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    put_spec(&api, resource_id(&tenant, &kind, &resource)?, &body).await
+}
+
+pub(super) async fn get(
+    State(api): State<Api>,
+    Path((tenant, kind, resource)): Path<(String, String, String)>,
+) -> Result<Response, Problem> {
+    get_spec(&api, &resource_id(&tenant, &kind, &resource)?)
+}
+
+/// What a DELETE may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeleteQuery {
+    pending: Option<String>,
+}
+
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Path((tenant, kind, resource)): Path<(String, String, String)>,
+    Params(query): Params<DeleteQuery>,
+) -> Result<Response, Problem> {
+    let id = resource_id(&tenant, &kind, &resource)?;
+    match query.pending.as_deref() {
+        None => {}
+        Some("cancel") if id.kind == Kind::Endpoint => cancel_pending(&api, &tenant, &resource).await?,
+        Some(_) => return Err(bad_query("`pending` is `cancel`, and for endpoints only".to_owned())),
+    }
+    delete_spec(&api, id).await
+}
+
+/// Gives up every delivery that waits for an endpoint.
+async fn cancel_pending(api: &Api, tenant: &str, endpoint: &str) -> Result<(), Problem> {
+    let (tenant, endpoint): (TenantName, EndpointName) = (name(tenant)?, name(endpoint)?);
+    let mut after = None;
+    loop {
+        let (t, e) = (tenant.clone(), endpoint.clone());
+        let found = api.parts().store.read(move |reader| reader.due(&t, &e, after, u64::MAX, CANCEL_CHUNK)).await?;
+        let Some(last) = found.items.last().copied() else { return Ok(()) };
+        after = Some(last);
+        for (_, delivery) in found.items {
+            let reason = "its endpoint was removed".to_owned();
+            let cancel = Transition::Cancel { tenant: tenant.clone(), delivery, reason };
+            match api.parts().store.commit(cancel).await.map_err(ChangeError::from)? {
+                Outcome::Done | Outcome::Stale { .. } | Outcome::NotFound => {}
+                other => return Err(ChangeError::Answer(other).into()),
+            }
+        }
+    }
+}
+
+pub(super) async fn put_spec(api: &Api, id: ResourceId, body: &[u8]) -> Result<Response, Problem> {
+    let spec = parse(id.kind, body).map_err(ChangeError::Invalid)?;
+    let (changed, shown) = api.parts().configuration.put(id.clone(), spec).await?;
+    answer(changed, &id, &shown)
+}
+
+pub(super) fn answer(changed: Changed, id: &ResourceId, shown: &Spec) -> Result<Response, Problem> {
+    let status = if changed == Changed::Created { StatusCode::CREATED } else { StatusCode::OK };
+    let mut document = document(&id.name, shown)?;
+    document.insert("changed".to_owned(), Value::Bool(changed != Changed::Nothing));
+    Ok((status, Json(document)).into_response())
+}
+
+pub(super) fn get_spec(api: &Api, id: &ResourceId) -> Result<Response, Problem> {
+    let spec = api.parts().configuration.snapshot().record(id).ok_or_else(|| not_found(id))?;
+    Ok(Json(document(&id.name, &masked(spec))?).into_response())
+}
+
+pub(super) async fn delete_spec(api: &Api, id: ResourceId) -> Result<Response, Problem> {
+    let missing = not_found(&id);
+    if api.parts().configuration.remove(id).await? { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
+}
+
+pub(super) fn list_kind(api: &Api, tenant: &TenantName, kind: Kind, page: &PageQuery) -> Result<Response, Problem> {
+    let snapshot = api.parts().configuration.snapshot();
+    let found = snapshot.tenant(tenant).ok_or_else(|| not_found(&tenant_id(tenant)))?;
+    let of_kind = found.records.iter().filter(|((of, _), _)| *of == kind);
+    page_of(of_kind.map(|((_, name), spec)| (name.clone(), spec.clone())).collect(), page)
+}
+
+/// A page of resources by name; the cursor is the last name of the page before.
+pub(super) fn page_of(mut all: Vec<(String, Spec)>, page: &PageQuery) -> Result<Response, Problem> {
+    let limit = PageQuery::limit(page.limit)?;
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let after = page.cursor.as_deref().unwrap_or_default();
+    let mut rest = all.into_iter().filter(|(name, _)| name.as_str() > after);
+    let items: Vec<(String, Spec)> = rest.by_ref().take(limit).collect();
+    let next = rest.next().and(items.last().map(|(name, _)| name.clone()));
+    let items = items.into_iter().map(|(name, spec)| document(&name, &masked(spec)));
+    let items = items.collect::<Result<Vec<_>, Problem>>()?;
+    Ok(Json(json!({ "items": items, "next": next })).into_response())
+}
+
+fn document(name: &str, spec: &Spec) -> Result<serde_json::Map<String, Value>, Problem> {
+    let mut document = serde_json::Map::from_iter([("name".to_owned(), Value::from(name))]);
+    match spec.to_json() {
+        Ok(Value::Object(members)) => document.extend(members),
+        _ => return Err(Problem::internal()),
+    }
+    Ok(document)
+}
+
+pub(super) fn tenant_id(tenant: &TenantName) -> ResourceId {
+    ResourceId { tenant: Some(tenant.clone()), kind: Kind::Tenant, name: tenant.to_string() }
+}
+
+fn resource_id(tenant: &str, kind: &str, resource: &str) -> Result<ResourceId, Problem> {
+    let tenant = name(tenant)?;
+    let kind = kind_of(kind)?;
+    match kind {
+        Kind::Source => name::<SourceName>(resource).map(drop)?,
+        Kind::Endpoint => name::<EndpointName>(resource).map(drop)?,
+        _ => name::<RouteName>(resource).map(drop)?,
+    }
+    Ok(ResourceId { tenant: Some(tenant), kind, name: resource.to_owned() })
+}
+
+fn kind_of(text: &str) -> Result<Kind, Problem> {
+    match text {
+        "sources" => Ok(Kind::Source),
+        "endpoints" => Ok(Kind::Endpoint),
+        "routes" => Ok(Kind::Route),
+        other => {
+            let detail =
+                format!("`{other}` is not one of sources, modules, routes, endpoints, events, runs, deliveries");
+            Err(Problem::new(StatusCode::NOT_FOUND, "path_unknown", detail))
+        }
+    }
+}
+
+/// A name out of a path.
+pub(super) fn name<T: std::str::FromStr<Err = InvalidName>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|e: InvalidName| Problem::new(StatusCode::BAD_REQUEST, "name_invalid", e.to_string()))
+}
+
+pub(super) fn not_found(id: &ResourceId) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no `{id}`"))
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Invalid(Invalid { pointer, message }) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "resource_invalid", message).at(pointer)
+            }
+            ChangeError::InUse { .. } | ChangeError::NotEmpty(_) => {
+                Self::new(StatusCode::CONFLICT, "in_use", error.to_string())
+            }
+            ChangeError::Waiting(_) => Self::new(StatusCode::CONFLICT, "deliveries_pending", error.to_string()),
+            ChangeError::Library(LibraryError::Module(refused)) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.code(), refused.to_string())
+            }
+            ChangeError::Commit(error) => {
+                tracing::error!(%error, "a change of configuration was not stored");
+                let detail = "the change could not be made durable; ask again what is there before you try again";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after_s(5)
+            }
+            ChangeError::Library(_) | ChangeError::Answer(_) | ChangeError::Seal(_) => {
+                tracing::error!(%error, "a change of configuration broke down");
+                Self::internal()
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Structured logs on stderr: text for people, JSON for machines.
+
+use super::settings::{Log, LogFormat};
+use anyhow::Context as _;
+use tracing_subscriber::EnvFilter;
+
+/// Begins logging. To be called once.
+///
+/// # Errors
+/// Where the filter is not one.
+pub fn init(log: &Log) -> anyhow::Result<()> {
+    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(given) => EnvFilter::try_new(given).context("in RUST_LOG")?,
+        Err(_) => EnvFilter::try_new(&log.filter).context("in [log] filter")?,
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

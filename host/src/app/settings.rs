@@ -1,0 +1,282 @@
+//! The host's own settings: one TOML file, a section for each part. A wrong one is refused with its line, or its key and bounds.
+
+use crate::{api, deliverer, ingest, pipeline, runtime, server, store, transport};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Every setting, commented, with its default: what `hookswitch settings` prints.
+pub const DEFAULT: &str = include_str!("../../default.toml");
+
+/// The settings of every part.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Section `[log]`.
+    pub log: Log,
+    /// Section `[ingest]`.
+    pub ingest: ingest::Config,
+    /// Section `[admin]`.
+    pub admin: api::Config,
+    /// Section `[store]`.
+    pub store: store::Config,
+    /// Section `[runtime]`.
+    pub runtime: runtime::Config,
+    /// Section `[pipeline]`.
+    pub pipeline: pipeline::Config,
+    /// Section `[deliverer]`.
+    pub deliverer: deliverer::Config,
+    /// Section `[transport]`.
+    pub transport: transport::Config,
+}
+
+/// Why settings are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The text is not TOML, or a key is unknown or of the wrong type. The text shows the line.
+    #[error("{path}: {error}")]
+    Form {
+        /// Which file.
+        path: String,
+        /// Where and why.
+        error: Box<toml::de::Error>,
+    },
+    /// A value is out of its bounds.
+    #[error("{path}: {key} = {value} is out of bounds: it is {least} to {most}")]
+    Bounds {
+        /// Which file.
+        path: String,
+        /// Section and key.
+        key: &'static str,
+        /// What it says.
+        value: u64,
+        /// The least it may be.
+        least: u64,
+        /// The most it may be.
+        most: u64,
+    },
+    /// A part refuses its section.
+    #[error("{path}: [{section}] {error}")]
+    Section {
+        /// Which file.
+        path: String,
+        /// Which section.
+        section: &'static str,
+        /// Why.
+        error: String,
+    },
+}
+
+/// How the host logs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How the lines look.
+    pub format: LogFormat,
+    /// What is logged, in the form of `RUST_LOG`, which overrides it.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    log: Log,
+    ingest: RawIngest,
+    admin: RawAdmin,
+    store: RawStore,
+    runtime: runtime::Config,
+    pipeline: pipeline::Config,
+    deliverer: deliverer::Config,
+    transport: transport::Config,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStore {
+    cache_bytes: u64,
+}
+
+impl Default for RawStore {
+    fn default() -> Self {
+        Self { cache_bytes: store::Config::default().cache_bytes }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawIngest {
+    listen: SocketAddr,
+    connections_max: u32,
+    header_timeout_ms: u64,
+    body_timeout_ms: u64,
+    drain_timeout_ms: u64,
+    body_bytes_max: u64,
+    in_flight_max: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawAdmin {
+    listen: SocketAddr,
+    connections_max: u32,
+    header_timeout_ms: u64,
+    body_timeout_ms: u64,
+    drain_timeout_ms: u64,
+    hosts: Vec<String>,
+}
+
+impl Default for RawIngest {
+    fn default() -> Self {
+        let ingest::Config { server, body_bytes_max, in_flight_max } = ingest::Config::default();
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            connections_max: server.connections_max,
+            header_timeout_ms: server.header_timeout_ms,
+            body_timeout_ms: server.body_timeout_ms,
+            drain_timeout_ms: server.drain_timeout_ms,
+            body_bytes_max,
+            in_flight_max,
+        }
+    }
+}
+
+impl Default for RawAdmin {
+    fn default() -> Self {
+        let server = server::Config::default();
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            connections_max: 1_000,
+            header_timeout_ms: server.header_timeout_ms,
+            body_timeout_ms: server.body_timeout_ms,
+            drain_timeout_ms: server.drain_timeout_ms,
+            hosts: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or anything in it is wrong.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| SettingsError::File { path: name.clone(), error })?;
+        Self::parse(&name, &text)
+    }
+
+    /// Reads a text; `path` is where it came from, for errors.
+    ///
+    /// # Errors
+    /// Where anything in it is wrong.
+    pub fn parse(path: &str, text: &str) -> Result<Self, SettingsError> {
+        let raw: Raw = toml::from_str(text)
+            .map_err(|error| SettingsError::Form { path: path.to_owned(), error: Box::new(error) })?;
+        raw.resolve(path)
+    }
+}
+
+impl Raw {
+    fn resolve(self, path: &str) -> Result<Settings, SettingsError> {
+        let within = |key, value: u64, least, most| {
+            let wrong = || SettingsError::Bounds { path: path.to_owned(), key, value, least, most };
+            if (least..=most).contains(&value) { Ok(()) } else { Err(wrong()) }
+        };
+        let (ingest, admin) = (&self.ingest, &self.admin);
+        within("ingest.connections_max", ingest.connections_max.into(), 1, 1_000_000)?;
+        within("ingest.header_timeout_ms", ingest.header_timeout_ms, 1, 600_000)?;
+        within("ingest.body_timeout_ms", ingest.body_timeout_ms, 1, 600_000)?;
+        within("ingest.drain_timeout_ms", ingest.drain_timeout_ms, 0, 600_000)?;
+        within("ingest.body_bytes_max", ingest.body_bytes_max, 1, 100 << 20)?;
+        within("ingest.in_flight_max", ingest.in_flight_max.into(), 1, 100_000)?;
+        within("admin.connections_max", admin.connections_max.into(), 1, 1_000_000)?;
+        within("admin.header_timeout_ms", admin.header_timeout_ms, 1, 600_000)?;
+        within("admin.body_timeout_ms", admin.body_timeout_ms, 1, 600_000)?;
+        within("admin.drain_timeout_ms", admin.drain_timeout_ms, 0, 600_000)?;
+        within("pipeline.inline_budget_ms", self.pipeline.inline_budget_ms, 0, 1_000)?;
+        within("pipeline.deliveries_per_run_max", self.pipeline.deliveries_per_run_max.into(), 1, 10_000)?;
+        within("pipeline.messages_per_run_max", self.pipeline.messages_per_run_max.into(), 1, 1_000)?;
+        within("store.cache_bytes", self.store.cache_bytes, 8 << 20, 1 << 40)?;
+        let section = |section, error: String| SettingsError::Section { path: path.to_owned(), section, error };
+        self.runtime.check().map_err(|error| section("runtime", error.to_string()))?;
+        self.deliverer.check().map_err(|error| section("deliverer", error.to_string()))?;
+        Ok(Settings {
+            log: self.log,
+            ingest: ingest::Config {
+                server: server::Config {
+                    listen: self.ingest.listen,
+                    connections_max: self.ingest.connections_max,
+                    header_timeout_ms: self.ingest.header_timeout_ms,
+                    body_timeout_ms: self.ingest.body_timeout_ms,
+                    drain_timeout_ms: self.ingest.drain_timeout_ms,
+                },
+                body_bytes_max: self.ingest.body_bytes_max,
+                in_flight_max: self.ingest.in_flight_max,
+            },
+            admin: api::Config {
+                server: server::Config {
+                    listen: self.admin.listen,
+                    connections_max: self.admin.connections_max,
+                    header_timeout_ms: self.admin.header_timeout_ms,
+                    body_timeout_ms: self.admin.body_timeout_ms,
+                    drain_timeout_ms: self.admin.drain_timeout_ms,
+                },
+                hosts: self.admin.hosts,
+            },
+            store: store::Config { cache_bytes: self.store.cache_bytes, ..store::Config::default() },
+            runtime: self.runtime,
+            pipeline: self.pipeline,
+            deliverer: self.deliverer,
+            transport: self.transport,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_defaults_are_the_defaults() {
+        let printed = Settings::parse("default.toml", DEFAULT).unwrap();
+        let silent = Settings::parse("none", "").unwrap();
+        assert_eq!(format!("{printed:?}"), format!("{silent:?}"));
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_its_place() {
+        let error = |text: &str| Settings::parse("host.toml", text).unwrap_err().to_string();
+        let unknown = error("[ingest]\nlisten = \"127.0.0.1:0\"\nbody_max = 3\n");
+        assert!(unknown.contains("line 3") && unknown.contains("body_max"), "{unknown}");
+        let address = error("[admin]\nlisten = \"nowhere\"\n");
+        assert!(address.contains("line 2"), "{address}");
+        let bounds = error("[ingest]\nbody_bytes_max = 0\n");
+        assert_eq!(bounds, "host.toml: ingest.body_bytes_max = 0 is out of bounds: it is 1 to 104857600");
+        let section = error("[ingress]\n");
+        assert!(section.contains("ingress"), "{section}");
+    }
+}

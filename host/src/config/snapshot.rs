@@ -1,0 +1,211 @@
+//! The configuration as the road reads it: resolved, complete, immutable. A change makes a new snapshot or, where anything in it
+//! does not fit, an error that points at the place; the old one stays.
+
+use super::resolve::{Endpoint, Modules, Route, Source, name_of};
+use super::{Kind, MasterKey, ModuleRecord, ResourceId, Spec, Target};
+use crate::model::{EndpointName, ModuleName, RouteName, SourceName, TenantName};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Why a resource cannot be as it is written. `pointer` is the JSON pointer (RFC 6901) of the place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", if pointer.is_empty() { String::new() } else { format!("at `{pointer}`: ") })]
+pub struct Invalid {
+    /// Where, in the resource's JSON; empty for the resource itself.
+    pub pointer: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into() }
+    }
+}
+
+/// A resource and where it stands. Secrets in it are sealed.
+pub type Record = (ResourceId, Spec);
+
+/// All configuration at one revision.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Counts up with each change; 0 for the empty one.
+    pub revision: u64,
+    tenants: HashMap<TenantName, Arc<Tenant>>,
+    operator_modules: BTreeMap<ModuleName, ModuleRecord>,
+}
+
+/// One tenant, resolved.
+#[derive(Debug)]
+pub struct Tenant {
+    /// Its resources as they were written, secrets sealed.
+    pub records: BTreeMap<(Kind, String), Spec>,
+    /// Its sources.
+    pub sources: HashMap<SourceName, Arc<Source>>,
+    /// Its endpoints.
+    pub endpoints: BTreeMap<EndpointName, Arc<Endpoint>>,
+    /// Its routes, disabled ones too.
+    pub routes: BTreeMap<RouteName, Arc<Route>>,
+}
+
+impl Snapshot {
+    /// The snapshot of these records.
+    ///
+    /// # Errors
+    /// Where a record does not fit: names the resource too.
+    pub fn build(
+        revision: u64,
+        records: impl IntoIterator<Item = Record>,
+        key: &MasterKey,
+    ) -> Result<Self, (ResourceId, Invalid)> {
+        let changes = records.into_iter().map(|(id, spec)| (id, Some(spec))).collect::<Vec<_>>();
+        Self::default().with(revision, changes, key)
+    }
+
+    /// This snapshot with changes: resources put, or removed where there is none.
+    ///
+    /// # Errors
+    /// Where a changed resource, or one that refers to it, does not fit; names the resource.
+    pub fn with(
+        &self,
+        revision: u64,
+        changes: impl IntoIterator<Item = (ResourceId, Option<Spec>)>,
+        key: &MasterKey,
+    ) -> Result<Self, (ResourceId, Invalid)> {
+        let mut next = Self { revision, ..self.clone() };
+        let mut touched: BTreeMap<TenantName, BTreeMap<(Kind, String), Spec>> = BTreeMap::new();
+        let records_of = |tenant: &TenantName| self.tenants.get(tenant).map(|t| t.records.clone()).unwrap_or_default();
+        for (id, spec) in changes {
+            let Some(tenant) = id.tenant.clone() else {
+                next.change_operator(&id, spec)?;
+                for tenant in self.tenants.keys() {
+                    touched.entry(tenant.clone()).or_insert_with(|| records_of(tenant));
+                }
+                continue;
+            };
+            let records = touched.entry(tenant.clone()).or_insert_with(|| records_of(&tenant));
+            match spec {
+                Some(spec) => records.insert((id.kind, id.name), spec),
+                None => records.remove(&(id.kind, id.name)),
+            };
+        }
+        for (name, records) in touched {
+            if records.is_empty() {
+                next.tenants.remove(&name);
+                continue;
+            }
+            let tenant = Tenant::build(&name, records, &next.operator_modules, key)?;
+            next.tenants.insert(name, Arc::new(tenant));
+        }
+        Ok(next)
+    }
+
+    fn change_operator(&mut self, id: &ResourceId, spec: Option<Spec>) -> Result<(), (ResourceId, Invalid)> {
+        let wrong = |message: String| (id.clone(), Invalid::new("", message));
+        let name: ModuleName = id.name.parse().map_err(|error| wrong(format!("{error}")))?;
+        match (id.kind, spec) {
+            (Kind::Module, Some(Spec::Module(record))) => self.operator_modules.insert(name, record),
+            (Kind::Module, None) => self.operator_modules.remove(&name),
+            _ => return Err(wrong("the operator's scope holds modules only".to_owned())),
+        };
+        Ok(())
+    }
+
+    /// A tenant.
+    #[must_use]
+    pub fn tenant(&self, name: &TenantName) -> Option<&Arc<Tenant>> {
+        self.tenants.get(name)
+    }
+
+    /// The names of all tenants, in no order.
+    pub fn tenant_names(&self) -> impl Iterator<Item = &TenantName> {
+        self.tenants.keys()
+    }
+
+    /// An endpoint of a tenant.
+    #[must_use]
+    pub fn endpoint(&self, tenant: &TenantName, name: &EndpointName) -> Option<&Arc<Endpoint>> {
+        self.tenants.get(tenant)?.endpoints.get(name)
+    }
+
+    /// The modules that the operator gives to all tenants.
+    #[must_use]
+    pub const fn operator_modules(&self) -> &BTreeMap<ModuleName, ModuleRecord> {
+        &self.operator_modules
+    }
+
+    /// A resource as it was written, secrets sealed.
+    #[must_use]
+    pub fn record(&self, id: &ResourceId) -> Option<Spec> {
+        match &id.tenant {
+            Some(tenant) => self.tenants.get(tenant)?.records.get(&(id.kind, id.name.clone())).cloned(),
+            None if id.kind == Kind::Module => {
+                self.operator_modules.get(&id.name.parse().ok()?).cloned().map(Spec::Module)
+            }
+            None => None,
+        }
+    }
+}
+
+impl Tenant {
+    fn build(
+        name: &TenantName,
+        records: BTreeMap<(Kind, String), Spec>,
+        operator_modules: &BTreeMap<ModuleName, ModuleRecord>,
+        key: &MasterKey,
+    ) -> Result<Self, (ResourceId, Invalid)> {
+        let mut tenant = Self {
+            records: BTreeMap::new(),
+            sources: HashMap::new(),
+            endpoints: BTreeMap::new(),
+            routes: BTreeMap::new(),
+        };
+        if !records.contains_key(&(Kind::Tenant, name.to_string())) {
+            let id = ResourceId { tenant: Some(name.clone()), kind: Kind::Tenant, name: name.to_string() };
+            return Err((id, Invalid::new("", format!("there is no tenant `{name}`: make it first"))));
+        }
+        let modules = Modules { own: &records, operator: operator_modules };
+        // Kinds come in the order of their declaration: whatever a route refers to is there before it.
+        for ((kind, resource), spec) in &records {
+            let id = ResourceId { tenant: Some(name.clone()), kind: *kind, name: resource.clone() };
+            tenant.add(&id, spec, &modules, key).map_err(|invalid| (id, invalid))?;
+        }
+        tenant.records = records;
+        Ok(tenant)
+    }
+
+    fn add(&mut self, id: &ResourceId, spec: &Spec, modules: &Modules<'_>, key: &MasterKey) -> Result<(), Invalid> {
+        match spec {
+            Spec::Tenant(_) => {}
+            Spec::Module(_) => {
+                name_of::<ModuleName>(id)?;
+            }
+            Spec::Source(spec) => {
+                self.sources.insert(name_of(id)?, Arc::new(Source::resolve(id, spec, key)?));
+            }
+            Spec::Endpoint(spec) => {
+                let endpoint = Endpoint::resolve(id, spec, key)?;
+                self.endpoints.insert(endpoint.name.clone(), Arc::new(endpoint));
+            }
+            Spec::Route(spec) => {
+                let route = Route::resolve(id, spec, self, modules)?;
+                self.routes.insert(route.name.clone(), Arc::new(route));
+            }
+        }
+        Ok(())
+    }
+
+    /// The endpoints that get a message of this type.
+    #[must_use]
+    pub fn select(&self, target: &Target, event_type: &str) -> Vec<&Arc<Endpoint>> {
+        match target {
+            Target::Endpoints(names) => names.iter().filter_map(|name| self.endpoints.get(name)).collect(),
+            Target::Labels(wanted) => self
+                .endpoints
+                .values()
+                .filter(|endpoint| endpoint.has_labels(wanted.iter()))
+                .filter(|endpoint| endpoint.event_types.iter().any(|pattern| pattern.matches(event_type)))
+                .collect(),
+        }
+    }
+}

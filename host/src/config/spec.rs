@@ -1,0 +1,348 @@
+//! What people write, as JSON over HTTP or as TOML in files: one struct a kind of resource. Reading checks the form; whether the
+//! parts fit together is for `snapshot` to say.
+
+use super::pattern::EventTypePattern;
+use super::plan::{ModuleRef, OnFailure, Target};
+use super::snapshot::Invalid;
+use crate::model::{Digest, SourceName, TenantName, World};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The kinds of resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A tenant itself.
+    Tenant,
+    /// A module's active version.
+    Module,
+    /// A source.
+    Source,
+    /// An endpoint.
+    Endpoint,
+    /// A route.
+    Route,
+}
+
+impl Kind {
+    /// As it stands in the store's keys.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Module => "module",
+            Self::Source => "source",
+            Self::Endpoint => "endpoint",
+            Self::Route => "route",
+        }
+    }
+
+    /// The opposite of [`Kind::as_str`].
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        [Self::Tenant, Self::Module, Self::Source, Self::Endpoint, Self::Route]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Where a resource stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId {
+    /// Its tenant; none for the operator's scope.
+    pub tenant: Option<TenantName>,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name, unique among those of its kind in its scope; for a tenant the tenant's own.
+    pub name: String,
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scope = self.tenant.as_ref().map_or("operator", TenantName::as_str);
+        write!(f, "{scope}/{}/{}", self.kind.as_str(), self.name)
+    }
+}
+
+/// A resource of any kind. Secrets in it are plain as people write them, sealed as they are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spec {
+    /// See [`TenantSpec`].
+    Tenant(TenantSpec),
+    /// See [`ModuleRecord`].
+    Module(ModuleRecord),
+    /// See [`SourceSpec`].
+    Source(SourceSpec),
+    /// See [`EndpointSpec`].
+    Endpoint(EndpointSpec),
+    /// See [`RouteSpec`].
+    Route(RouteSpec),
+}
+
+/// Reads a resource from JSON.
+///
+/// # Errors
+/// Where the text is not JSON, a key is unknown, missing or of the wrong type: the error points at it.
+pub fn parse(kind: Kind, json: &[u8]) -> Result<Spec, Invalid> {
+    match kind {
+        Kind::Tenant => parse_as(json).map(Spec::Tenant),
+        Kind::Module => parse_as(json).map(Spec::Module),
+        Kind::Source => parse_as(json).map(Spec::Source),
+        Kind::Endpoint => parse_as(json).map(Spec::Endpoint),
+        Kind::Route => parse_as(json).map(Spec::Route),
+    }
+}
+
+fn parse_as<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, Invalid> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer_of(error.path());
+        Invalid::new(pointer, error.into_inner().to_string())
+    })?;
+    deserializer.end().map_err(|error| Invalid::new("", error.to_string()))?;
+    Ok(value)
+}
+
+/// A JSON pointer (RFC 6901) to where reading stopped.
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+impl Spec {
+    /// What kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Tenant(_) => Kind::Tenant,
+            Self::Module(_) => Kind::Module,
+            Self::Source(_) => Kind::Source,
+            Self::Endpoint(_) => Kind::Endpoint,
+            Self::Route(_) => Kind::Route,
+        }
+    }
+
+    /// As JSON, in the form that [`parse`] reads.
+    ///
+    /// # Errors
+    /// Never for what came from [`parse`].
+    pub fn to_json(&self) -> Result<Value, serde_json::Error> {
+        match self {
+            Self::Tenant(spec) => serde_json::to_value(spec),
+            Self::Module(spec) => serde_json::to_value(spec),
+            Self::Source(spec) => serde_json::to_value(spec),
+            Self::Endpoint(spec) => serde_json::to_value(spec),
+            Self::Route(spec) => serde_json::to_value(spec),
+        }
+    }
+
+    /// The secrets in it, to be sealed, opened or hidden in place.
+    pub fn secrets_mut(&mut self) -> Option<&mut Vec<String>> {
+        match self {
+            Self::Source(SourceSpec { verify: VerifySpec::Github { secrets }, .. }) => Some(secrets),
+            Self::Source(SourceSpec { verify: VerifySpec::StandardWebhooks { secrets, .. }, .. }) => Some(secrets),
+            Self::Endpoint(EndpointSpec { secrets, .. }) => secrets.as_mut(),
+            _ => None,
+        }
+    }
+}
+
+/// A tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantSpec {
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+}
+
+/// The active version of a module. Made by an upload, not written by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModuleRecord {
+    /// The sha256 of the uploaded bytes.
+    pub digest: Digest,
+    /// What it does.
+    pub world: World,
+    /// The upload's size.
+    pub bytes: u64,
+}
+
+/// A way in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSpec {
+    /// How a request proves where it comes from.
+    pub verify: VerifySpec,
+    /// Where the event type is read from. By itself: the scheme's own place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<EventTypeRule>,
+    /// What makes an event unique. By itself: the scheme's own header, for a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup: Option<DedupSpec>,
+    /// The largest body taken, in bytes: 1 to the host's own bound. By itself: the host's bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_bytes_max: Option<u64>,
+    /// Whether requests are refused for now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+}
+
+/// How a request proves where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "scheme", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum VerifySpec {
+    /// Not at all.
+    None {},
+    /// `X-Hub-Signature-256`, as GitHub signs.
+    Github {
+        /// Any of them may have signed. 1 to 10.
+        secrets: Vec<String>,
+    },
+    /// `webhook-signature`, as the Standard Webhooks specification says.
+    StandardWebhooks {
+        /// `whsec_…`; any of them may have signed. 1 to 10.
+        secrets: Vec<String>,
+        /// How far `webhook-timestamp` may be from now, in seconds: 1 to 86400. By itself 300.
+        #[serde(default = "default_tolerance_s")]
+        tolerance_s: u64,
+    },
+}
+
+const fn default_tolerance_s() -> u64 {
+    300
+}
+
+/// Where an event type is read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventTypeRule {
+    /// This request header.
+    Header(String),
+    /// The string at this JSON pointer (RFC 6901) of the body.
+    Pointer(String),
+    /// Always this.
+    Constant(String),
+}
+
+/// What makes an event unique at its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DedupSpec {
+    /// The request header that holds the key. A request without it is taken as new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// How long a key is remembered, in seconds: 0 (not at all) to 2,592,000 (30 days). By itself 86,400 (a day).
+    #[serde(default = "default_window_s")]
+    pub window_s: u64,
+}
+
+pub(super) const fn default_window_s() -> u64 {
+    86_400
+}
+
+/// A way out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointSpec {
+    /// `http://` or `https://`, without user information.
+    pub url: String,
+    /// By itself `POST`; `PUT` and `PATCH` are the others.
+    #[serde(default = "default_method")]
+    pub method: String,
+    /// Sent with every delivery. At most 32.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// `whsec_…`, each of which signs; at most 10. By itself the host makes one when the endpoint is made, answers it once, and keeps
+    /// it; `[]` means unsigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Vec<String>>,
+    /// What it wants when a route selects by labels. By itself everything.
+    #[serde(default = "EventTypePattern::any")]
+    pub event_types: Vec<EventTypePattern>,
+    /// What routes select by. At most 32.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// When to try again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetrySpec>,
+    /// How long one attempt may take, in milliseconds, from connecting to the last byte of the answer: 100 to 120,000. By itself 15,000.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
+    /// How many attempts may be under way at once: 1 to 1,000. By itself 16.
+    #[serde(default = "default_concurrency_max")]
+    pub concurrency_max: u32,
+    /// Whether deliveries wait for now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+}
+
+fn default_method() -> String {
+    "POST".to_owned()
+}
+
+const fn default_timeout_ms() -> u64 {
+    15_000
+}
+
+const fn default_concurrency_max() -> u32 {
+    16
+}
+
+/// When to try again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetrySpec {
+    /// The waits before attempt 1, 2, 3, … in seconds: 1 to 32 of them, each at most 7 days.
+    pub schedule_s: Vec<u32>,
+}
+
+/// From a source to endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSpec {
+    /// The source whose events it takes.
+    pub source: SourceName,
+    /// Which of them. By itself all.
+    #[serde(default = "EventTypePattern::any")]
+    pub event_types: Vec<EventTypePattern>,
+    /// The modules to call, in order. At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepSpec>,
+    /// Where messages go after the last step. Left out where the last step is a router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Target>,
+    /// What becomes of a run whose module fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Whether events go through one at a time, in the order they came in. A held run then blocks the route.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered: bool,
+    /// Whether events pass it by for now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+}
+
+/// One module of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepSpec {
+    /// `name` or `operator/name`.
+    pub module: ModuleRef,
+    /// What the module is told: any JSON value. By itself `{}`.
+    #[serde(default = "default_settings")]
+    pub settings: Value,
+}
+
+fn default_settings() -> Value {
+    Value::Object(serde_json::Map::new())
+}

@@ -1,0 +1,169 @@
+//! The way of an event from ingest to its acknowledgement: route what can be routed within the budget, commit everything.
+
+use super::run::{Job, OverBudget, execute, new_run};
+use super::{Config, Library};
+use crate::clock::Clock;
+use crate::config::{Route, Tenant};
+use crate::model::{Event, EventId, Run};
+use crate::runtime::{Executor, Lane, Module};
+use crate::store::{Accept, CommitError, Outcome, RoutedRun, Store, Transition};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Routes events and commits them. Cheap to clone.
+#[derive(Clone)]
+pub struct Pipeline {
+    pub(super) store: Store,
+    pub(super) executor: Arc<Executor>,
+    pub(super) library: Library,
+    pub(super) clock: Clock,
+    pub(super) config: Arc<Config>,
+    /// The longest one call of a module may take.
+    pub(super) call_time_max: Duration,
+}
+
+/// What became of an event that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is durable.
+    New(EventId),
+    /// Its dedup key was taken by this event before; nothing was written.
+    Duplicate(EventId),
+}
+
+/// Why an event was not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The store did not make it durable, or cannot say whether it did.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The store answered what it must not.
+    #[error("the store answered {0:?} to an event")]
+    Answer(Outcome),
+}
+
+/// A run on its way: its modules are known and compiled.
+struct Ready {
+    run: Run,
+    route: Arc<Route>,
+    modules: Vec<Module>,
+}
+
+impl Pipeline {
+    /// A pipeline over these parts.
+    #[must_use]
+    pub fn new(store: Store, executor: Arc<Executor>, library: Library, clock: Clock, config: Config) -> Self {
+        let call_time_max = library.call_time_max();
+        Self { store, executor, library, clock, config: Arc::new(config), call_time_max }
+    }
+
+    /// Routes an event as far as the budget goes, and makes it durable with its runs and deliveries.
+    ///
+    /// # Errors
+    /// Where the store does not make it durable: it must then not be acknowledged.
+    pub async fn accept(
+        &self,
+        tenant: &Arc<Tenant>,
+        event: Event,
+        body: Bytes,
+        dedup_until_ms: Option<u64>,
+    ) -> Result<Accepted, AcceptError> {
+        let id = event.id;
+        let runs = self.route(tenant, &event, &body).await;
+        let accept = Accept { event, body, dedup_until_ms, runs };
+        match self.store.commit(Transition::Accept(Box::new(accept))).await? {
+            Outcome::Accepted { .. } => Ok(Accepted::New(id)),
+            Outcome::Duplicate { first } => Ok(Accepted::Duplicate(first)),
+            other => Err(AcceptError::Answer(other)),
+        }
+    }
+
+    async fn route(&self, tenant: &Arc<Tenant>, event: &Event, body: &Bytes) -> Vec<RoutedRun> {
+        let now_ms = self.clock.now_ms();
+        let (mut inline, mut runs) = (Vec::new(), Vec::new());
+        for route in tenant.routes.values().filter(|route| route.takes(&event.source, &event.event_type)) {
+            let run = new_run(event, &route.name, route.plan_digest, now_ms);
+            match self.modules_if_ready(route) {
+                Some(modules) if !route.ordered => inline.push(Ready { run, route: route.clone(), modules }),
+                _ => runs.push(pending(run)),
+            }
+        }
+        let without_modules = inline.iter().all(|ready| ready.modules.is_empty());
+        if without_modules {
+            // Nothing untrusted to run: no thread to wait for, no time to bound.
+            let work = Work { event: event.clone(), body: body.clone(), tenant: tenant.clone(), now_ms, inline };
+            runs.extend(work.run(&self.config, Duration::MAX, None));
+            return runs;
+        }
+        runs.extend(self.route_on_threads(tenant, event, body, inline, now_ms).await);
+        runs
+    }
+
+    async fn route_on_threads(
+        &self,
+        tenant: &Arc<Tenant>,
+        event: &Event,
+        body: &Bytes,
+        inline: Vec<Ready>,
+        now_ms: u64,
+    ) -> Vec<RoutedRun> {
+        let as_pending: Vec<Run> = inline.iter().map(|ready| ready.run.clone()).collect();
+        let deadline = Instant::now() + Duration::from_millis(self.config.inline_budget_ms);
+        let work = Work { event: event.clone(), body: body.clone(), tenant: tenant.clone(), now_ms, inline };
+        let (sender, receiver) = oneshot::channel();
+        let (config, call_time_max) = (self.config.clone(), self.call_time_max);
+        let submitted = self.executor.try_submit(
+            Lane::Inline,
+            Box::new(move || {
+                let _ = sender.send(work.run(&config, call_time_max, Some(deadline)));
+            }),
+        );
+        if submitted.is_ok() {
+            // A job that panics drops its sender: the runs then go the pending way, like those that found no room.
+            if let Ok(runs) = receiver.await {
+                return runs;
+            }
+        }
+        as_pending.into_iter().map(pending).collect()
+    }
+
+    fn modules_if_ready(&self, route: &Route) -> Option<Vec<Module>> {
+        route.plan.steps.iter().map(|step| self.library.ready(&step.digest)).collect()
+    }
+}
+
+/// The runs of one event that go inline, to be done on one thread.
+struct Work {
+    event: Event,
+    body: Bytes,
+    tenant: Arc<Tenant>,
+    now_ms: u64,
+    inline: Vec<Ready>,
+}
+
+impl Work {
+    fn run(self, config: &Config, call_time_max: Duration, deadline: Option<Instant>) -> Vec<RoutedRun> {
+        let Self { event, body, tenant, now_ms, inline } = self;
+        let each = inline.into_iter().map(|Ready { run, route, modules }| {
+            let job = Job {
+                event: &event,
+                body: &body,
+                tenant: &tenant,
+                plan: &route.plan,
+                modules: &modules,
+                config,
+                call_time_max,
+                deadline,
+                now_ms,
+            };
+            execute(&job, run.clone()).unwrap_or_else(|OverBudget| pending(run))
+        });
+        each.collect()
+    }
+}
+
+fn pending(run: Run) -> RoutedRun {
+    RoutedRun { run, deliveries: Vec::new() }
+}

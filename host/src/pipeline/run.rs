@@ -1,0 +1,279 @@
+//! One run: an event through the steps of a plan. Synchronous, on a module thread; it writes nothing, it says what to write.
+
+use super::Config;
+use crate::config::{Endpoint, OnFailure, Plan, Tenant};
+use crate::model::{
+    BodyRef, Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, Message, Origin, RouteName, Run, RunFailure,
+    RunStatus, StepTrace, Verdict, World,
+};
+use crate::runtime::{self, Call, Directory, EndpointInfo, Module};
+use crate::store::{NewDelivery, RoutedRun};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a run needs to know.
+pub(super) struct Job<'a> {
+    pub(super) event: &'a Event,
+    pub(super) body: &'a Bytes,
+    pub(super) tenant: &'a Arc<Tenant>,
+    pub(super) plan: &'a Plan,
+    /// One compiled module for each step.
+    pub(super) modules: &'a [Module],
+    pub(super) config: &'a Config,
+    /// The longest one call of a module may take.
+    pub(super) call_time_max: Duration,
+    /// When the run must have ended, for an inline run.
+    pub(super) deadline: Option<Instant>,
+    pub(super) now_ms: u64,
+}
+
+/// The run did not fit its deadline; it is to be done again without one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OverBudget;
+
+/// A run before it has begun.
+pub(super) fn new_run(event: &Event, route: &RouteName, plan: crate::model::Digest, now_ms: u64) -> Run {
+    Run {
+        id: crate::model::RunId::new(event.id, route, 0),
+        route: route.clone(),
+        generation: 0,
+        plan,
+        origin: Origin::Live,
+        status: RunStatus::Pending,
+        created_at_ms: now_ms,
+        updated_at_ms: now_ms,
+        trace: Vec::new(),
+        failure: None,
+        deliveries: Vec::new(),
+    }
+}
+
+/// Why a run ends before its last step.
+enum Stop {
+    OverBudget,
+    Failed(RunFailure),
+}
+
+/// Routes `run`.
+///
+/// # Errors
+/// [`OverBudget`] where the deadline passed: what was done so far is to be forgotten.
+pub(super) fn execute(job: &Job<'_>, mut run: Run) -> Result<RoutedRun, OverBudget> {
+    run.trace.clear();
+    run.failure = None;
+    run.updated_at_ms = job.now_ms;
+    let outcome = steps(job, &mut run).and_then(|leaving| deliveries(job, &run, leaving).map_err(Stop::Failed));
+    let deliveries = match outcome {
+        Ok((Leaving::Nothing, _)) => {
+            run.status = RunStatus::Filtered;
+            Vec::new()
+        }
+        Ok((Leaving::Messages, deliveries)) => {
+            run.status = RunStatus::Routed;
+            deliveries
+        }
+        Err(Stop::OverBudget) => return Err(OverBudget),
+        Err(Stop::Failed(failure)) => {
+            run.status = match job.plan.on_failure {
+                OnFailure::Drop => RunStatus::Dropped,
+                // What could pass has passed already: this failure leaves nothing to go on with.
+                OnFailure::Hold | OnFailure::Pass => RunStatus::Held,
+            };
+            run.failure = Some(failure);
+            Vec::new()
+        }
+    };
+    run.deliveries = deliveries.iter().map(|new| new.delivery.id).collect();
+    Ok(RoutedRun { run, deliveries })
+}
+
+/// Whether anything left the last step.
+enum Leaving {
+    Nothing,
+    Messages,
+}
+
+/// What left the last step.
+enum Left {
+    /// Messages for the plan's target.
+    Messages(Vec<Message>),
+    /// Messages for endpoints that a router named.
+    Dispatches(Vec<(EndpointName, Message)>),
+}
+
+fn steps(job: &Job<'_>, run: &mut Run) -> Result<Left, Stop> {
+    let mut messages = vec![Message::of_event(job.event, job.body)];
+    for (step, module) in job.modules.iter().enumerate() {
+        let mut next = Vec::with_capacity(messages.len());
+        let mut dispatches = Vec::new();
+        for (ordinal, message) in messages.into_iter().enumerate() {
+            let position = Position { step: count(step), message: count(ordinal) };
+            match call(job, run, module, position, &message)? {
+                runtime::Verdict::Accept => next.push(message),
+                runtime::Verdict::Reject(_) => {}
+                runtime::Verdict::Messages(made) => next.extend(made),
+                runtime::Verdict::Dispatches(made) => dispatches.extend(made),
+            }
+            let most = job.config.messages_per_run_max as usize;
+            if next.len() > most || dispatches.len() > most {
+                let message = format!("the run holds more than messages_per_run_max = {most} messages after this step");
+                return Err(position.failed("messages_limit", message));
+            }
+        }
+        if module.world() == World::Router {
+            return Ok(Left::Dispatches(dispatches));
+        }
+        if next.is_empty() {
+            return Ok(Left::Messages(next));
+        }
+        messages = next;
+    }
+    Ok(Left::Messages(messages))
+}
+
+/// Which call of a module it is.
+#[derive(Clone, Copy)]
+struct Position {
+    step: u32,
+    message: u32,
+}
+
+impl Position {
+    fn failed(self, code: &str, message: String) -> Stop {
+        Stop::Failed(RunFailure { step: self.step, code: code.to_owned(), message })
+    }
+}
+
+fn call(
+    job: &Job<'_>,
+    run: &mut Run,
+    module: &Module,
+    position: Position,
+    message: &Message,
+) -> Result<runtime::Verdict, Stop> {
+    let Some(step) = job.plan.steps.get(position.step as usize) else {
+        return Err(position.failed("plan_invalid", "the plan has fewer steps than modules".to_owned()));
+    };
+    let left = job.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let time = left.map_or(job.call_time_max, |left| left.min(job.call_time_max));
+    if time.is_zero() {
+        return Err(Stop::OverBudget);
+    }
+    let settings = step.settings.to_string();
+    let endpoints = if module.world() == World::Router { directory(job.tenant) } else { Directory::default() };
+    let report = module.call(&Call {
+        event: job.event,
+        event_body: job.body,
+        message,
+        settings: &settings,
+        origin: run.origin,
+        time,
+        endpoints,
+    });
+    let cut_short = matches!(&report.result, Err(error) if error.code() == "time_limit") && time < job.call_time_max;
+    if cut_short {
+        return Err(Stop::OverBudget);
+    }
+    run.trace.push(StepTrace {
+        step: position.step,
+        message: position.message,
+        module: step.module.to_string(),
+        digest: step.digest,
+        verdict: verdict_of(&report.result),
+        duration_us: report.duration_us,
+        logs: report.logs,
+        logs_cut: report.logs_cut,
+    });
+    match report.result {
+        Ok(verdict) => Ok(verdict),
+        Err(_) if job.plan.on_failure == OnFailure::Pass && module.world() != World::Router => {
+            Ok(runtime::Verdict::Messages(vec![message.clone()]))
+        }
+        Err(error) => Err(position.failed(error.code(), error.to_string())),
+    }
+}
+
+fn verdict_of(result: &Result<runtime::Verdict, runtime::CallError>) -> Verdict {
+    match result {
+        Ok(runtime::Verdict::Accept) => Verdict::Accepted,
+        Ok(runtime::Verdict::Reject(reason)) => Verdict::Rejected { reason: reason.clone() },
+        Ok(runtime::Verdict::Messages(made)) => Verdict::Produced { messages: count(made.len()) },
+        Ok(runtime::Verdict::Dispatches(made)) => Verdict::Dispatched { messages: count(made.len()) },
+        Err(error) => Verdict::Failed { code: error.code().to_owned(), message: error.to_string() },
+    }
+}
+
+/// The deliveries for what left the last step, and whether anything did.
+fn deliveries(job: &Job<'_>, run: &Run, left: Left) -> Result<(Leaving, Vec<NewDelivery>), RunFailure> {
+    let step = count(job.plan.steps.len());
+    let failed = |code: &str, message: String| RunFailure { step, code: code.to_owned(), message };
+    let mut made = Vec::new();
+    let mut add = |ordinal: usize, endpoint: &Endpoint, message: &Message| {
+        if made.len() == job.config.deliveries_per_run_max as usize {
+            let most = job.config.deliveries_per_run_max;
+            return Err(failed("deliveries_limit", format!("the run makes more than deliveries_per_run_max = {most}")));
+        }
+        made.push(delivery(job, run, step, count(ordinal), endpoint, message));
+        Ok(())
+    };
+    let missing = |name: &EndpointName| failed("endpoint_missing", format!("the tenant has no endpoint `{name}`"));
+    let nothing = match &left {
+        Left::Messages(messages) => messages.is_empty(),
+        Left::Dispatches(dispatches) => dispatches.is_empty(),
+    };
+    match (&left, &job.plan.to) {
+        (Left::Messages(messages), Some(target)) => {
+            if let crate::config::Target::Endpoints(names) = target {
+                let gone = names.iter().find(|name| !job.tenant.endpoints.contains_key(*name));
+                gone.map_or(Ok(()), |name| Err(missing(name)))?;
+            }
+            for (ordinal, message) in messages.iter().enumerate() {
+                for endpoint in job.tenant.select(target, &message.event_type) {
+                    add(ordinal, endpoint, message)?;
+                }
+            }
+        }
+        (Left::Messages(_), None) => {}
+        (Left::Dispatches(dispatches), _) => {
+            for (ordinal, (name, message)) in dispatches.iter().enumerate() {
+                let endpoint = job.tenant.endpoints.get(name).ok_or_else(|| missing(name))?;
+                add(ordinal, endpoint, message)?;
+            }
+        }
+    }
+    Ok((if nothing { Leaving::Nothing } else { Leaving::Messages }, made))
+}
+
+fn delivery(job: &Job<'_>, run: &Run, step: u32, ordinal: u32, endpoint: &Endpoint, message: &Message) -> NewDelivery {
+    let own = !message.body_is_event;
+    let delivery = Delivery {
+        id: DeliveryId::new(run.id, step, ordinal, &endpoint.name),
+        run: run.id,
+        route: run.route.clone(),
+        endpoint: endpoint.name.clone(),
+        event_type: message.event_type.clone(),
+        content_type: message.content_type.clone(),
+        headers: message.headers.clone(),
+        ordering_key: message.ordering_key.clone(),
+        body: if own { BodyRef::Own } else { BodyRef::Event },
+        status: DeliveryStatus::Pending,
+        reason: None,
+        attempts: 0,
+        schedule_position: 0,
+        created_at_ms: job.now_ms,
+        due_ms: job.now_ms.saturating_add(message.delay_ms),
+    };
+    NewDelivery { delivery, body: own.then(|| message.body.clone()) }
+}
+
+/// What a router may know of the tenant's endpoints.
+fn directory(tenant: &Tenant) -> Directory {
+    let known = tenant.endpoints.values();
+    Directory::new(known.map(|known| EndpointInfo { name: known.name.clone(), labels: known.labels.clone() }).collect())
+}
+
+/// A length as it is stored. Every list here is bounded far below 2^32.
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,94 @@
+//! The command line's own client for the admin interface of a host. Its address is the operator's, not a stranger's, so nothing
+//! guards where it goes; what it reads is bounded all the same.
+
+use super::innermost;
+use bytes::{Bytes, BytesMut};
+use http::header;
+use reqwest::Url;
+use std::time::Duration;
+
+/// The longest answer, in bytes.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// How long a request may take: the host compiles a module while it is asked.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Talks to the admin interface of one host.
+#[derive(Clone, Debug)]
+pub struct AdminClient {
+    http: reqwest::Client,
+    base: Url,
+    key: header::HeaderValue,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminClientError {
+    /// The address is not one.
+    #[error("`{0}` is not the address of an admin interface: write it as http://127.0.0.1:8081")]
+    Address(String),
+    /// The key cannot stand in a header.
+    #[error("the operator's key has other characters than visible ASCII")]
+    Key,
+    /// No client came about.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(String),
+    /// Nobody answered.
+    #[error("no answer from {url}: {why}; is the host running there?")]
+    NoAnswer {
+        /// Who was asked.
+        url: String,
+        /// Why not.
+        why: String,
+    },
+    /// The answer is longer than it may be.
+    #[error("the answer of {url} is longer than {ANSWER_BYTES_MAX} bytes")]
+    TooLong {
+        /// Who was asked.
+        url: String,
+    },
+}
+
+impl AdminClient {
+    /// A client for the host at `base` with the operator's key.
+    ///
+    /// # Errors
+    /// Where address or key are not usable.
+    pub fn new(base: &str, key: &str) -> Result<Self, AdminClientError> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wrong = || AdminClientError::Address(base.to_owned());
+        let base = Url::parse(base).map_err(|_| wrong())?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(wrong());
+        }
+        let mut key = header::HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| AdminClientError::Key)?;
+        key.set_sensitive(true);
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(TIMEOUT).build();
+        let http = http.map_err(|error| AdminClientError::Client(innermost(&error)))?;
+        Ok(Self { http, base, key })
+    }
+
+    /// Puts a resource at `path`, and gives the answer's status and body.
+    ///
+    /// # Errors
+    /// Where there is no whole answer.
+    pub async fn put(&self, path: &str, media_type: &str, body: Bytes) -> Result<(u16, Bytes), AdminClientError> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let request = self.http.put(url).header(header::AUTHORIZATION, self.key.clone());
+        let request = request.header(header::CONTENT_TYPE, media_type).body(body);
+        let mut answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.no_answer(&error))? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(AdminClientError::TooLong { url: self.base.to_string() });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((answer.status().as_u16(), body.freeze()))
+    }
+
+    fn no_answer(&self, error: &reqwest::Error) -> AdminClientError {
+        AdminClientError::NoAnswer { url: self.base.to_string(), why: innermost(error) }
+    }
+}

@@ -1,0 +1,87 @@
+//! `hookswitch apply`: a whole tenant from a file, twice, and each mistake with its line.
+
+use super::support::{Host, OPERATOR_KEY, Receiver, guest, hookswitch};
+use std::path::Path;
+
+async fn apply(host: &Host, file: &Path) -> (bool, String, String) {
+    let mut command = hookswitch();
+    command.arg("apply").arg("-f").arg(file).arg("--admin").arg(&host.admin_url).env("TOKEN", "s3cret");
+    let output = command.output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn a_file_is_applied_and_applied_again() {
+    let (host, receiver) = (Host::start().await, Receiver::start().await);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ten.wasm"), guest("ten-lines")).unwrap();
+    let file = dir.path().join("resources.toml");
+    let url = receiver.url("/out");
+    let text = format!(
+        "[tenants.acme.routes.all]\nsource = \"in\"\nsteps = [{{ module = \"ten\" }}]\nto = {{ endpoints = [\"out\"] }}\n
+         [tenants.acme.modules.ten]\nfile = \"ten.wasm\"\n
+         [tenants.acme.sources.in]\nverify = {{ scheme = \"none\" }}\n
+         [tenants.acme.sources.hub]\nverify = {{ scheme = \"github\", secrets = [{{ env = \"TOKEN\" }}] }}\n
+         [tenants.acme.endpoints.out]\nurl = \"{url}\"\n"
+    );
+    std::fs::write(&file, &text).unwrap();
+    let (ok, out, error) = apply(&host, &file).await;
+    assert!(ok, "{error}");
+    assert_eq!(out.matches("created ").count(), 6, "{out}");
+    assert!(out.contains("its signing secret, shown this once: whsec_"), "{out}");
+    let (ok, out, error) = apply(&host, &file).await;
+    assert!(ok, "{error}");
+    assert_eq!((out.matches("unchanged ").count(), out.lines().count()), (6, 6), "{out}");
+
+    host.event("push", r#"{"sender":{"login":"octocat"}}"#).await;
+    assert_eq!(receiver.next().await.json()["summary"], "push by octocat");
+}
+
+#[tokio::test]
+async fn mistakes_are_told_with_their_line_and_change_nothing() {
+    let host = Host::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resources.toml");
+    let cases = [
+        ("[tenants.acme]\ntitle = 3\n", "resources.toml:2: tenants.acme.title: "),
+        (
+            "[tenants.acme.endpoints.e]\nurl = \"x\"\n[tenants.acme.endpoints.f]\nurl = 1\n",
+            "resources.toml:4: tenants.acme.endpoints.f.url: ",
+        ),
+        (
+            "[tenants.acme.modules.m]\nfile = \"none.wasm\"\n",
+            "resources.toml:2: tenants.acme.modules.m.file: cannot read ",
+        ),
+        ("[tenants.acme.endpoints.e]\n\nurl = \"ftp://x\"\n", "resources.toml:3: tenants.acme.endpoints.e.url: "),
+        (
+            "[tenants.acme.endpoints.e]\nurl = { env = \"NOT_SET_ANYWHERE\" }\n",
+            "resources.toml:2: tenants.acme.endpoints.e.url: the environment has no",
+        ),
+    ];
+    for (text, words) in cases {
+        std::fs::write(&file, text).unwrap();
+        let (ok, _, error) = apply(&host, &file).await;
+        assert!(!ok && error.contains(words), "{text}: {error}");
+        assert_eq!(host.admin.get("/v1/tenants/acme/endpoints/e").await.status, 404, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_and_a_missing_host_are_told_apart() {
+    let host = Host::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resources.toml");
+    std::fs::write(&file, "[tenants.acme]\n").unwrap();
+    let run = async |admin: &str, key: &str| {
+        let mut command = hookswitch();
+        command.args(["apply", "-f"]).arg(&file).args(["--admin", admin]).env("HOOKSWITCH_OPERATOR_KEY", key);
+        String::from_utf8(command.output().await.unwrap().stderr).unwrap()
+    };
+    let error = run(&host.admin_url, "a wrong key").await;
+    assert!(error.contains("the host refuses the key"), "{error}");
+    let error = run("http://127.0.0.1:1", OPERATOR_KEY).await;
+    assert!(error.contains("is the host running there?"), "{error}");
+    let error = run("nonsense", OPERATOR_KEY).await;
+    assert!(error.contains("is not the address of an admin interface"), "{error}");
+}

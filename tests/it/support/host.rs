@@ -1,0 +1,164 @@
+//! A host in a process of its own, on ports that were free.
+
+use super::{Client, PATIENCE, until};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// The operator's key of every host under test.
+pub(crate) const OPERATOR_KEY: &str = "the-operator-key-of-the-tests";
+
+/// A running host. Dropping it kills the process.
+pub(crate) struct Host {
+    child: Child,
+    /// Where events go.
+    pub(crate) ingest: Client,
+    /// The admin interface, with the operator's key.
+    pub(crate) admin: Client,
+    /// The admin interface's address.
+    pub(crate) admin_url: String,
+    /// The ingest's address.
+    pub(crate) ingest_url: String,
+    dir: TempDir,
+    settings: String,
+}
+
+/// What every host under test has set, before what a test adds.
+const SETTINGS: &str =
+    "ingest.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\ntransport.allow = [\"127.0.0.0/8\"]\n";
+
+impl Host {
+    /// Starts a host with an empty data directory.
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Starts a host with further settings, as dotted TOML keys.
+    pub(crate) async fn start_with(more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = format!("{SETTINGS}{more}");
+        let (child, ingest_url, admin_url) = spawn(dir.path(), &settings).await;
+        let (ingest, admin) = clients(&ingest_url, &admin_url);
+        Self { child, ingest, admin, admin_url, ingest_url, dir, settings }
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Kills it with -9, as a crash would.
+    pub(crate) async fn kill(&mut self) {
+        self.child.start_kill().unwrap();
+        self.child.wait().await.unwrap();
+    }
+
+    /// Tells it to stop with SIGTERM, and waits until it has.
+    ///
+    /// # Panics
+    /// Where it does not end well.
+    pub(crate) async fn terminate(&mut self) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops in time").unwrap();
+        assert!(status.success(), "{status}");
+    }
+
+    /// Starts it again on the same data directory.
+    pub(crate) async fn start_again(&mut self) {
+        let (child, ingest_url, admin_url) = spawn(self.dir.path(), &self.settings).await;
+        self.child = child;
+        (self.ingest, self.admin) = clients(&ingest_url, &admin_url);
+        (self.ingest_url, self.admin_url) = (ingest_url, admin_url);
+    }
+
+    /// Puts a resource and checks that it was taken.
+    pub(crate) async fn put(&self, path: &str, spec: &Value) -> Value {
+        let answer = self.admin.put(path, spec).await;
+        assert!(answer.status.is_success(), "{path}: {}", String::from_utf8_lossy(&answer.body));
+        answer.json()
+    }
+
+    /// Uploads a guest as the operator's module of the same name.
+    pub(crate) async fn upload(&self, guest: &str) {
+        let answer = self.admin.put_bytes(&format!("/v1/operator/modules/{guest}"), super::guest(guest)).await;
+        assert!(answer.status.is_success(), "{guest}: {}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// Makes the tenant `acme` with a source `in` that verifies nothing, and an endpoint `out` at `url`, unsigned.
+    pub(crate) async fn acme(&self, url: &str) {
+        self.put("/v1/tenants/acme", &json!({})).await;
+        self.put("/v1/tenants/acme/sources/in", &json!({ "verify": { "scheme": "none" } })).await;
+        self.put("/v1/tenants/acme/endpoints/out", &json!({ "url": url, "secrets": [] })).await;
+    }
+
+    /// Makes a route of `acme` from `in` to `out` through these steps.
+    pub(crate) async fn route(&self, name: &str, steps: Value) {
+        let spec = json!({ "source": "in", "steps": steps, "to": { "endpoints": ["out"] } });
+        self.put(&format!("/v1/tenants/acme/routes/{name}"), &spec).await;
+    }
+
+    /// Sends an event to `acme/in` and gives its id.
+    pub(crate) async fn event(&self, event_type: &str, body: impl Into<bytes::Bytes>) -> String {
+        let headers = [("x-event-type", event_type), ("content-type", "application/json")];
+        let answer = self.ingest.send(http::Method::POST, "/in/acme/in", &headers, body).await;
+        answer.expect(202)["id"].as_str().unwrap().to_owned()
+    }
+
+    /// An event of `acme` with its runs.
+    pub(crate) async fn show(&self, event: &str) -> Value {
+        self.admin.get(&format!("/v1/tenants/acme/events/{event}")).await.expect(200)
+    }
+
+    /// Waits until the first run of an event has this status, and gives the run.
+    pub(crate) async fn run_with(&self, event: &str, status: &str) -> Value {
+        until(&format!("a {status} run of {event}"), || async {
+            let run = self.show(event).await["runs"][0].clone();
+            (run["status"] == status).then_some(run)
+        })
+        .await
+    }
+
+    /// Waits until a delivery of `acme` has this status, and gives it with its attempts.
+    pub(crate) async fn delivery_with(&self, id: &str, status: &str) -> Value {
+        until(&format!("{id} to be {status}"), || async {
+            let delivery = self.admin.get(&format!("/v1/tenants/acme/deliveries/{id}")).await.expect(200);
+            (delivery["status"] == status).then_some(delivery)
+        })
+        .await
+    }
+}
+
+fn clients(ingest: &str, admin: &str) -> (Client, Client) {
+    (Client::new(ingest, None), Client::new(admin, Some(OPERATOR_KEY)))
+}
+
+/// The command under test, with nothing of this machine's environment that it could mind.
+pub(crate) fn hookswitch() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+    command.env_remove("RUST_LOG").env_remove("HOOKSWITCH_MASTER_KEY").kill_on_drop(true);
+    command.env("HOOKSWITCH_OPERATOR_KEY", OPERATOR_KEY);
+    command
+}
+
+async fn spawn(dir: &Path, settings: &str) -> (Child, String, String) {
+    let config = dir.join("host.toml");
+    std::fs::write(&config, settings).unwrap();
+    let log = std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
+    let mut command = hookswitch();
+    command.arg("serve").arg("--config").arg(&config).arg("--data").arg(dir.join("data"));
+    let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it is ready in time").unwrap();
+    let line = line.unwrap_or_else(|| {
+        panic!("the host did not start: {}", std::fs::read_to_string(dir.join("log")).unwrap_or_default())
+    });
+    let field = |name: &str| {
+        let value = line.split_whitespace().find_map(|word| word.strip_prefix(name));
+        value.unwrap_or_else(|| panic!("no {name} in `{line}`")).to_owned()
+    };
+    (child, field("ingest="), field("admin="))
+}
