@@ -1,7 +1,9 @@
 //! Accepts inbound HTTP connections, for ingest and for admin alike: bounded in number, each bounded in time, ended gracefully.
 
 use crate::shutdown::Shutdown;
-use hyper::body::Incoming;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -18,6 +20,10 @@ use tokio::task::JoinSet;
 
 /// How long a request's first line and headers may be together, in bytes; a longer one is answered with 431.
 const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of a body that is too long is thrown away before the answer, in bytes, and how long that may take.
+const DISCARD_BYTES_MAX: usize = 16 << 20;
+const DISCARD_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// How a listener behaves.
 #[derive(Clone, Debug)]
@@ -53,7 +59,7 @@ pub async fn serve<S, F, B>(listener: &TcpListener, config: &Config, service: S,
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let permits = Arc::new(Semaphore::new(config.connections_max as usize));
@@ -94,11 +100,58 @@ where
     }
 }
 
+/// A body did not come in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It is longer than it may be.
+    #[error("the body is longer than it may be")]
+    TooLong,
+    /// The connection broke, or the sender's framing is wrong.
+    #[error("the body did not arrive whole: {0}")]
+    Incomplete(String),
+}
+
+/// Reads a body of at most `bytes_max` bytes.
+///
+/// Of a longer one a little more is read and thrown away, so that a sender who is still writing gets to see the answer.
+///
+/// # Errors
+/// Where it is longer, or does not arrive whole.
+pub async fn read_body<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let mut body = body;
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| BodyError::Incomplete(error.to_string()))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if whole.len() + data.len() > bytes_max {
+            drop(whole);
+            let _ = tokio::time::timeout(DISCARD_TIME_MAX, discard(body)).await;
+            return Err(BodyError::TooLong);
+        }
+        whole.extend_from_slice(data);
+    }
+    Ok(whole.freeze())
+}
+
+async fn discard<B: Body<Data = Bytes> + Unpin>(mut body: B) {
+    let mut left = DISCARD_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
+}
+
 async fn connection<S, F, B>(stream: TcpStream, config: Config, service: S, mut shutdown: Shutdown)
 where
     S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     // Answers are small and whole: waiting to fill a packet only costs time.
@@ -109,6 +162,8 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // A client that has sent its whole request and hangs up is no reason to forget the request.
+        .half_close(true)
         .max_buf_size(REQUEST_HEAD_BYTES_MAX)
         .header_read_timeout(Duration::from_millis(config.header_timeout_ms))
         .serve_connection(TokioIo::new(stream), service);

@@ -8,12 +8,12 @@ use super::resources::{
 use crate::config::{Kind, ModuleRecord, ResourceId, Spec};
 use crate::model::{Digest, ModuleName, TenantName};
 use crate::problem::Problem;
+use crate::server::{BodyError, read_body};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 pub(super) async fn list(
     State(api): State<Api>,
@@ -97,15 +97,11 @@ async fn upload(
 
 async fn read(api: &Api, body: Body) -> Result<Bytes, Problem> {
     let most = api.parts().library.module_bytes_max();
-    match Limited::new(body, most).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
+    read_body(body, most).await.map_err(|error| match error {
+        BodyError::TooLong => {
             let detail = format!("the module is larger than module_bytes_max = {most} bytes");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "module_too_large", detail))
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "module_too_large", detail)
         }
-        Err(error) => {
-            let detail = format!("the module did not arrive whole: {error}");
-            Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", detail))
-        }
-    }
+        BodyError::Incomplete(_) => Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string()),
+    })
 }

@@ -22,7 +22,7 @@ const HEADERS_MAX: usize = 32;
 const LABELS_MAX: usize = 32;
 const LABEL_BYTES_MAX: usize = 128;
 const PATTERNS_MAX: usize = 100;
-const DEDUP_WINDOW_S_MAX: u64 = 2_592_000;
+const DEDUP_WINDOW_S_MAX: u64 = 604_800;
 
 /// A way in, ready for use.
 #[derive(Debug)]

@@ -241,7 +241,7 @@ pub struct DedupSpec {
     /// The request header that holds the key. A request without it is taken as new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// How long a key is remembered, in seconds: 0 (not at all) to 2,592,000 (30 days). By itself 86,400 (a day).
+    /// How long a key is remembered, in seconds: 0 (not at all) to 604,800 (7 days). By itself 86,400 (a day).
     #[serde(default = "default_window_s")]
     pub window_s: u64,
 }

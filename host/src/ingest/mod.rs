@@ -9,10 +9,11 @@ use crate::config::{Snapshot, Source, Tenant};
 use crate::model::{Event, EventId, SourceName, TenantName};
 use crate::pipeline::{AcceptError, Accepted, Pipeline};
 use crate::problem::Problem;
+use crate::server::{BodyError, read_body};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use reserve::{Reservations, Reserved};
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,17 +126,13 @@ impl Ingest {
             let detail = format!("the body is larger than body_bytes_max = {most} bytes");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).with("body_bytes_max", most)
         };
-        if body.size_hint().lower() > most {
-            return Err(too_large());
-        }
         let timeout_ms = self.inner.config.server.body_timeout_ms;
-        let limited = Limited::new(body, usize::try_from(most).unwrap_or(usize::MAX));
-        match tokio::time::timeout(Duration::from_millis(timeout_ms), limited.collect()).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-            Ok(Err(error)) => {
-                let detail = format!("the body did not arrive whole: {error}");
-                Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", detail))
+        let bytes_max = usize::try_from(most).unwrap_or(usize::MAX);
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), read_body(body, bytes_max)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(BodyError::TooLong)) => Err(too_large()),
+            Ok(Err(error @ BodyError::Incomplete(_))) => {
+                Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string()))
             }
             Err(_) => {
                 let detail = format!("the body took longer than body_timeout_ms = {timeout_ms}");
