@@ -1,0 +1,174 @@
+//! `make bench`: how fast the road is, as ratios inside one run. The load comes from this process, over loopback, for a bounded time, onto
+//! the same cores as what it measures; so believe the ratios, and take the absolute figures for this machine's.
+//!
+//! - *bare*: a hyper server in a process of its own that reads the body and answers 202.
+//! - *accept*: a host whose route calls the filter `match`; the 202 follows the fdatasync of event, run, trace and delivery.
+//! - *road*: the same with deliveries, signed, to the bare server; until the last outcome is durable.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot go on says why by a panic"
+)]
+
+#[path = "../it/support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the tests use more of it")]
+mod support;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1 as client;
+use hyper::server::conn::http1 as server;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use std::convert::Infallible;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use support::{Host, until};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+
+/// The argument by which this program becomes the bare server.
+const SERVE_BARE: &str = "serve-bare";
+const CONNECTIONS: usize = 64;
+const BODY_BYTES: usize = 1024;
+const ROUNDS: usize = 3;
+const ROUND: Duration = Duration::from_secs(3);
+
+fn main() {
+    let bare = std::env::args().any(|argument| argument == SERVE_BARE);
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    tokio.block_on(async { if bare { serve_bare().await } else { measure().await } });
+}
+
+async fn measure() {
+    let (_bare, bare_at) = start_bare().await;
+    let accepting = host(&format!("http://{bare_at}/"), true).await;
+    let delivering = host(&format!("http://{bare_at}/"), false).await;
+    println!("{CONNECTIONS} connections, {BODY_BYTES}-byte JSON bodies, {ROUNDS} rounds of {ROUND:?} each");
+    let mut rounds = Vec::new();
+    for round in 1..=ROUNDS {
+        let bare = load(&bare_at, "/").await;
+        let accept = load(accepting.ingest_url.strip_prefix("http://").unwrap(), "/in/acme/in").await;
+        let began = Instant::now();
+        let sent = load(delivering.ingest_url.strip_prefix("http://").unwrap(), "/in/acme/in").await;
+        drained(&delivering).await;
+        let road = per_second(sent.answers, began.elapsed());
+        println!(
+            "round {round}: bare {:.0}/s (p99 {:.1} ms)   accept {:.0}/s (p50 {:.1} ms, p99 {:.1} ms)   road {road:.0}/s",
+            bare.rate, bare.p99_ms, accept.rate, accept.p50_ms, accept.p99_ms
+        );
+        rounds.push([bare.rate, accept.rate, road]);
+    }
+    let median = |column: usize| {
+        let mut all: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    let (bare, accept, road) = (median(0), median(1), median(2));
+    println!(
+        "road: bare_per_s={bare:.0} accept_per_s={accept:.0} accept_to_bare={:.3} events_per_s={road:.0} events_to_bare={:.3}",
+        accept / bare,
+        road / bare
+    );
+}
+
+/// A host whose tenant `acme` filters what comes by `in` and sends it to `url`, at once or never.
+async fn host(url: &str, keep: bool) -> Host {
+    let host = Host::start_with("log.filter = \"warn\"\n").await;
+    host.acme(url).await;
+    host.upload("match").await;
+    let spec = json!({ "url": url, "disabled": keep, "concurrency_max": 64 });
+    host.put("/v1/tenants/acme/endpoints/out", &spec).await;
+    host.route("all", json!([{ "module": "operator/match", "settings": { "pointer": "/n", "gte": 0 } }])).await;
+    host
+}
+
+/// Waits until the host has delivered everything.
+async fn drained(host: &Host) {
+    until("the deliveries to be made", || async {
+        let path = "/v1/tenants/acme/deliveries?endpoint=out&status=pending&limit=1";
+        let pending = host.admin.get(path).await.expect(200);
+        pending["items"].as_array().unwrap().is_empty().then_some(())
+    })
+    .await;
+}
+
+/// What a round of load saw.
+struct Load {
+    answers: usize,
+    rate: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+/// Sends requests over [`CONNECTIONS`] connections for one [`ROUND`].
+async fn load(address: &str, path: &str) -> Load {
+    let end = Instant::now() + ROUND;
+    let connections: Vec<_> =
+        (0..CONNECTIONS).map(|_| tokio::spawn(one_connection(address.to_owned(), path.to_owned(), end))).collect();
+    let mut times_ms = Vec::new();
+    for connection in connections {
+        times_ms.extend(connection.await.unwrap());
+    }
+    times_ms.sort_by(f64::total_cmp);
+    let at = |share: usize| times_ms[(times_ms.len() * share / 100).min(times_ms.len() - 1)];
+    Load { answers: times_ms.len(), rate: per_second(times_ms.len(), ROUND), p50_ms: at(50), p99_ms: at(99) }
+}
+
+async fn one_connection(address: String, path: String, end: Instant) -> Vec<f64> {
+    let stream = TcpStream::connect(&address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let body = Bytes::from(json!({ "n": 1, "fill": "x".repeat(BODY_BYTES - 20) }).to_string());
+    let mut times_ms = Vec::new();
+    while Instant::now() < end {
+        let request = Request::post(&path).header("host", &address).header("content-type", "application/json");
+        let began = Instant::now();
+        let response = sender.send_request(request.body(Full::new(body.clone())).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 202);
+        response.into_body().collect().await.unwrap();
+        times_ms.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    times_ms
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+fn per_second(count: usize, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
+}
+
+/// Starts this program as the bare server. It ends with the handle.
+async fn start_bare() -> (Child, String) {
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(program);
+    let mut child = command.arg(SERVE_BARE).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = lines.next_line().await.unwrap().expect("the bare server says where it is");
+    (child, address)
+}
+
+async fn serve_bare() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        tokio::spawn(async move {
+            let service = service_fn(|request: Request<Incoming>| async {
+                let _ = request.into_body().collect().await;
+                let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
+                *response.status_mut() = http::StatusCode::ACCEPTED;
+                Ok::<_, Infallible>(response)
+            });
+            let _ = server::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
