@@ -123,9 +123,10 @@ async fn a_server_that_never_answers_costs_the_timeout_and_no_more() {
 async fn headers_that_trickle_are_no_answer() {
     let server = Server::with(async |mut stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
+        let mut pace = tokio::time::interval(Duration::from_millis(20));
         loop {
+            pace.tick().await;
             stream.write_all(b"x: y\r\n").await?;
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
