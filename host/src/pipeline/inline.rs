@@ -1,6 +1,6 @@
 //! The way of an event from ingest to its acknowledgement: route what can be routed within the budget, commit everything.
 
-use super::run::{Job, OverBudget, execute, new_run};
+use super::run::{Job, OverBudget, execute, new_run, unrouted};
 use super::{Config, Library};
 use crate::clock::Clock;
 use crate::config::{Route, Tenant};
@@ -72,8 +72,15 @@ impl Pipeline {
     ) -> Result<Accepted, AcceptError> {
         let id = event.id;
         let runs = self.route(tenant, &event, &body).await;
+        // Should what came of it be too long for one write, the event is taken all the same, and each run gets a write of its own.
+        let as_pending = runs.iter().map(|routed| pending(unrouted(&routed.run))).collect();
+        let spare = Accept { event: event.clone(), body: body.clone(), dedup_until_ms, runs: as_pending };
         let accept = Accept { event, body, dedup_until_ms, runs };
-        match self.store.commit(Transition::Accept(Box::new(accept))).await? {
+        let mut outcome = self.store.commit(Transition::Accept(Box::new(accept))).await;
+        if let Err(CommitError::TooLong { .. }) = outcome {
+            outcome = self.store.commit(Transition::Accept(Box::new(spare))).await;
+        }
+        match outcome? {
             Outcome::Accepted { .. } => Ok(Accepted::New(id)),
             Outcome::Duplicate { first } => Ok(Accepted::Duplicate(first)),
             other => Err(AcceptError::Answer(other)),
@@ -155,7 +162,9 @@ impl Work {
                 modules: &modules,
                 config,
                 call_time_max,
-                deadline,
+                inline_deadline: deadline,
+                run_deadline: None,
+                told: None,
                 now_ms,
             };
             execute(&job, run.clone()).unwrap_or_else(|OverBudget| pending(run))
