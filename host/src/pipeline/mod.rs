@@ -7,10 +7,12 @@
 mod inline;
 mod library;
 pub mod pending;
+mod published;
 mod run;
 
 pub use inline::{AcceptError, Accepted, Pipeline};
 pub use library::{Library, LibraryError};
+pub use published::{Published, Still};
 
 use serde::Deserialize;
 

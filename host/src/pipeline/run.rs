@@ -67,6 +67,12 @@ pub(super) fn unrouted(run: &Run) -> Run {
     }
 }
 
+/// The first endpoint of its deliveries that the tenant does not have.
+pub(super) fn missing_endpoint<'a>(tenant: &Tenant, routed: &'a RoutedRun) -> Option<&'a EndpointName> {
+    let mut named = routed.deliveries.iter().map(|new| &new.delivery.endpoint);
+    named.find(|name| !tenant.endpoints.contains_key(*name))
+}
+
 /// Why a run ends before its last step.
 enum Stop {
     OverBudget,

@@ -14,9 +14,8 @@ use crate::store::{CommitError, Hint, ReadError, Reader};
 use lanes::{Key, Lanes, Place, Step};
 use route::Fate;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -39,7 +38,6 @@ pub enum PendingError {
 /// One worker over one pipeline.
 struct Worker {
     pipeline: Pipeline,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
     shutdown: Shutdown,
     lanes: Lanes,
     tasks: JoinSet<Fate>,
@@ -51,23 +49,18 @@ struct Worker {
 ///
 /// # Errors
 /// Where the store fails it.
-pub async fn work(
-    pipeline: Pipeline,
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
-    mut shutdown: Shutdown,
-) -> Result<(), PendingError> {
+pub async fn work(pipeline: Pipeline, mut shutdown: Shutdown) -> Result<(), PendingError> {
+    let mut snapshots = pipeline.published.subscribe();
     // Subscribed before the routes are read: what comes in between is told twice, not never.
     let mut hints = pipeline.store.subscribe();
     let mut worker = Worker {
         pipeline,
-        snapshots: snapshots.clone(),
         shutdown: shutdown.clone(),
         lanes: Lanes::default(),
         tasks: JoinSet::new(),
         about: HashMap::new(),
     };
     worker.reread().await?;
-    let mut configured = true;
     while !shutdown.fired() {
         worker.lanes.wake(Instant::now());
         worker.claim_all().await?;
@@ -80,11 +73,8 @@ pub async fn work(
                 Err(broadcast::error::RecvError::Lagged(_)) => worker.reread().await?,
                 Err(broadcast::error::RecvError::Closed) => return Err(CommitError::Closed.into()),
             },
-            changed = snapshots.changed(), if configured => {
-                // Without a sender the configuration does not change any more.
-                configured = changed.is_ok();
-                worker.lanes.reconfigured();
-            }
+            // The pipeline has the sender, so it is there.
+            Ok(()) = snapshots.changed() => worker.lanes.reconfigured(),
             () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
         }
     }
@@ -113,7 +103,7 @@ impl Worker {
     /// Begins runs while there is room and something to begin.
     async fn claim_all(&mut self) -> Result<(), PendingError> {
         while self.tasks.len() < IN_FLIGHT_MAX {
-            let snapshot = self.snapshots.borrow().clone();
+            let snapshot = self.pipeline.published.snapshot();
             match self.lanes.next(|key| is_ordered(&snapshot, key)) {
                 None => break,
                 Some(Step::Read { key, after, limit }) => {
@@ -130,9 +120,7 @@ impl Worker {
                 }
                 Some(Step::Run { key, place }) => {
                     let (pipeline, tenant, told) = (self.pipeline.clone(), key.0.clone(), self.shutdown.clone());
-                    let task = self
-                        .tasks
-                        .spawn(async move { pipeline.route_pending(&snapshot, &tenant, place.1, told).await });
+                    let task = self.tasks.spawn(async move { pipeline.route_pending(&tenant, place.1, told).await });
                     self.about.insert(task.id(), (key, place));
                 }
             }

@@ -1,15 +1,19 @@
 //! One pending run: read whole from the store, routed with the plan it is pinned to, its outcome committed.
 
-use crate::config::{Plan, Snapshot};
+use crate::config::{Plan, Tenant};
 use crate::model::{Event, Run, RunFailure, RunId, RunStatus, TenantName};
 use crate::pipeline::Pipeline;
-use crate::pipeline::run::{Job, execute};
+use crate::pipeline::run::{Job, execute, missing_endpoint};
 use crate::runtime::{Lane, Module};
 use crate::shutdown::Shutdown;
 use crate::store::{CommitError, ReadError, Reader, RouteRun, RoutedRun, Transition};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// How often a run is routed anew because its endpoints went while it was routed.
+const ROUTINGS_MAX: u32 = 3;
 
 /// How it went.
 #[derive(Debug)]
@@ -23,6 +27,7 @@ pub(super) enum Fate {
 }
 
 /// Everything about a pending run, read from the store.
+#[derive(Clone)]
 struct Loaded {
     run: Run,
     event: Event,
@@ -32,13 +37,7 @@ struct Loaded {
 
 impl Pipeline {
     /// Routes one pending run and commits the outcome.
-    pub(super) async fn route_pending(
-        &self,
-        snapshot: &Snapshot,
-        tenant: &TenantName,
-        run: RunId,
-        told: Shutdown,
-    ) -> Fate {
+    pub(super) async fn route_pending(&self, tenant: &TenantName, run: RunId, told: Shutdown) -> Fate {
         let loaded = match self.load_run(tenant, run).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return Fate::Failed("it is listed as pending, but it or its event is not there".to_owned()),
@@ -47,8 +46,29 @@ impl Pipeline {
         if loaded.run.status != RunStatus::Pending {
             return Fate::Over;
         }
-        let Some(routed) = self.execute_loaded(snapshot, tenant, loaded, told).await else { return Fate::Over };
-        self.store_outcome(tenant, routed).await
+        let mut routings = 0;
+        loop {
+            let routed = match self.published.snapshot().tenant(tenant).cloned() {
+                Some(found) => self.execute_loaded(found, loaded.clone(), told.clone()).await,
+                None => Some(self.tenant_missing(loaded.run.clone())),
+            };
+            let Some(routed) = routed else { return Fate::Over };
+            routings += 1;
+            let still = self.published.still().await;
+            let missing = match still.snapshot.tenant(tenant) {
+                Some(now) => missing_endpoint(now, &routed).cloned(),
+                None => return self.store_outcome(tenant, self.tenant_missing(routed.run)).await,
+            };
+            match missing {
+                None => return self.store_outcome(tenant, routed).await,
+                Some(_) if routings < ROUTINGS_MAX => {}
+                Some(name) => {
+                    let message = format!("the endpoint `{name}` was removed while the run was routed");
+                    let step = u32::try_from(routed.run.trace.len()).unwrap_or(u32::MAX);
+                    return self.store_outcome(tenant, self.held(routed.run, step, "endpoint_missing", message)).await;
+                }
+            }
+        }
     }
 
     async fn store_outcome(&self, tenant: &TenantName, routed: RoutedRun) -> Fate {
@@ -96,17 +116,8 @@ impl Pipeline {
     }
 
     /// The outcome; none where the host is shutting down.
-    async fn execute_loaded(
-        &self,
-        snapshot: &Snapshot,
-        tenant: &TenantName,
-        loaded: Loaded,
-        told: Shutdown,
-    ) -> Option<RoutedRun> {
+    async fn execute_loaded(&self, tenant: Arc<Tenant>, loaded: Loaded, told: Shutdown) -> Option<RoutedRun> {
         let Loaded { run, event, body, plan } = loaded;
-        let Some(tenant) = snapshot.tenant(tenant).cloned() else {
-            return Some(self.held(run, 0, "tenant_missing", "the tenant was removed".to_owned()));
-        };
         let plan = match plan.as_deref().map(Plan::from_bytes) {
             Some(Ok(plan)) => plan,
             unusable => {
@@ -154,6 +165,10 @@ impl Pipeline {
             Ok(Err(_)) => None,
             Err(_) => Some(self.held(run, 0, "internal", "the host broke down while it routed this run".to_owned())),
         }
+    }
+
+    fn tenant_missing(&self, run: Run) -> RoutedRun {
+        self.held(run, 0, "tenant_missing", "the tenant was removed".to_owned())
     }
 
     fn held(&self, mut run: Run, step: u32, code: &str, message: String) -> RoutedRun {
