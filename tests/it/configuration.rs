@@ -157,12 +157,34 @@ async fn an_endpoint_with_deliveries_is_removed_only_with_them() {
     host.put("/v1/tenants/acme/routes/r", &json!({ "source": "in", "to": { "endpoints": ["out"] } })).await;
     let event = host.event("x", "{}").await;
     let delivery = host.run_with(&event, "routed").await["deliveries"][0].as_str().unwrap().to_owned();
+    // While a route needs the endpoint nothing is removed, so nothing is given up.
+    let refused = host.admin.delete("/v1/tenants/acme/endpoints/out?pending=cancel").await;
+    assert_eq!(refused.problem(409)["code"], "in_use");
+    host.delivery_with(&delivery, "pending").await;
     host.admin.delete("/v1/tenants/acme/routes/r").await.expect(204);
     let refused = host.admin.delete("/v1/tenants/acme/endpoints/out").await;
     assert_eq!(refused.problem(409)["code"], "deliveries_pending");
     host.admin.delete("/v1/tenants/acme/endpoints/out?pending=cancel").await.expect(204);
     let gone = host.delivery_with(&delivery, "dead").await;
     assert_eq!(gone["reason"], "its endpoint was removed");
+    // Nor does it come back for an endpoint that is not there.
+    let retry = format!("/v1/tenants/acme/deliveries/{delivery}/retry");
+    assert_eq!(host.admin.post(&retry, "").await.problem(409)["code"], "endpoint_missing");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_goes_while_a_run_is_routed_gets_no_delivery() {
+    let host = Host::start_with("pipeline.inline_budget_ms = 0\nruntime.max_time_ms = 10000\n").await;
+    host.acme("http://127.0.0.1:1/").await;
+    host.upload("misbehave").await;
+    let steps = json!([{ "module": "operator/misbehave", "settings": { "do": "spin", "rounds": 500_000_000 } }]);
+    host.put("/v1/tenants/acme/routes/r", &json!({ "source": "in", "steps": steps, "to": { "labels": {} } })).await;
+    let event = host.event("x", "{}").await;
+    host.admin.delete("/v1/tenants/acme/endpoints/out").await.expect(204);
+    let run = host.run_with(&event, "routed").await;
+    assert_eq!(run["deliveries"], json!([]), "it was routed to what was there in the end");
+    let waiting = host.admin.get("/v1/tenants/acme/deliveries?endpoint=out&status=pending").await.expect(200);
+    assert_eq!(waiting["items"], json!([]));
 }
 
 #[tokio::test]

@@ -110,7 +110,11 @@ async fn endpoints_are_selected_by_labels_and_subscription() {
 
 #[tokio::test]
 async fn every_misbehaviour_holds_its_run_with_its_own_error() {
-    let (host, receiver) = host_with(&["misbehave"]).await;
+    let receiver = Receiver::start().await;
+    // Time enough on a busy machine for each to do its own kind of wrong first.
+    let host = Host::start_with("runtime.max_time_ms = 1000\n").await;
+    host.acme(&receiver.url("/out")).await;
+    host.upload("misbehave").await;
     let cases = [
         (json!({ "do": "trap" }), "trap"),
         (json!({ "do": "panic" }), "trap"),
@@ -246,4 +250,64 @@ async fn an_ordered_route_keeps_order_and_a_held_run_blocks_it() {
     for event in &events {
         host.run_with(event, "routed").await;
     }
+}
+
+#[tokio::test]
+async fn an_outcome_too_long_to_store_is_held_with_its_reason() {
+    let (host, receiver) = host_with(&["reshape", "misbehave"]).await;
+    // A hundred messages through two loud modules: more logs than one write of the store holds.
+    let loud = json!({ "module": "operator/misbehave", "settings": { "do": "log-flood", "lines": 20 } });
+    let each = json!({ "each": "/items", "template": { "$item": "" }, "event_type": "item" });
+    host.route("r", json!([{ "module": "operator/reshape", "settings": each }, loud, loud])).await;
+    let items: Vec<u32> = (0..100).collect();
+    let event = host.event("x", json!({ "items": items }).to_string()).await;
+    let run = host.run_with(&event, "held").await;
+    assert_eq!(run["failure"]["code"], "outcome_too_long", "{}", run["failure"]);
+    assert!(run["failure"]["message"].as_str().unwrap().contains("transition_bytes_max"), "{}", run["failure"]);
+    assert_eq!((run["trace"].as_array().unwrap().len(), &run["trace"][1]["logs_cut"]), (201, &json!(true)));
+    assert!(receiver.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_event_whose_runs_are_too_long_for_one_write_is_taken_all_the_same() {
+    let (host, _receiver) = host_with(&[]).await;
+    for number in 0..60 {
+        let spec = json!({ "url": "http://127.0.0.1:1/", "secrets": [], "disabled": true });
+        host.put(&format!("/v1/tenants/acme/endpoints/e{number}"), &spec).await;
+    }
+    for number in 0..40 {
+        let spec = json!({ "source": "in", "to": { "labels": {} } });
+        host.put(&format!("/v1/tenants/acme/routes/r{number}"), &spec).await;
+    }
+    let content_type = format!("text/plain; x={}", "x".repeat(1000));
+    let headers = [("content-type", content_type.as_str())];
+    let answer = host.ingest.send(http::Method::POST, "/in/acme/in", &headers, "{}").await;
+    let event = answer.expect(202)["id"].as_str().unwrap().to_owned();
+    super::support::until("every run to be routed", || async {
+        let shown = host.show(&event).await;
+        let runs = shown["runs"].as_array().unwrap().clone();
+        let routed = |run: &Value| run["status"] == "routed" && run["deliveries"].as_array().unwrap().len() == 61;
+        (runs.len() == 40 && runs.iter().all(routed)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_in_all_is_held_and_sigterm_does_not_wait_for_it() {
+    let receiver = Receiver::start().await;
+    let mut host = Host::start_with("pipeline.run_time_max_ms = 200\nruntime.max_time_ms = 10000\n").await;
+    host.acme(&receiver.url("/out")).await;
+    host.upload("reshape").await;
+    host.upload("misbehave").await;
+    let each = json!({ "each": "/items", "template": { "$item": "" } });
+    let slow = json!({ "do": "spin", "rounds": 100_000_000 });
+    let steps = json!([{ "module": "operator/reshape", "settings": each }, { "module": "operator/misbehave", "settings": slow }]);
+    host.route("r", steps).await;
+    let items: Vec<u32> = (0..100).collect();
+    let event = host.event("x", json!({ "items": items }).to_string()).await;
+    let run = host.run_with(&event, "held").await;
+    assert_eq!(run["failure"]["code"], "run_time_limit");
+    assert!(receiver.rest().await.is_empty());
+    host.event("x", json!({ "items": items }).to_string()).await;
+    host.terminate().await;
 }

@@ -3,16 +3,19 @@
 
 use crate::config::{Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, Snapshot, Spec, parse};
 use crate::model::{Digest, EndpointName, TenantName};
-use crate::pipeline::{Library, LibraryError};
+use crate::pipeline::{Library, LibraryError, Published, Still};
 use crate::runtime::{Executor, Lane};
 use crate::store::{CommitError, Configure, Outcome, ReadError, ResourceKey, Store, Transition};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinSet;
 
 /// What stands for a secret where it is not shown.
 pub(super) const MASK: &str = "***";
+/// How many deliveries are given up at once.
+const CANCEL_AT_ONCE: usize = 256;
 
 /// The configuration and the way to change it. Cheap to clone.
 #[derive(Clone)]
@@ -21,7 +24,7 @@ pub struct Configuration {
     library: Library,
     executor: Arc<Executor>,
     key: MasterKey,
-    snapshots: Arc<watch::Sender<Arc<Snapshot>>>,
+    published: Published,
     /// One change at a time.
     turn: Arc<Mutex<()>>,
 }
@@ -52,6 +55,9 @@ pub enum ChangeError {
     /// The change was not made durable.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// What waits for an endpoint could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The store answered what it must not.
     #[error("the store answered {0:?} to a change of configuration")]
     Answer(Outcome),
@@ -85,23 +91,21 @@ pub async fn load(store: &Store, key: &MasterKey) -> Result<Snapshot, String> {
 }
 
 impl Configuration {
-    /// The configuration that `snapshot` begins with.
+    /// The configuration that is published there.
     #[must_use]
-    pub fn new(store: Store, library: Library, executor: Arc<Executor>, key: MasterKey, snapshot: Snapshot) -> Self {
-        let snapshots = Arc::new(watch::Sender::new(Arc::new(snapshot)));
-        Self { store, library, executor, key, snapshots, turn: Arc::default() }
-    }
-
-    /// The snapshots, from the present one on.
-    #[must_use]
-    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshots.subscribe()
+    pub fn new(store: Store, library: Library, executor: Arc<Executor>, key: MasterKey, published: Published) -> Self {
+        Self { store, library, executor, key, published, turn: Arc::default() }
     }
 
     /// The present snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshots.borrow().clone()
+        self.published.snapshot()
+    }
+
+    /// Holds the configuration still, for a commit that builds on it.
+    pub(super) async fn still(&self) -> Still<'_> {
+        self.published.still().await
     }
 
     /// Puts a resource. Secrets come plain. Answers the spec as it is to be shown: secrets masked, but for those made just now.
@@ -122,8 +126,9 @@ impl Configuration {
         Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, shown))
     }
 
-    /// Removes a resource; `false` where there is none.
-    pub(super) async fn remove(&self, id: ResourceId) -> Result<bool, ChangeError> {
+    /// Removes a resource; `false` where there is none. `cancel` gives up the deliveries that wait for an endpoint: only where it can be
+    /// removed.
+    pub(super) async fn remove(&self, id: ResourceId, cancel: bool) -> Result<bool, ChangeError> {
         let _turn = self.turn.lock().await;
         let before = self.snapshot();
         if before.record(&id).is_none() {
@@ -134,12 +139,52 @@ impl Configuration {
         {
             return Err(ChangeError::NotEmpty(tenant.clone()));
         }
-        let unused = match (id.kind, &id.tenant, id.name.parse()) {
-            (Kind::Endpoint, Some(tenant), Ok(endpoint)) => vec![(tenant.clone(), endpoint)],
-            _ => Vec::new(),
+        let endpoint = match (id.kind, &id.tenant, id.name.parse()) {
+            (Kind::Endpoint, Some(tenant), Ok(endpoint)) => Some((tenant.clone(), endpoint)),
+            _ => None,
         };
-        self.commit(&before, &id, None, unused).await?;
+        if let Some((tenant, endpoint)) = endpoint.as_ref().filter(|_| cancel) {
+            self.after(&before, &id, None)?;
+            self.cancel_pending(tenant, endpoint).await?;
+        }
+        // From here on nobody commits a delivery that the endpoint would be needed for.
+        let _change = self.published.change().await;
+        if let Some((tenant, endpoint)) = endpoint.as_ref().filter(|_| cancel) {
+            self.cancel_pending(tenant, endpoint).await?;
+        }
+        self.commit(&before, &id, None, endpoint.into_iter().collect()).await?;
         Ok(true)
+    }
+
+    /// Gives up every delivery that waits for an endpoint.
+    async fn cancel_pending(&self, tenant: &TenantName, endpoint: &EndpointName) -> Result<(), ChangeError> {
+        let mut after = None;
+        loop {
+            let (t, e) = (tenant.clone(), endpoint.clone());
+            let found = self.store.read(move |reader| reader.due(&t, &e, after, u64::MAX, CANCEL_AT_ONCE)).await?;
+            let Some(last) = found.items.last().copied() else { return Ok(()) };
+            after = Some(last);
+            // Together, so that they share a sync of the disk.
+            let mut cancels = JoinSet::new();
+            for (_, delivery) in found.items {
+                let reason = "its endpoint was removed".to_owned();
+                let (store, tenant) = (self.store.clone(), tenant.clone());
+                cancels.spawn(async move { store.commit(Transition::Cancel { tenant, delivery, reason }).await });
+            }
+            for outcome in cancels.join_all().await {
+                match outcome? {
+                    Outcome::Done | Outcome::Stale { .. } | Outcome::NotFound => {}
+                    other => return Err(ChangeError::Answer(other)),
+                }
+            }
+        }
+    }
+
+    /// The snapshot after a change of one resource.
+    fn after(&self, before: &Snapshot, id: &ResourceId, spec: Option<Spec>) -> Result<Snapshot, ChangeError> {
+        before.with(before.revision + 1, [(id.clone(), spec)], &self.key).map_err(|(at, invalid)| {
+            if at == *id { ChangeError::Invalid(invalid) } else { ChangeError::InUse { id: at, invalid } }
+        })
     }
 
     async fn commit(
@@ -149,10 +194,7 @@ impl Configuration {
         spec: Option<Spec>,
         unused: Vec<(TenantName, EndpointName)>,
     ) -> Result<(), ChangeError> {
-        let next = before.with(before.revision + 1, [(id.clone(), spec.clone())], &self.key);
-        let next = next.map_err(|(at, invalid)| {
-            if at == *id { ChangeError::Invalid(invalid) } else { ChangeError::InUse { id: at, invalid } }
-        })?;
+        let next = self.after(before, id, spec.clone())?;
         let plans = self.check_new_plans(before, &next, id).await?;
         let place = ResourceKey { tenant: id.tenant.clone(), kind: id.kind.as_str(), name: id.name.clone() };
         let mut configure = Configure { expected_revision: before.revision, plans, unused, ..Configure::default() };
@@ -165,7 +207,7 @@ impl Configuration {
         }
         match self.store.commit(Transition::Configure(configure)).await? {
             Outcome::Configured { .. } => {
-                self.snapshots.send_replace(Arc::new(next));
+                self.published.publish(next);
                 Ok(())
             }
             Outcome::InUse { endpoint } => Err(ChangeError::Waiting(endpoint)),

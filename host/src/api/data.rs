@@ -207,8 +207,17 @@ pub(super) async fn retry(
     Path((tenant, delivery)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = parse_id(&delivery)?;
+    let found = read(&api, &tenant, move |reader, tenant| reader.delivery(tenant, id)).await?;
+    let endpoint = found.ok_or_else(|| missing("delivery", &delivery))?.endpoint;
+    let tenant: TenantName = name(&tenant)?;
+    // A delivery must not wait for an endpoint that is not there, nor for another one that gets its name later.
+    let still = api.parts().configuration.still().await;
+    if still.snapshot.endpoint(&tenant, &endpoint).is_none() {
+        let detail = format!("the endpoint `{endpoint}` is gone; make it again first");
+        return Err(Problem::new(StatusCode::CONFLICT, "endpoint_missing", detail));
+    }
     let due_ms = api.parts().clock.now_ms();
-    let retry = Transition::Retry { tenant: name(&tenant)?, delivery: id, due_ms };
+    let retry = Transition::Retry { tenant, delivery: id, due_ms };
     commit(&api, retry, "delivery", &delivery).await
 }
 

@@ -6,7 +6,6 @@ use crate::config::{Invalid, Kind, ResourceId, Spec, parse};
 use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName};
 use crate::pipeline::LibraryError;
 use crate::problem::Problem;
-use crate::store::{Outcome, Transition};
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -18,8 +17,6 @@ use serde_json::{Value, json};
 /// The longest page of a list, and the length of one where the request does not say.
 pub(super) const PAGE_MAX: usize = 500;
 pub(super) const PAGE: usize = 100;
-/// How many deliveries are given up in one go.
-const CANCEL_CHUNK: usize = 256;
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize)]
@@ -115,32 +112,12 @@ pub(super) async fn delete(
     Params(query): Params<DeleteQuery>,
 ) -> Result<Response, Problem> {
     let id = resource_id(&tenant, &kind, &resource)?;
-    match query.pending.as_deref() {
-        None => {}
-        Some("cancel") if id.kind == Kind::Endpoint => cancel_pending(&api, &tenant, &resource).await?,
+    let cancel = match query.pending.as_deref() {
+        None => false,
+        Some("cancel") if id.kind == Kind::Endpoint => true,
         Some(_) => return Err(bad_query("`pending` is `cancel`, and for endpoints only".to_owned())),
-    }
-    delete_spec(&api, id).await
-}
-
-/// Gives up every delivery that waits for an endpoint.
-async fn cancel_pending(api: &Api, tenant: &str, endpoint: &str) -> Result<(), Problem> {
-    let (tenant, endpoint): (TenantName, EndpointName) = (name(tenant)?, name(endpoint)?);
-    let mut after = None;
-    loop {
-        let (t, e) = (tenant.clone(), endpoint.clone());
-        let found = api.parts().store.read(move |reader| reader.due(&t, &e, after, u64::MAX, CANCEL_CHUNK)).await?;
-        let Some(last) = found.items.last().copied() else { return Ok(()) };
-        after = Some(last);
-        for (_, delivery) in found.items {
-            let reason = "its endpoint was removed".to_owned();
-            let cancel = Transition::Cancel { tenant: tenant.clone(), delivery, reason };
-            match api.parts().store.commit(cancel).await.map_err(ChangeError::from)? {
-                Outcome::Done | Outcome::Stale { .. } | Outcome::NotFound => {}
-                other => return Err(ChangeError::Answer(other).into()),
-            }
-        }
-    }
+    };
+    remove(&api, id, cancel).await
 }
 
 pub(super) async fn put_spec(api: &Api, id: ResourceId, body: &[u8]) -> Result<Response, Problem> {
@@ -162,8 +139,13 @@ pub(super) fn get_spec(api: &Api, id: &ResourceId) -> Result<Response, Problem> 
 }
 
 pub(super) async fn delete_spec(api: &Api, id: ResourceId) -> Result<Response, Problem> {
+    remove(api, id, false).await
+}
+
+async fn remove(api: &Api, id: ResourceId, cancel: bool) -> Result<Response, Problem> {
     let missing = not_found(&id);
-    if api.parts().configuration.remove(id).await? { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
+    let removed = api.parts().configuration.remove(id, cancel).await?;
+    if removed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
 }
 
 pub(super) fn list_kind(api: &Api, tenant: &TenantName, kind: Kind, page: &PageQuery) -> Result<Response, Problem> {
@@ -250,6 +232,7 @@ impl From<ChangeError> for Problem {
                 let detail = "the change could not be made durable; ask again what is there before you try again";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after_s(5)
             }
+            ChangeError::Read(error) => error.into(),
             ChangeError::Library(_) | ChangeError::Answer(_) | ChangeError::Seal(_) => {
                 tracing::error!(%error, "a change of configuration broke down");
                 Self::internal()

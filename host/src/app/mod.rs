@@ -12,7 +12,7 @@ use crate::api::{Access, Api, Configuration, Parts};
 use crate::clock::Clock;
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
-use crate::pipeline::{Library, Pipeline, pending};
+use crate::pipeline::{Library, Pipeline, Published, pending};
 use crate::runtime::{Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
@@ -63,33 +63,36 @@ impl Host {
         let files = ModuleFiles::open(&data.join("modules")).context("cannot open the modules directory")?;
         let library = Library::new(runtime, files);
         let transport = Transport::new(&settings.transport).context("in [transport]")?;
-        let pipeline =
-            Pipeline::new(store.clone(), executor.clone(), library.clone(), clock.clone(), settings.pipeline.clone());
-        let configuration = Configuration::new(store.clone(), library.clone(), executor.clone(), master, snapshot);
+        let published = Published::new(snapshot);
+        let pipeline = Pipeline::new(
+            store.clone(),
+            published.clone(),
+            executor.clone(),
+            library.clone(),
+            clock.clone(),
+            settings.pipeline.clone(),
+        );
+        let configuration =
+            Configuration::new(store.clone(), library.clone(), executor.clone(), master, published.clone());
         warm_up(&library, &configuration);
 
         let (stop_workers, told_workers) = shutdown::channel();
         let mut workers = JoinSet::new();
-        let deliverer = Deliverer::new(
-            store.clone(),
-            transport,
-            configuration.subscribe(),
-            clock.clone(),
-            settings.deliverer.clone(),
-        );
+        let deliverer =
+            Deliverer::new(store.clone(), transport, published.subscribe(), clock.clone(), settings.deliverer.clone());
         let told = told_workers.clone();
         workers.spawn(supervise(health.worker("deliverer"), told_workers.clone(), move || {
             let (deliverer, told) = (deliverer.clone(), told.clone());
             async move { deliverer.run(told).await }
         }));
-        let (told, for_pending, snapshots) = (told_workers.clone(), pipeline.clone(), configuration.subscribe());
+        let (told, for_pending) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("pending"), told_workers, move || {
-            pending::work(for_pending.clone(), snapshots.clone(), told.clone())
+            pending::work(for_pending.clone(), told.clone())
         }));
 
         let (stop_edge, told_edge) = shutdown::channel();
         let mut edge = JoinSet::new();
-        let ingest = Ingest::new(pipeline, configuration.subscribe(), clock.clone(), settings.ingest.clone());
+        let ingest = Ingest::new(pipeline, published.subscribe(), clock.clone(), settings.ingest.clone());
         let ingest_at =
             listen(&mut edge, "ingest", &settings.ingest.server, &health, told_edge.clone(), move |request| {
                 let ingest = ingest.clone();

@@ -218,6 +218,7 @@ impl Raw {
         within("admin.body_timeout_ms", admin.body_timeout_ms, 1, 600_000)?;
         within("admin.drain_timeout_ms", admin.drain_timeout_ms, 0, 600_000)?;
         within("pipeline.inline_budget_ms", self.pipeline.inline_budget_ms, 0, 1_000)?;
+        within("pipeline.run_time_max_ms", self.pipeline.run_time_max_ms, 1, 600_000)?;
         within("pipeline.deliveries_per_run_max", self.pipeline.deliveries_per_run_max.into(), 1, 10_000)?;
         within("pipeline.messages_per_run_max", self.pipeline.messages_per_run_max.into(), 1, 1_000)?;
         within("store.cache_bytes", self.store.cache_bytes, 8 << 20, 1 << 40)?;

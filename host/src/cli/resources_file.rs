@@ -4,6 +4,7 @@
 //! The file mirrors the paths of the admin interface: `[tenants.acme.sources.github]` is `PUT /v1/tenants/acme/sources/github`.
 
 use crate::config::{Invalid, Kind, parse};
+use crate::model::TenantName;
 use serde_json::{Map, Value};
 use std::fmt;
 use toml::de::{DeTable, DeValue};
@@ -75,6 +76,7 @@ impl<'a> ResourcesFile<'a> {
                 "tenants" => {
                     for (tenant, value) in self.table(&["tenants".to_owned()], value)? {
                         let keys = ["tenants".to_owned(), tenant.clone()];
+                        self.check_name(&keys, tenant)?;
                         self.scope(&keys, &format!("/v1/tenants/{tenant}"), value, &env, &mut all)?;
                     }
                 }
@@ -113,6 +115,7 @@ impl<'a> ResourcesFile<'a> {
                 Some((section, kind)) if !operator || *kind == Kind::Module => {
                     for (name, value) in self.table(&here, value)? {
                         let keys: Vec<String> = here.iter().cloned().chain([name.clone()]).collect();
+                        self.check_name(&keys, name)?;
                         let json = self.json(&keys, value, env)?;
                         let content = self.content(&keys, *kind, json)?;
                         let order = *kind as u8 + u8::from(!operator);
@@ -132,6 +135,11 @@ impl<'a> ResourcesFile<'a> {
             all.push((0, Resource { path: path.to_owned(), keys: keys.to_vec(), content }));
         }
         Ok(())
+    }
+
+    /// One rule for all names. A name becomes a part of a path: what is none must not lead elsewhere.
+    fn check_name(&self, keys: &[String], name: &str) -> Result<(), Mistake> {
+        name.parse::<TenantName>().map(drop).map_err(|error| self.mistake(keys, "", &error.to_string()))
     }
 
     fn content(&self, keys: &[String], kind: Kind, json: Value) -> Result<Content, Mistake> {
@@ -156,7 +164,7 @@ impl<'a> ResourcesFile<'a> {
         value.as_table().ok_or_else(|| self.mistake(keys, "", "is not a table"))
     }
 
-    /// A TOML value as JSON. Outside of module settings `{ env = "NAME" }` stands for a value of the environment.
+    /// A TOML value as JSON. Outside of module settings, labels and the table of headers `{ env = "NAME" }` stands for a value of the environment.
     fn json(
         &self,
         keys: &[String],
@@ -167,10 +175,12 @@ impl<'a> ResourcesFile<'a> {
             let keys: Vec<String> = keys.iter().cloned().chain([key]).collect();
             self.json(&keys, value, env)
         };
-        let in_settings = keys.iter().any(|key| key == "settings");
+        // A table whose keys people choose is never a reference itself: `labels = { env = "prod" }` is a label.
+        let chosen_keys = keys.last().is_some_and(|key| key == "labels" || key == "headers");
+        let plain = chosen_keys || keys.iter().any(|key| key == "settings");
         Ok(match value {
             toml::Value::Table(table) => match table.get("env") {
-                Some(toml::Value::String(name)) if table.len() == 1 && !in_settings => Value::String(
+                Some(toml::Value::String(name)) if table.len() == 1 && !plain => Value::String(
                     env(name).ok_or_else(|| self.mistake(keys, "", &format!("the environment has no `{name}`")))?,
                 ),
                 _ => {
@@ -277,6 +287,25 @@ url = { env = "URL" }
     }
 
     #[test]
+    fn a_label_or_header_named_env_is_no_reference() {
+        let text = r#"
+[tenants.acme.endpoints.out]
+url = "http://x/"
+labels = { env = "prod" }
+headers = { env = "prod" }
+[tenants.acme.endpoints.other]
+url = "http://x/"
+headers = { authorization = { env = "TOKEN" } }
+"#;
+        let resources = read(text).unwrap();
+        let specs: Vec<_> = resources.iter().map(|resource| resource.content.clone()).collect();
+        let plain = json!({ "env": "prod" });
+        assert!(specs.contains(&Content::Spec(json!({ "url": "http://x/", "labels": plain, "headers": plain }))));
+        let headers = json!({ "authorization": "http://token.example/" });
+        assert!(specs.contains(&Content::Spec(json!({ "url": "http://x/", "headers": headers }))));
+    }
+
+    #[test]
     fn a_mistake_is_told_with_file_line_and_keys() {
         let cases = [
             ("[tenants.acme\n", "r.toml:1: "),
@@ -293,6 +322,11 @@ url = { env = "URL" }
                 "r.toml:2: tenants.acme.endpoints.e.url: the environment has no `MISSING`",
             ),
             ("[tenants.acme.modules.m]\nfile = 3\n", "r.toml:1: tenants.acme.modules.m: a module is written as"),
+            (
+                "[tenants.\"../operator\".modules.m]\nfile = \"m\"\n",
+                "r.toml:1: tenants.../operator: `../operator` is not a name",
+            ),
+            ("[tenants.acme.endpoints.\"a/b\"]\n", "r.toml:1: tenants.acme.endpoints.a/b: `a/b` is not a name"),
             ("[tenants.acme]\ntitle = 2020-01-01\n", "r.toml:2: tenants.acme.title: JSON has no dates"),
             (
                 "[tenants.acme.routes.r]\nsource = \"s\"\nsteps = [\n  { module = \"a\" },\n  { modul = \"b\" },\n]\n",

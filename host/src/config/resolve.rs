@@ -7,11 +7,13 @@ use super::{
     DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, Plan, PlanStep,
     ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,
 };
-use crate::model::{Digest, EndpointName, Header, ModuleName, RouteName, SourceName, World};
+use crate::model::{
+    Digest, EndpointName, Header, ModuleName, RouteName, SourceName, World, is_header_of_the_host, parse_url,
+};
 use crate::retry::Schedule;
 use crate::signing::Secret;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderName, HeaderValue, Method};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -183,8 +185,12 @@ fn checked_rule(rule: &EventTypeRule) -> Result<EventTypeRule, Invalid> {
         EventTypeRule::Pointer(pointer) if !pointer.starts_with('/') => {
             Err(Invalid::new("/event_type/pointer", "is not a JSON pointer: begin it with `/`"))
         }
-        EventTypeRule::Constant(text) if text.len() > EVENT_TYPE_BYTES_MAX => {
-            Err(Invalid::new("/event_type/constant", format!("is longer than {EVENT_TYPE_BYTES_MAX} bytes")))
+        EventTypeRule::Constant(text)
+            if text.len() > EVENT_TYPE_BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            let message =
+                format!("is longer than {EVENT_TYPE_BYTES_MAX} bytes or has other characters than visible ASCII");
+            Err(Invalid::new("/event_type/constant", message))
         }
         rule => Ok(rule.clone()),
     }
@@ -192,7 +198,7 @@ fn checked_rule(rule: &EventTypeRule) -> Result<EventTypeRule, Invalid> {
 
 impl Endpoint {
     pub(super) fn resolve(id: &ResourceId, spec: &EndpointSpec, key: &MasterKey) -> Result<Self, Invalid> {
-        check_url(&spec.url)?;
+        parse_url(&spec.url).map_err(|error| Invalid::new("/url", error.to_string()))?;
         let method = match spec.method.as_str() {
             "POST" => Method::POST,
             "PUT" => Method::PUT,
@@ -231,32 +237,23 @@ impl Endpoint {
     }
 }
 
-fn check_url(url: &str) -> Result<(), Invalid> {
-    let wrong = |message: &str| Err(Invalid::new("/url", format!("{message}; write it as https://host/path")));
-    let Ok(uri) = url.parse::<Uri>() else { return wrong("is not a URL") };
-    match (uri.scheme_str(), uri.authority()) {
-        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
-            wrong("has user information in it")
-        }
-        (Some("http" | "https"), Some(authority)) if !authority.host().is_empty() => Ok(()),
-        _ => wrong("is not an http or https URL"),
-    }
-}
-
 fn endpoint_headers(headers: &BTreeMap<String, String>) -> Result<Vec<Header>, Invalid> {
-    const KEPT: [&str; 7] =
-        ["host", "content-length", "content-type", "connection", "transfer-encoding", "upgrade", "user-agent"];
     at_most("/headers", headers.len(), HEADERS_MAX)?;
     let checked = headers.iter().map(|(name, value)| {
-        let pointer = format!("/headers/{name}");
+        let pointer = format!("/headers/{}", escaped(name));
         let name = header_name(&pointer, name)?.as_str().to_owned();
-        if KEPT.contains(&name.as_str()) || name.starts_with("webhook-") {
+        if is_header_of_the_host(&name) {
             return Err(Invalid::new(pointer, "is a header that the host sets itself"));
         }
         HeaderValue::from_str(value).map_err(|_| Invalid::new(pointer, "is not a header value: visible ASCII only"))?;
         Ok(Header { name, value: value.clone() })
     });
     checked.collect()
+}
+
+/// A name as a JSON pointer has it.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 impl Route {
@@ -390,7 +387,7 @@ fn check_labels(pointer: &str, labels: &BTreeMap<String, String>) -> Result<(), 
         if name.is_empty() || name.len() > LABEL_BYTES_MAX || value.len() > LABEL_BYTES_MAX {
             let message =
                 format!("a label's name has 1 to {LABEL_BYTES_MAX} bytes, its value at most {LABEL_BYTES_MAX}");
-            return Err(Invalid::new(format!("{pointer}/{name}"), message));
+            return Err(Invalid::new(format!("{pointer}/{}", escaped(name)), message));
         }
     }
     Ok(())

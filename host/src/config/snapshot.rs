@@ -147,6 +147,31 @@ impl Snapshot {
     }
 }
 
+/// How many resources of a kind one tenant may have. Each event looks at its tenant's routes, and each change reads all its resources
+/// anew.
+const fn count_max(kind: Kind) -> usize {
+    match kind {
+        Kind::Tenant => 1,
+        Kind::Module | Kind::Source | Kind::Route => 1_000,
+        Kind::Endpoint => 10_000,
+    }
+}
+
+fn check_counts(tenant: &TenantName, records: &BTreeMap<(Kind, String), Spec>) -> Result<(), (ResourceId, Invalid)> {
+    let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
+    for (kind, name) in records.keys() {
+        let (count, most) = (counts.entry(*kind).or_default(), count_max(*kind));
+        *count += 1;
+        if *count > most {
+            let id = ResourceId { tenant: Some(tenant.clone()), kind: *kind, name: name.clone() };
+            let kind = kind.as_str();
+            let message = format!("a tenant has at most {most} resources of the kind `{kind}`: remove one first");
+            return Err((id, Invalid::new("", message)));
+        }
+    }
+    Ok(())
+}
+
 impl Tenant {
     fn build(
         name: &TenantName,
@@ -164,6 +189,7 @@ impl Tenant {
             let id = ResourceId { tenant: Some(name.clone()), kind: Kind::Tenant, name: name.to_string() };
             return Err((id, Invalid::new("", format!("there is no tenant `{name}`: make it first"))));
         }
+        check_counts(name, &records)?;
         let modules = Modules { own: &records, operator: operator_modules };
         // Kinds come in the order of their declaration: whatever a route refers to is there before it.
         for ((kind, resource), spec) in &records {
@@ -207,5 +233,28 @@ impl Tenant {
                 .filter(|endpoint| endpoint.event_types.iter().any(|pattern| pattern.matches(event_type)))
                 .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn a_tenant_has_so_many_resources_of_a_kind_and_no_more() {
+        let tenant: TenantName = "acme".parse().unwrap();
+        let id = |kind, name: String| ResourceId { tenant: Some(tenant.clone()), kind, name };
+        let sources = |count: usize| {
+            let spec = parse(Kind::Source, br#"{"verify": {"scheme": "none"}}"#).unwrap();
+            let sources = (0..count).map(move |n| (format!("s{n:04}"), spec.clone()));
+            let own = (id(Kind::Tenant, "acme".to_owned()), parse(Kind::Tenant, b"{}").unwrap());
+            std::iter::once(own).chain(sources.map(|(name, spec)| (id(Kind::Source, name), spec))).collect::<Vec<_>>()
+        };
+        let key = MasterKey::new([1; 32]);
+        assert!(Snapshot::build(1, sources(1_000), &key).is_ok());
+        let (at, invalid) = Snapshot::build(1, sources(1_001), &key).unwrap_err();
+        assert_eq!(at, id(Kind::Source, "s1000".to_owned()));
+        assert!(invalid.to_string().contains("at most 1000 resources of the kind `source`"), "{invalid}");
     }
 }

@@ -5,7 +5,8 @@ use super::pattern::EventTypePattern;
 use super::plan::{ModuleRef, OnFailure, Target};
 use super::snapshot::Invalid;
 use crate::model::{Digest, SourceName, TenantName, World};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -206,11 +207,13 @@ pub enum VerifySpec {
     /// `X-Hub-Signature-256`, as GitHub signs.
     Github {
         /// Any of them may have signed. 1 to 10.
+        #[serde(deserialize_with = "secrets")]
         secrets: Vec<String>,
     },
     /// `webhook-signature`, as the Standard Webhooks specification says.
     StandardWebhooks {
         /// `whsec_…`; any of them may have signed. 1 to 10.
+        #[serde(deserialize_with = "secrets")]
         secrets: Vec<String>,
         /// How far `webhook-timestamp` may be from now, in seconds: 1 to 86400. By itself 300.
         #[serde(default = "default_tolerance_s")]
@@ -221,6 +224,28 @@ pub enum VerifySpec {
 const fn default_tolerance_s() -> u64 {
     300
 }
+
+/// Reads secrets without ever quoting them: serde's own words on a value of the wrong type would.
+fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let read = secrets_if_any(deserializer)?;
+    read.ok_or_else(|| D::Error::custom(SECRETS_WRONG))
+}
+
+fn secrets_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let wrong = || D::Error::custom(SECRETS_WRONG);
+    let text = |item| match item {
+        Value::String(text) => Ok(text),
+        _ => Err(wrong()),
+    };
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        Value::Array(items) => items.into_iter().map(text).collect::<Result<_, _>>().map(Some),
+        _ => Err(wrong()),
+    }
+}
+
+const SECRETS_WRONG: &str =
+    "secrets are a list of strings, in brackets also where there is one (what is written is not shown)";
 
 /// Where an event type is read from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,7 +289,7 @@ pub struct EndpointSpec {
     pub headers: BTreeMap<String, String>,
     /// `whsec_…`, each of which signs; at most 10. By itself the host makes one when the endpoint is made, answers it once, and keeps
     /// it; `[]` means unsigned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "secrets_if_any")]
     pub secrets: Option<Vec<String>>,
     /// What it wants when a route selects by labels. By itself everything.
     #[serde(default = "EventTypePattern::any")]
@@ -345,4 +370,23 @@ pub struct StepSpec {
 
 fn default_settings() -> Value {
     Value::Object(serde_json::Map::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        let wrong = [
+            (Kind::Endpoint, r#"{"url": "http://x/", "secrets": "hush-hush"}"#),
+            (Kind::Endpoint, r#"{"url": "http://x/", "secrets": [["hush-hush"]]}"#),
+            (Kind::Source, r#"{"verify": {"scheme": "github", "secrets": "hush-hush"}}"#),
+            (Kind::Source, r#"{"verify": {"scheme": "standard-webhooks", "secrets": {"a": "hush-hush"}}}"#),
+        ];
+        for (kind, json) in wrong {
+            let error = parse(kind, json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("a list of strings") && !error.contains("hush"), "{error}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ mod request;
 mod reserve;
 
 use crate::clock::Clock;
-use crate::config::{Snapshot, Source, Tenant};
+use crate::config::{Snapshot, Source};
 use crate::model::{Event, EventId, SourceName, TenantName};
 use crate::pipeline::{AcceptError, Accepted, Pipeline};
 use crate::problem::Problem;
@@ -55,7 +55,6 @@ struct Inner {
 struct Way {
     tenant_name: TenantName,
     source_name: SourceName,
-    tenant: Arc<Tenant>,
     source: Arc<Source>,
 }
 
@@ -97,16 +96,13 @@ impl Ingest {
     }
 
     fn find(&self, method: &Method, path: &str) -> Result<Way, Problem> {
-        let unknown = || {
-            let detail = "there is no such source here: events go to POST /in/{tenant}/{source}";
-            Problem::new(StatusCode::NOT_FOUND, "source_unknown", detail)
-        };
-        let (tenant, source) = path.strip_prefix("/in/").and_then(|rest| rest.split_once('/')).ok_or_else(unknown)?;
-        let tenant_name: TenantName = tenant.parse().map_err(|_| unknown())?;
-        let source_name: SourceName = source.parse().map_err(|_| unknown())?;
+        let (tenant, source) =
+            path.strip_prefix("/in/").and_then(|rest| rest.split_once('/')).ok_or_else(source_unknown)?;
+        let tenant_name: TenantName = tenant.parse().map_err(|_| source_unknown())?;
+        let source_name: SourceName = source.parse().map_err(|_| source_unknown())?;
         let snapshot = self.inner.snapshots.borrow().clone();
-        let tenant = snapshot.tenant(&tenant_name).cloned().ok_or_else(unknown)?;
-        let source = tenant.sources.get(&source_name).cloned().ok_or_else(unknown)?;
+        let tenant = snapshot.tenant(&tenant_name).ok_or_else(source_unknown)?;
+        let source = tenant.sources.get(&source_name).cloned().ok_or_else(source_unknown)?;
         if source.disabled {
             let detail = "the source is disabled; enable it in its configuration";
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "source_disabled", detail).retry_after_s(60));
@@ -115,7 +111,7 @@ impl Ingest {
             let detail = "events are sent with POST";
             return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail));
         }
-        Ok(Way { tenant_name, source_name, tenant, source })
+        Ok(Way { tenant_name, source_name, source })
     }
 
     async fn read(&self, body: Incoming, source: &Source) -> Result<Bytes, Problem> {
@@ -143,7 +139,7 @@ impl Ingest {
 
     /// Takes a verified event: one at a time for each dedup key.
     async fn take(&self, way: Way, headers: &HeaderMap, body: Bytes, now_ms: u64) -> Result<Accepted, Problem> {
-        let Way { tenant_name, source_name, tenant, source } = way;
+        let Way { tenant_name, source_name, source } = way;
         let dedup_key = request::dedup_key(&source, headers)?;
         let guard = match &dedup_key {
             None => None,
@@ -167,7 +163,7 @@ impl Ingest {
             dedup_key,
         };
         let dedup_until_ms = event.dedup_key.is_some().then(|| now_ms.saturating_add(source.dedup_window_s * 1000));
-        let accepted = self.inner.pipeline.accept(&tenant, event, body, dedup_until_ms).await.map_err(not_stored)?;
+        let accepted = self.inner.pipeline.accept(event, body, dedup_until_ms).await.map_err(not_stored)?;
         if let Some(guard) = guard {
             guard.taken_by(match accepted {
                 Accepted::New(id) | Accepted::Duplicate(id) => id,
@@ -175,6 +171,11 @@ impl Ingest {
         }
         Ok(accepted)
     }
+}
+
+fn source_unknown() -> Problem {
+    let detail = "there is no such source here: events go to POST /in/{tenant}/{source}";
+    Problem::new(StatusCode::NOT_FOUND, "source_unknown", detail)
 }
 
 fn new_id(now_ms: u64) -> Result<EventId, Problem> {
@@ -197,6 +198,9 @@ impl From<request::Refused> for Problem {
 }
 
 fn not_stored(error: AcceptError) -> Problem {
+    if matches!(error, AcceptError::TenantGone) {
+        return source_unknown();
+    }
     tracing::error!(%error, "an event was not stored");
     let detail = "the event could not be made durable; send it again, with the same id if it has one";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after_s(5)

@@ -2,14 +2,18 @@
 
 mod delivery;
 mod event;
+mod header_rules;
 mod id;
 mod name;
 mod run;
+mod url;
 mod world;
 
 pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX};
 pub use event::{Event, Header, Message};
+pub use header_rules::{is_header_for_modules, is_header_of_the_host};
 pub use id::{DeliveryId, Digest, EventId, InvalidId, RunId};
 pub use name::{EndpointName, InvalidName, ModuleName, RouteName, SourceName, TenantName};
 pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, StepTrace, Verdict};
+pub use url::{InvalidUrl, parse_url};
 pub use world::World;

@@ -1,7 +1,7 @@
 //! The way of an event from ingest to its acknowledgement: route what can be routed within the budget, commit everything.
 
-use super::run::{Job, OverBudget, execute, new_run};
-use super::{Config, Library};
+use super::run::{Job, OverBudget, execute, missing_endpoint, new_run, unrouted};
+use super::{Config, Library, Published};
 use crate::clock::Clock;
 use crate::config::{Route, Tenant};
 use crate::model::{Event, EventId, Run};
@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 #[derive(Clone)]
 pub struct Pipeline {
     pub(super) store: Store,
+    pub(super) published: Published,
     pub(super) executor: Arc<Executor>,
     pub(super) library: Library,
     pub(super) clock: Clock,
@@ -42,6 +43,9 @@ pub enum AcceptError {
     /// The store answered what it must not.
     #[error("the store answered {0:?} to an event")]
     Answer(Outcome),
+    /// The tenant was removed while the event came in.
+    #[error("the tenant was removed")]
+    TenantGone,
 }
 
 /// A run on its way: its modules are known and compiled.
@@ -54,26 +58,48 @@ struct Ready {
 impl Pipeline {
     /// A pipeline over these parts.
     #[must_use]
-    pub fn new(store: Store, executor: Arc<Executor>, library: Library, clock: Clock, config: Config) -> Self {
+    pub fn new(
+        store: Store,
+        published: Published,
+        executor: Arc<Executor>,
+        library: Library,
+        clock: Clock,
+        config: Config,
+    ) -> Self {
         let call_time_max = library.call_time_max();
-        Self { store, executor, library, clock, config: Arc::new(config), call_time_max }
+        Self { store, published, executor, library, clock, config: Arc::new(config), call_time_max }
     }
 
     /// Routes an event as far as the budget goes, and makes it durable with its runs and deliveries.
     ///
     /// # Errors
-    /// Where the store does not make it durable: it must then not be acknowledged.
+    /// Where the store does not make it durable, or its tenant is gone: it must then not be acknowledged.
     pub async fn accept(
         &self,
-        tenant: &Arc<Tenant>,
         event: Event,
         body: Bytes,
         dedup_until_ms: Option<u64>,
     ) -> Result<Accepted, AcceptError> {
         let id = event.id;
-        let runs = self.route(tenant, &event, &body).await;
+        let tenant = self.published.snapshot().tenant(&event.tenant).cloned().ok_or(AcceptError::TenantGone)?;
+        let mut runs = self.route(&tenant, &event, &body).await;
+        // Endpoints may have gone meanwhile: a run that has one of these is routed again, with what is there now.
+        let still = self.published.still().await;
+        let now = still.snapshot.tenant(&event.tenant).ok_or(AcceptError::TenantGone)?;
+        if !Arc::ptr_eq(now, &tenant) {
+            for routed in runs.iter_mut().filter(|routed| missing_endpoint(now, routed).is_some()) {
+                *routed = pending(unrouted(&routed.run));
+            }
+        }
+        // Should what came of it be too long for one write, the event is taken all the same, and each run gets a write of its own.
+        let as_pending = runs.iter().map(|routed| pending(unrouted(&routed.run))).collect();
+        let spare = Accept { event: event.clone(), body: body.clone(), dedup_until_ms, runs: as_pending };
         let accept = Accept { event, body, dedup_until_ms, runs };
-        match self.store.commit(Transition::Accept(Box::new(accept))).await? {
+        let mut outcome = self.store.commit(Transition::Accept(Box::new(accept))).await;
+        if let Err(CommitError::TooLong { .. }) = outcome {
+            outcome = self.store.commit(Transition::Accept(Box::new(spare))).await;
+        }
+        match outcome? {
             Outcome::Accepted { .. } => Ok(Accepted::New(id)),
             Outcome::Duplicate { first } => Ok(Accepted::Duplicate(first)),
             other => Err(AcceptError::Answer(other)),
@@ -155,7 +181,9 @@ impl Work {
                 modules: &modules,
                 config,
                 call_time_max,
-                deadline,
+                inline_deadline: deadline,
+                run_deadline: None,
+                told: None,
                 now_ms,
             };
             execute(&job, run.clone()).unwrap_or_else(|OverBudget| pending(run))

@@ -7,10 +7,12 @@
 mod inline;
 mod library;
 pub mod pending;
+mod published;
 mod run;
 
 pub use inline::{AcceptError, Accepted, Pipeline};
 pub use library::{Library, LibraryError};
+pub use published::{Published, Still};
 
 use serde::Deserialize;
 
@@ -19,8 +21,11 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How long the runs of an event may take in all before its acknowledgement, in milliseconds; what does not fit goes on
-    /// after it. 0 to 1,000; 0 makes every run pending. By itself 20.
+    /// after it. 0 to 1,000; 0 makes every run with modules pending. By itself 20.
     pub inline_budget_ms: u64,
+    /// How long a run that goes on after the acknowledgement may take in all, in milliseconds, its last call not counted: 1 to 600,000;
+    /// a longer one fails. By itself 30,000.
+    pub run_time_max_ms: u64,
     /// How many deliveries one run may make: 1 to 10,000. By itself 1,000.
     pub deliveries_per_run_max: u32,
     /// How many messages one run may hold at once, between steps: 1 to 1,000. By itself 100.
@@ -29,6 +34,6 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { inline_budget_ms: 20, deliveries_per_run_max: 1_000, messages_per_run_max: 100 }
+        Self { inline_budget_ms: 20, run_time_max_ms: 30_000, deliveries_per_run_max: 1_000, messages_per_run_max: 100 }
     }
 }

@@ -7,6 +7,7 @@ use crate::model::{
     RunStatus, StepTrace, Verdict, World,
 };
 use crate::runtime::{self, Call, Directory, EndpointInfo, Module};
+use crate::shutdown::Shutdown;
 use crate::store::{NewDelivery, RoutedRun};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -23,12 +24,16 @@ pub(super) struct Job<'a> {
     pub(super) config: &'a Config,
     /// The longest one call of a module may take.
     pub(super) call_time_max: Duration,
-    /// When the run must have ended, for an inline run.
-    pub(super) deadline: Option<Instant>,
+    /// When the run must have ended, for an inline run; otherwise it is done again without this.
+    pub(super) inline_deadline: Option<Instant>,
+    /// When the run must have ended at all; otherwise it has failed.
+    pub(super) run_deadline: Option<Instant>,
+    /// Cuts the run short between two calls, for one that can be done again after the next start.
+    pub(super) told: Option<&'a Shutdown>,
     pub(super) now_ms: u64,
 }
 
-/// The run did not fit its deadline; it is to be done again without one.
+/// The run did not fit its inline deadline, or the host is shutting down: it is to be done again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OverBudget;
 
@@ -47,6 +52,25 @@ pub(super) fn new_run(event: &Event, route: &RouteName, plan: crate::model::Dige
         failure: None,
         deliveries: Vec::new(),
     }
+}
+
+/// A run as it was before it was routed.
+pub(super) fn unrouted(run: &Run) -> Run {
+    Run {
+        status: RunStatus::Pending,
+        updated_at_ms: run.created_at_ms,
+        trace: Vec::new(),
+        failure: None,
+        deliveries: Vec::new(),
+        route: run.route.clone(),
+        ..*run
+    }
+}
+
+/// The first endpoint of its deliveries that the tenant does not have.
+pub(super) fn missing_endpoint<'a>(tenant: &Tenant, routed: &'a RoutedRun) -> Option<&'a EndpointName> {
+    let mut named = routed.deliveries.iter().map(|new| &new.delivery.endpoint);
+    named.find(|name| !tenant.endpoints.contains_key(*name))
 }
 
 /// Why a run ends before its last step.
@@ -155,10 +179,16 @@ fn call(
     let Some(step) = job.plan.steps.get(position.step as usize) else {
         return Err(position.failed("plan_invalid", "the plan has fewer steps than modules".to_owned()));
     };
-    let left = job.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let now = Instant::now();
+    let left = job.inline_deadline.map(|deadline| deadline.saturating_duration_since(now));
     let time = left.map_or(job.call_time_max, |left| left.min(job.call_time_max));
-    if time.is_zero() {
+    if time.is_zero() || job.told.is_some_and(Shutdown::fired) {
         return Err(Stop::OverBudget);
+    }
+    if job.run_deadline.is_some_and(|deadline| deadline <= now) {
+        let most = job.config.run_time_max_ms;
+        let message = format!("the run took longer than run_time_max_ms = {most}, {} calls so far", run.trace.len());
+        return Err(position.failed("run_time_limit", message));
     }
     let settings = step.settings.to_string();
     let endpoints = if module.world() == World::Router { directory(job.tenant) } else { Directory::default() };

@@ -4,30 +4,11 @@ use super::Config;
 use super::bindings::{router, types};
 use super::call_error::CallError;
 use super::logs::cut;
-use crate::model::{EndpointName, Header, Message};
+use crate::model::{EndpointName, Header, Message, is_header_for_modules};
 use http::{HeaderName, HeaderValue};
 
-/// The headers that are not a module's to set: what the host writes itself, what would break the connection, and credentials.
-const FORBIDDEN_HEADERS: [&str; 13] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 /// The longest text about a wrong value, in bytes: it may quote the module.
 const PROBLEM_BYTES_MAX: usize = 512;
-
-/// And those that begin so.
-const FORBIDDEN_PREFIXES: [&str; 2] = ["proxy-", "webhook-"];
 
 /// How many bytes a guest may hand the host at once: what it may produce, and the records around it. The exact bound is
 /// kept afterwards; this one keeps the host's memory out of the guest's hands before.
@@ -138,7 +119,7 @@ fn header(header: types::Header) -> Result<Header, CallError> {
     let name = HeaderName::from_bytes(header.name.as_bytes())
         .map_err(|_| invalid(format!("{:?} is not a header name", header.name)))?;
     let name = name.as_str();
-    if FORBIDDEN_HEADERS.contains(&name) || FORBIDDEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+    if !is_header_for_modules(name) {
         return Err(CallError::HeaderForbidden(name.to_owned()));
     }
     let value = header.value.trim_matches([' ', '\t']);

@@ -1,6 +1,6 @@
 //! What the store tells workers after a commit, so that they need not ask all the time.
 
-use crate::model::{DeliveryId, EndpointName, RouteName, TenantName};
+use crate::model::{DeliveryId, EndpointName, RouteName, RunId, TenantName};
 
 /// Something new to do. It is durable when the hint comes. Hints are lost on the way to a subscriber that lags, and at a restart:
 /// then the subscriber reads its lanes anew.
@@ -23,6 +23,10 @@ pub enum Hint {
         tenant: TenantName,
         /// Which route.
         route: RouteName,
+        /// Its event's place in the order. A rerun has an earlier one than what was told before it.
+        seq: u64,
+        /// Which.
+        run: RunId,
     },
     /// The configuration changed.
     Configured {

@@ -16,6 +16,7 @@ pub use admin_client::{AdminClient, AdminClientError};
 pub use allow::{AllowEntry, InvalidAllowEntry};
 pub use error::SendError;
 
+use crate::model::parse_url;
 use bytes::Bytes;
 use guard::{Guard, LOOKUPS_MAX};
 use http::{HeaderMap, Method, StatusCode, header};
@@ -194,13 +195,7 @@ impl Shared {
     /// The client for this URL, and the URL in the form that is sent: what is checked is what is used.
     fn prepare(&self, url: &str) -> Result<(&Client, Url), SendError> {
         let invalid = |why: &str| SendError::UrlInvalid { why: why.to_owned() };
-        let url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid("its scheme is neither http nor https"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("it has user information in it: send an authorization header instead"));
-        }
+        let url = parse_url(url).map_err(|error| invalid(&error.to_string()))?;
         let host = url.host_str().ok_or_else(|| invalid("it has no host"))?;
         let port = url.port_or_known_default().filter(|port| *port > 0).ok_or_else(|| invalid("it has no port"))?;
         let client = self.by_port.get(&port).unwrap_or(&self.any_port);

@@ -30,7 +30,7 @@ pub(super) fn put_run(
         view.put(TreeId::Hot, key, "");
     }
     if run.status == RunStatus::Pending {
-        hints.push(Hint::Pending { tenant: tenant.clone(), route: run.route.clone() });
+        hints.push(Hint::Pending { tenant: tenant.clone(), route: run.route.clone(), seq, run: run.id });
     }
     record::put(view, TreeId::of(run.id.event()), keys::run(tenant, run.id), run)
 }

@@ -40,7 +40,8 @@ fn pending_runs_wait_in_the_order_of_commits_not_of_ids() {
         let all = reader.pending_runs(None, 100).unwrap();
         assert_eq!(all.iter().map(|run| run.seq).collect::<Vec<_>>(), [4, 1, 2, 3]);
         assert_eq!(reader.pending_runs(Some(&all[1]), 100).unwrap(), all[2..]);
-        assert_eq!(*hints.recv().await.unwrap(), [Hint::Pending { tenant: acme(), route: route() }]);
+        let (seq, run) = runs[0];
+        assert_eq!(*hints.recv().await.unwrap(), [Hint::Pending { tenant: acme(), route: route(), seq, run }]);
     });
 }
 
@@ -105,7 +106,8 @@ fn a_held_run_waits_and_comes_back_in_its_old_place() {
         let now = reader.run(&acme(), held.id).unwrap().unwrap();
         let (status, origin, updated_at_ms) = (RunStatus::Pending, Origin::Rerun, NOON + 5);
         assert_eq!(now, Run { status, origin, plan, updated_at_ms, failure: None, ..held.clone() });
-        assert_eq!(*hints.recv().await.unwrap(), [Hint::Pending { tenant: acme(), route: route() }]);
+        let hint = Hint::Pending { tenant: acme(), route: route(), seq: 1, run: held.id };
+        assert_eq!(*hints.recv().await.unwrap(), [hint]);
         assert!(matches!(commit(&store, rerun(None)).await, Outcome::Stale { .. }));
         let nobody = Transition::Rerun { tenant: acme(), run: RunId::from_parts(id, 1), plan: None, now_ms: 1 };
         assert_eq!(commit(&store, nobody).await, Outcome::NotFound);
