@@ -106,31 +106,56 @@ pub enum BodyError {
     /// It is longer than it may be.
     #[error("the body is longer than it may be")]
     TooLong,
+    /// There is no room for it now.
+    #[error("there is no room for the body now")]
+    NoRoom,
+    /// It took too long.
+    #[error("the body took longer than it may")]
+    TooSlow,
     /// The connection broke, or the sender's framing is wrong.
     #[error("the body did not arrive whole: {0}")]
     Incomplete(String),
 }
 
-/// Reads a body of at most `bytes_max` bytes.
+/// Reads a body of at most `bytes_max` bytes within `time_max`. `room` is asked before each part of it is kept, for so many bytes.
 ///
-/// Of a longer one a little more is read and thrown away, so that a sender who is still writing gets to see the answer.
+/// Of one that is refused a little more is read and thrown away, so that a sender who is still writing gets to see the answer.
 ///
 /// # Errors
-/// Where it is longer, or does not arrive whole.
-pub async fn read_body<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
+/// Where it is longer, too slow, has no room, or does not arrive whole.
+pub async fn read_body<B>(
+    body: B,
+    bytes_max: usize,
+    time_max: Duration,
+    room: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
     let mut body = body;
+    let read = tokio::time::timeout(time_max, read_whole(&mut body, bytes_max, room)).await;
+    let read = read.unwrap_or(Err(BodyError::TooSlow));
+    if matches!(read, Err(BodyError::TooLong | BodyError::NoRoom)) {
+        let _ = tokio::time::timeout(DISCARD_TIME_MAX, discard(body)).await;
+    }
+    read
+}
+
+async fn read_whole<B>(body: &mut B, bytes_max: usize, mut room: impl FnMut(usize) -> bool) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| BodyError::Incomplete(error.to_string()))?;
         let Some(data) = frame.data_ref() else { continue };
         if whole.len() + data.len() > bytes_max {
-            drop(whole);
-            let _ = tokio::time::timeout(DISCARD_TIME_MAX, discard(body)).await;
             return Err(BodyError::TooLong);
+        }
+        if !room(data.len()) {
+            return Err(BodyError::NoRoom);
         }
         whole.extend_from_slice(data);
     }

@@ -3,6 +3,8 @@
 use super::support::{Client, Host, OPERATOR_KEY, Receiver};
 use http::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn applying_twice_changes_nothing_and_a_restart_forgets_nothing() {
@@ -204,4 +206,24 @@ async fn only_the_operator_comes_in_and_only_by_a_name_of_the_host() {
     assert_eq!(answer.problem(421)["code"], "host_unknown");
     assert_eq!(host.admin.get("/v2").await.problem(404)["code"], "path_unknown");
     assert_eq!(host.admin.post("/v1/tenants", "").await.problem(405)["code"], "method_not_allowed");
+}
+
+#[tokio::test]
+async fn bodies_and_paths_that_do_not_fit_are_problems_too() {
+    let host = Host::start_with("admin.body_timeout_ms = 200\n").await;
+    host.acme("http://127.0.0.1:1/").await;
+    let large = host.admin.send(Method::PUT, "/v1/tenants/acme", &[], vec![b' '; (1 << 20) + 1]).await;
+    assert_eq!(large.problem(413)["code"], "body_too_large");
+    assert_eq!(host.admin.get("/v1/tenants/%FF").await.problem(400)["code"], "path_invalid");
+    assert_eq!(host.admin.get("/v1/tenants/acme%2Fsources%2Fin").await.problem(400)["code"], "name_invalid");
+    for path in ["/v1/tenants/acme", "/v1/operator/modules/m"] {
+        let mut stream = TcpStream::connect(host.admin_url.strip_prefix("http://").unwrap()).await.unwrap();
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {OPERATOR_KEY}\r\ncontent-length: 9\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 408", "{path}");
+    }
 }

@@ -213,3 +213,31 @@ async fn events_are_listed_newest_first_page_by_page() {
     let wrong = host.admin.get("/v1/tenants/acme/events?limit=0").await;
     assert_eq!(wrong.problem(400)["code"], "query_invalid");
 }
+
+#[tokio::test]
+async fn bodies_on_their_way_take_so_much_memory_and_no_more() {
+    let more = "ingest.body_bytes_max = 1000000\ningest.in_flight_bytes_max = 1000000\n";
+    let (host, receiver) = (Host::start_with(more).await, Receiver::start().await);
+    host.acme(&receiver.url("/out")).await;
+    let address = host.ingest_url.strip_prefix("http://").unwrap();
+    let mut stalled = TcpStream::connect(address).await.unwrap();
+    stalled.write_all(b"POST /in/acme/in HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n").await.unwrap();
+    stalled.write_all(&vec![b'x'; 899_999]).await.unwrap();
+    let body = vec![b'y'; 500_000];
+    let send = async || host.ingest.post("/in/acme/in", body.clone()).await;
+    let refused = until("a refusal", async || Some(send().await).filter(|answer| answer.status == 503)).await;
+    let problem = refused.problem(503);
+    assert_eq!(problem["code"], "overloaded");
+    assert!(problem["detail"].as_str().unwrap().contains("in_flight_bytes_max = 1000000"), "{problem}");
+    stalled.write_all(b"x").await.unwrap();
+    until("room again", async || (send().await.status == 202).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_content_type_without_end_is_refused() {
+    let (host, _receiver) = github_host().await;
+    let content_type = "x".repeat(1025);
+    let headers = [("content-type", content_type.as_str())];
+    let answer = host.ingest.send(Method::POST, "/in/acme/in", &headers, "{}").await;
+    assert_eq!(answer.problem(400)["code"], "content_type_invalid");
+}

@@ -207,6 +207,9 @@ impl Configuration {
         }
         match self.store.commit(Transition::Configure(configure)).await? {
             Outcome::Configured { .. } => {
+                if id.kind == Kind::Module {
+                    self.library.keep_only(&next.module_digests().collect());
+                }
                 self.published.publish(next);
                 Ok(())
             }
@@ -296,7 +299,8 @@ impl Configuration {
             }
             if secret == MASK {
                 let message = format!("`{MASK}` stands for a secret that is not shown; write the secret itself");
-                return Err(ChangeError::Invalid(Invalid { pointer: "/secrets".to_owned(), message }));
+                let pointer = if id.kind == Kind::Source { "/verify/secrets" } else { "/secrets" };
+                return Err(ChangeError::Invalid(Invalid { pointer: pointer.to_owned(), message }));
             }
             *secret = match known.get(secret) {
                 Some(sealed) => sealed.clone(),

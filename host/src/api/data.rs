@@ -1,6 +1,7 @@
 //! Questions about events, runs and deliveries, and the two things a person does to them: rerun and retry.
 
 use super::Api;
+use super::body::{Path, Whole};
 use super::change::ChangeError;
 use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
 use crate::model::{
@@ -9,7 +10,7 @@ use crate::model::{
 use crate::problem::Problem;
 use crate::store::{DeliveryFilter, EventFilter, Outcome, Page, ReadError, Reader, Transition};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -179,7 +180,7 @@ struct RerunRequest {
 pub(super) async fn rerun(
     State(api): State<Api>,
     Path((tenant, run)): Path<(String, String)>,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let id: RunId = parse_id(&run)?;
     let request: RerunRequest = if body.is_empty() { RerunRequest::default() } else { parse_json(&body)? };

@@ -4,6 +4,7 @@
 //! deliveries. Every refusal is a [`Problem`].
 
 mod access;
+mod body;
 mod change;
 mod data;
 mod modules;
@@ -19,15 +20,13 @@ use crate::store::{ReadError, Store};
 use crate::telemetry::Health;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use http::{Request, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
-
-/// The largest resource, in bytes of JSON.
-const RESOURCE_BYTES_MAX: usize = 1 << 20;
+use std::time::Duration;
 
 /// The bounds of the admin interface.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +58,8 @@ pub struct Parts {
     pub health: Health,
     /// Who may come in.
     pub access: Access,
+    /// How long a request's body may take.
+    pub body_time_max: Duration,
 }
 
 impl Api {
@@ -94,8 +95,7 @@ impl Api {
             .route(&at("/deliveries/{delivery}/retry"), post(data::retry))
             .route(&at(&format!("/{kind}")), get(resources::list))
             .route(&at(&format!("/{kind}/{{name}}")), put(resources::put).get(resources::get).delete(resources::delete))
-            .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_key))
-            .layer(DefaultBodyLimit::max(RESOURCE_BYTES_MAX));
+            .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_key));
         Router::new()
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))

@@ -1,6 +1,7 @@
 //! Modules over HTTP: the body of a PUT is the wasm itself, a component or a core module with WIT metadata.
 
 use super::Api;
+use super::body::{Path, read};
 use super::change::ChangeError;
 use super::resources::{
     PageQuery, Params, answer, delete_spec, get_spec, list_kind, name, not_found, page_of, tenant_id,
@@ -8,12 +9,10 @@ use super::resources::{
 use crate::config::{Kind, ModuleRecord, ResourceId, Spec};
 use crate::model::{Digest, ModuleName, TenantName};
 use crate::problem::Problem;
-use crate::server::{BodyError, read_body};
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::Request;
 
 pub(super) async fn list(
     State(api): State<Api>,
@@ -87,21 +86,15 @@ async fn upload(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let id = module_id(tenant, module)?;
-    let wasm = read(api, request.into_body()).await?;
+    let library = &api.parts().library;
+    // Before its body is read: uploads are large, and compiling them is work.
+    let _turn = library.turn().await;
+    let bytes_max = library.module_bytes_max();
+    let what = "the module (runtime.module_bytes_max)";
+    let wasm = read(api, request.into_body(), what, "module_too_large", bytes_max).await?;
     let (digest, bytes) = (Digest::of(&wasm), wasm.len() as u64);
-    let compiled = api.parts().library.install(wasm).await.map_err(ChangeError::from)?;
+    let compiled = library.install(wasm).await.map_err(ChangeError::from)?;
     let spec = Spec::Module(ModuleRecord { digest, world: compiled.world(), bytes });
     let (changed, shown) = api.parts().configuration.put(id.clone(), spec).await?;
     answer(changed, &id, &shown)
-}
-
-async fn read(api: &Api, body: Body) -> Result<Bytes, Problem> {
-    let most = api.parts().library.module_bytes_max();
-    read_body(body, most).await.map_err(|error| match error {
-        BodyError::TooLong => {
-            let detail = format!("the module is larger than module_bytes_max = {most} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "module_too_large", detail)
-        }
-        BodyError::Incomplete(_) => Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string()),
-    })
 }

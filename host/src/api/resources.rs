@@ -1,15 +1,15 @@
 //! Tenants, sources, endpoints and routes over HTTP: PUT, GET, list, DELETE. The same resources as in files.
 
 use super::Api;
+use super::body::{Path, Whole};
 use super::change::{ChangeError, Changed, masked};
 use crate::config::{Invalid, Kind, ResourceId, Spec, parse};
 use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName};
 use crate::pipeline::LibraryError;
 use crate::problem::Problem;
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<Pa
 pub(super) async fn put_tenant(
     State(api): State<Api>,
     Path(tenant): Path<String>,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<Response, Problem> {
     put_spec(&api, tenant_id(&name(&tenant)?), &body).await
 }
@@ -87,7 +87,7 @@ pub(super) async fn list(
 pub(super) async fn put(
     State(api): State<Api>,
     Path((tenant, kind, resource)): Path<(String, String, String)>,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<Response, Problem> {
     put_spec(&api, resource_id(&tenant, &kind, &resource)?, &body).await
 }

@@ -24,6 +24,7 @@ use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use supervise::supervise;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -100,7 +101,10 @@ impl Host {
             })
             .await?;
         let access = Access { operator, hosts: settings.admin.hosts.clone() };
-        let parts = Parts { configuration, store: store.clone(), library, clock, health: health.clone(), access };
+        let body_time_max = Duration::from_millis(settings.admin.server.body_timeout_ms);
+        let (store_too, health_too) = (store.clone(), health.clone());
+        let parts =
+            Parts { configuration, store: store_too, library, clock, health: health_too, access, body_time_max };
         let router = TowerToHyperService::new(Api::new(parts).router());
         let admin_at = listen(&mut edge, "admin", &settings.admin.server, &health, told_edge, move |request| {
             let router = router.clone();

@@ -136,6 +136,7 @@ struct RawIngest {
     drain_timeout_ms: u64,
     body_bytes_max: u64,
     in_flight_max: u32,
+    in_flight_bytes_max: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,7 +152,7 @@ struct RawAdmin {
 
 impl Default for RawIngest {
     fn default() -> Self {
-        let ingest::Config { server, body_bytes_max, in_flight_max } = ingest::Config::default();
+        let ingest::Config { server, body_bytes_max, in_flight_max, in_flight_bytes_max } = ingest::Config::default();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             connections_max: server.connections_max,
@@ -160,6 +161,7 @@ impl Default for RawIngest {
             drain_timeout_ms: server.drain_timeout_ms,
             body_bytes_max,
             in_flight_max,
+            in_flight_bytes_max,
         }
     }
 }
@@ -213,6 +215,7 @@ impl Raw {
         within("ingest.drain_timeout_ms", ingest.drain_timeout_ms, 0, 600_000)?;
         within("ingest.body_bytes_max", ingest.body_bytes_max, 1, 100 << 20)?;
         within("ingest.in_flight_max", ingest.in_flight_max.into(), 1, 100_000)?;
+        within("ingest.in_flight_bytes_max", ingest.in_flight_bytes_max, ingest.body_bytes_max, 1 << 40)?;
         within("admin.connections_max", admin.connections_max.into(), 1, 1_000_000)?;
         within("admin.header_timeout_ms", admin.header_timeout_ms, 1, 600_000)?;
         within("admin.body_timeout_ms", admin.body_timeout_ms, 1, 600_000)?;
@@ -237,6 +240,7 @@ impl Raw {
                 },
                 body_bytes_max: self.ingest.body_bytes_max,
                 in_flight_max: self.ingest.in_flight_max,
+                in_flight_bytes_max: self.ingest.in_flight_bytes_max,
             },
             admin: api::Config {
                 server: server::Config {

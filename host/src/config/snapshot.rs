@@ -3,7 +3,7 @@
 
 use super::resolve::{Endpoint, Modules, Route, Source, name_of};
 use super::{Kind, MasterKey, ModuleRecord, ResourceId, Spec, Target};
-use crate::model::{EndpointName, ModuleName, RouteName, SourceName, TenantName};
+use crate::model::{Digest, EndpointName, ModuleName, RouteName, SourceName, TenantName};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -132,6 +132,16 @@ impl Snapshot {
     #[must_use]
     pub const fn operator_modules(&self) -> &BTreeMap<ModuleName, ModuleRecord> {
         &self.operator_modules
+    }
+
+    /// The active versions of all modules.
+    pub fn module_digests(&self) -> impl Iterator<Item = Digest> {
+        let records = self.tenants.values().flat_map(|tenant| tenant.records.values());
+        let own = records.filter_map(|spec| match spec {
+            Spec::Module(record) => Some(record.digest),
+            _ => None,
+        });
+        own.chain(self.operator_modules.values().map(|record| record.digest))
     }
 
     /// A resource as it was written, secrets sealed.

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use reserve::{Reservations, Reserved};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The bounds of ingest.
 #[derive(Clone, Debug)]
@@ -28,11 +28,19 @@ pub struct Config {
     pub body_bytes_max: u64,
     /// How many events may be on their way between socket and disk at once: 1 to 100,000; above it the answer is 503. By itself 4,096.
     pub in_flight_max: u32,
+    /// How many bytes the bodies of these events may take together; above it the answer is 503. At least `body_bytes_max`, at most
+    /// 1 TiB. By itself 256 MiB.
+    pub in_flight_bytes_max: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { server: crate::server::Config::default(), body_bytes_max: 10 << 20, in_flight_max: 4_096 }
+        Self {
+            server: crate::server::Config::default(),
+            body_bytes_max: 10 << 20,
+            in_flight_max: 4_096,
+            in_flight_bytes_max: 256 << 20,
+        }
     }
 }
 
@@ -47,7 +55,8 @@ struct Inner {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     clock: Clock,
     reservations: Reservations,
-    in_flight: tokio::sync::Semaphore,
+    in_flight: Arc<Semaphore>,
+    in_flight_bytes: Arc<Semaphore>,
     config: Config,
 }
 
@@ -62,8 +71,11 @@ impl Ingest {
     /// An ingest over this pipeline.
     #[must_use]
     pub fn new(pipeline: Pipeline, snapshots: watch::Receiver<Arc<Snapshot>>, clock: Clock, config: Config) -> Self {
-        let in_flight = tokio::sync::Semaphore::new(config.in_flight_max as usize);
-        let inner = Inner { pipeline, snapshots, clock, reservations: Reservations::default(), in_flight, config };
+        let in_flight = Arc::new(Semaphore::new(config.in_flight_max as usize));
+        let bytes = usize::try_from(config.in_flight_bytes_max).unwrap_or(Semaphore::MAX_PERMITS);
+        let in_flight_bytes = Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
+        let reservations = Reservations::default();
+        let inner = Inner { pipeline, snapshots, clock, reservations, in_flight, in_flight_bytes, config };
         Self { inner: Arc::new(inner) }
     }
 
@@ -77,18 +89,20 @@ impl Ingest {
 
     async fn receive(&self, request: Request<Incoming>) -> Result<Accepted, Problem> {
         let way = self.find(request.method(), request.uri().path())?;
-        let Ok(_permit) = self.inner.in_flight.try_acquire() else {
-            let detail =
-                format!("more than in_flight_max = {} events are on their way", self.inner.config.in_flight_max);
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after_s(1));
+        let Ok(place) = self.inner.in_flight.clone().try_acquire_owned() else {
+            let most = self.inner.config.in_flight_max;
+            return Err(overloaded(format!("more than in_flight_max = {most} events are on their way")));
         };
         let (parts, body) = request.into_parts();
-        let body = self.read(body, &way.source).await?;
+        let (body, room) = self.read(body, &way.source).await?;
         let now_ms = self.inner.clock.now_ms();
         request::verify(&way.source, &parts.headers, &body, now_ms / 1000).map_err(refused)?;
         // From here on the client may hang up: what was verified is taken whole.
         let ingest = self.clone();
-        let taken = tokio::spawn(async move { ingest.take(way, &parts.headers, body, now_ms).await });
+        let taken = tokio::spawn(async move {
+            let _held_until_it_is_taken = (place, room);
+            ingest.take(way, &parts.headers, body, now_ms).await
+        });
         taken.await.unwrap_or_else(|error| {
             tracing::error!(%error, "taking an event broke down");
             Err(Problem::internal())
@@ -114,7 +128,8 @@ impl Ingest {
         Ok(Way { tenant_name, source_name, source })
     }
 
-    async fn read(&self, body: Incoming, source: &Source) -> Result<Bytes, Problem> {
+    /// The body, and the room that it takes.
+    async fn read(&self, body: Incoming, source: &Source) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem> {
         let most = source
             .body_bytes_max
             .map_or(self.inner.config.body_bytes_max, |own| own.min(self.inner.config.body_bytes_max));
@@ -124,17 +139,30 @@ impl Ingest {
         };
         let timeout_ms = self.inner.config.server.body_timeout_ms;
         let bytes_max = usize::try_from(most).unwrap_or(usize::MAX);
-        match tokio::time::timeout(Duration::from_millis(timeout_ms), read_body(body, bytes_max)).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(BodyError::TooLong)) => Err(too_large()),
-            Ok(Err(error @ BodyError::Incomplete(_))) => {
-                Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string()))
+        let mut taken: Option<OwnedSemaphorePermit> = None;
+        let room = |bytes: usize| {
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            let Ok(more) = self.inner.in_flight_bytes.clone().try_acquire_many_owned(bytes) else { return false };
+            match &mut taken {
+                Some(taken) => taken.merge(more),
+                none => *none = Some(more),
             }
-            Err(_) => {
+            true
+        };
+        let read = read_body(body, bytes_max, Duration::from_millis(timeout_ms), room).await;
+        let body = read.map_err(|error| match error {
+            BodyError::TooLong => too_large(),
+            BodyError::NoRoom => {
+                let most = self.inner.config.in_flight_bytes_max;
+                overloaded(format!("the events on their way take more than in_flight_bytes_max = {most} bytes"))
+            }
+            BodyError::TooSlow => {
                 let detail = format!("the body took longer than body_timeout_ms = {timeout_ms}");
-                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
             }
-        }
+            BodyError::Incomplete(_) => Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string()),
+        })?;
+        Ok((body, taken))
     }
 
     /// Takes a verified event: one at a time for each dedup key.
@@ -154,7 +182,7 @@ impl Ingest {
             id: new_id(now_ms)?,
             seq: 0,
             event_type: request::event_type(&source, headers, &body)?,
-            content_type: request::content_type(headers),
+            content_type: request::content_type(headers)?,
             received_at_ms: now_ms,
             headers: request::kept_headers(headers),
             body_bytes: body.len() as u64,
@@ -171,6 +199,10 @@ impl Ingest {
         }
         Ok(accepted)
     }
+}
+
+fn overloaded(detail: String) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after_s(1)
 }
 
 fn source_unknown() -> Problem {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 const EVENT_TYPE_BYTES_MAX: usize = 128;
 const DEDUP_KEY_BYTES_MAX: usize = 256;
+const CONTENT_TYPE_BYTES_MAX: usize = 1024;
 
 /// Why a request does not come in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +20,9 @@ pub(super) enum Refused {
     /// Its event type is unusable.
     #[error("the event type is longer than {EVENT_TYPE_BYTES_MAX} bytes or has other characters than visible ASCII")]
     EventType,
+    /// Its content type is unusable.
+    #[error("the content type is longer than {CONTENT_TYPE_BYTES_MAX} bytes")]
+    ContentType,
     /// Its dedup key is unusable.
     #[error("the header `{0}` is longer than {DEDUP_KEY_BYTES_MAX} bytes or not text")]
     DedupKey(HeaderName),
@@ -28,7 +32,7 @@ impl Refused {
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
-            Self::EventType | Self::DedupKey(_) => StatusCode::BAD_REQUEST,
+            Self::EventType | Self::ContentType | Self::DedupKey(_) => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -36,6 +40,7 @@ impl Refused {
         match self {
             Self::Signature(error) => error.code(),
             Self::EventType => "event_type_invalid",
+            Self::ContentType => "content_type_invalid",
             Self::DedupKey(_) => "dedup_key_invalid",
         }
     }
@@ -90,9 +95,10 @@ pub(super) fn dedup_key(source: &Source, headers: &HeaderMap) -> Result<Option<S
     }
 }
 
-/// The media type, as it came.
-pub(super) fn content_type(headers: &HeaderMap) -> String {
-    headers.get(header::CONTENT_TYPE).map(text_of).unwrap_or_default()
+/// The media type, as it came. It goes along with every delivery, so it is bounded.
+pub(super) fn content_type(headers: &HeaderMap) -> Result<String, Refused> {
+    let found = headers.get(header::CONTENT_TYPE).map(text_of).unwrap_or_default();
+    if found.len() > CONTENT_TYPE_BYTES_MAX { Err(Refused::ContentType) } else { Ok(found) }
 }
 
 /// The headers without what proves anything to anybody: credentials and signatures are neither stored nor shown to modules.

@@ -24,7 +24,7 @@ mod ticker;
 mod upload;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use call::{Call, Report, Verdict};
 pub use call_error::CallError;

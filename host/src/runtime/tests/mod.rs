@@ -17,6 +17,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     Runtime::start(Config { threads: 4, max_time_ms: 10_000, ..Config::default() }).expect("the runtime starts")
 });
 
+/// The bytes of a small good module, for tests of other layers.
+pub(crate) fn small_upload() -> Vec<u8> {
+    guests::Guest::of("filter").core()
+}
+
 fn compile(upload: &[u8]) -> Module {
     RUNTIME.compile(upload).expect("a good module")
 }

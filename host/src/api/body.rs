@@ -1,0 +1,59 @@
+//! Bodies and paths of requests: read within bounds, and refused with a problem like everything else.
+
+use super::Api;
+use crate::problem::Problem;
+use crate::server::{BodyError, read_body};
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts};
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde::de::DeserializeOwned;
+
+/// The largest resource, in bytes of JSON.
+const RESOURCE_BYTES_MAX: usize = 1 << 20;
+
+/// The whole body of a request that is not an upload.
+pub(super) struct Whole(pub(super) Bytes);
+
+impl FromRequest<Api> for Whole {
+    type Rejection = Problem;
+    async fn from_request(request: Request<Body>, api: &Api) -> Result<Self, Problem> {
+        read(api, request.into_body(), "the body", "body_too_large", RESOURCE_BYTES_MAX).await.map(Self)
+    }
+}
+
+/// Reads a body of at most `bytes_max` bytes, within `admin.body_timeout_ms`.
+pub(super) async fn read(
+    api: &Api,
+    body: Body,
+    what: &str,
+    too_large: &'static str,
+    bytes_max: usize,
+) -> Result<Bytes, Problem> {
+    let time_max = api.parts().body_time_max;
+    read_body(body, bytes_max, time_max, |_| true).await.map_err(|error| match error {
+        BodyError::TooLong => {
+            let detail = format!("{what} is larger than {bytes_max} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, too_large, detail)
+        }
+        BodyError::TooSlow => {
+            let detail = format!("{what} took longer than admin.body_timeout_ms = {}", time_max.as_millis());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
+        }
+        BodyError::NoRoom | BodyError::Incomplete(_) => {
+            Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string())
+        }
+    })
+}
+
+/// The variable parts of a path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Path<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut http::request::Parts, api: &Api) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, api).await;
+        path.map(|axum::extract::Path(path)| Self(path))
+            .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, "path_invalid", rejection.body_text()))
+    }
+}
