@@ -29,7 +29,7 @@ pub(super) trait Backend: Look + Send + Sync + 'static {
     /// Writes a batch: all of it or nothing, and on disk when it returns. Trees that do not exist are made.
     ///
     /// After an error the database must not be written again: what is on disk is unknown.
-    fn commit(&self, batch: &Batch) -> Result<(), BackendError>;
+    fn commit(&self, batch: Batch) -> Result<(), BackendError>;
 }
 
 /// The entries of a range.

@@ -61,14 +61,14 @@ impl Look for MemoryBackend {
 }
 
 impl Backend for MemoryBackend {
-    fn commit(&self, batch: &Batch) -> Result<(), BackendError> {
+    fn commit(&self, batch: Batch) -> Result<(), BackendError> {
         let mut trees = self.trees.write().unwrap_or_else(PoisonError::into_inner);
-        for (id, writes) in &batch.trees {
-            let tree = trees.entry(*id).or_default();
+        for (id, writes) in batch.trees {
+            let tree = trees.entry(id).or_default();
             for (key, value) in writes {
                 let key = Bytes::copy_from_slice(key.as_bytes());
                 match value {
-                    Some(value) => tree.insert(key, value.clone()),
+                    Some(value) => tree.insert(key, value),
                     None => tree.remove(&key),
                 };
             }

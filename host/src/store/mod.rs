@@ -13,10 +13,13 @@ mod committer;
 #[cfg(test)]
 mod contract;
 mod dedup;
+mod disk_backend;
 mod error;
 mod hint;
+mod journal;
 mod key;
 mod keys;
+mod layers;
 mod memory_backend;
 mod meta;
 mod module_files;
@@ -40,8 +43,8 @@ pub use transition::{
 use crate::telemetry::Health;
 use backend::Backend;
 use committer::{Committer, Job, Message};
+use disk_backend::DiskBackend;
 use memory_backend::MemoryBackend;
-use sled_backend::SledBackend;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,10 +57,11 @@ use view::View;
 pub struct Config {
     /// The page cache of the database on disk, in bytes; about this much memory is used.
     pub cache_bytes: u64,
+    /// How long one of the journal's two files gets, about, in bytes; up to twice as much is kept in memory.
+    pub journal_bytes_max: u64,
     /// How many transitions become durable at once.
     pub group_transitions_max: usize,
-    /// How many bytes a group has, about, before no more is added to it; and how many bytes of bodies are written between two
-    /// syncs. The database on disk writes several times as much, and must stay below 8 MiB with it.
+    /// How many bytes a group has, about, before no more is added to it; and how many bytes of bodies are written at once.
     pub group_bytes_max: usize,
     /// How many bytes of records (bodies apart) one transition may write. They are one atomic write.
     pub transition_bytes_max: usize,
@@ -75,6 +79,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             cache_bytes: 128 * 1024 * 1024,
+            journal_bytes_max: 16 * 1024 * 1024,
             group_transitions_max: 256,
             group_bytes_max: 1024 * 1024,
             transition_bytes_max: 2 * 1024 * 1024,
@@ -113,8 +118,7 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]; nothing was changed then.
     pub fn open(dir: &Path, config: &Config, health: &Health) -> Result<Self, OpenError> {
-        let backend = SledBackend::open(dir, config.cache_bytes)?;
-        check_format(&backend, dir)?;
+        let backend = DiskBackend::open(dir, config)?;
         Self::over(Arc::new(backend), config, health)
     }
 
@@ -216,22 +220,5 @@ impl Store {
         let _ = self.shared.queue.send(Message::Close).await;
         // How it ended is in `health`.
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-    }
-}
-
-/// Lets a store of our format pass, and makes one of an empty database.
-fn check_format(backend: &dyn Backend, dir: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Backend { dir: dir.to_owned(), source };
-    let unknown = |found| OpenError::Format { dir: dir.to_owned(), found, known: meta::FORMAT };
-    match meta::format(backend).map_err(|_| unknown(0))? {
-        Some(meta::FORMAT) => Ok(()),
-        Some(found) => Err(unknown(found)),
-        // Trees without a format: the making of this store was cut short before its first commit, and nothing is in them.
-        None => {
-            let mut view = View::over(backend);
-            meta::put_format(&mut view);
-            let (_, batch) = view.into_writes();
-            backend.commit(&batch).map_err(failed)
-        }
     }
 }

@@ -46,7 +46,7 @@ impl Look for Faulty {
 }
 
 impl Backend for Faulty {
-    fn commit(&self, batch: &Batch) -> Result<(), BackendError> {
+    fn commit(&self, batch: Batch) -> Result<(), BackendError> {
         self.commits.fetch_add(1, SeqCst);
         if let Some(gate) = &self.gate {
             let _ = gate.began.send(());
