@@ -130,8 +130,7 @@ fn recover(shared: &Shared, done: u64, found: Vec<Generation>) -> Result<(), Bac
 
 impl Look for DiskBackend {
     fn get(&self, tree: TreeId, key: &Key) -> Result<Option<Bytes>, BackendError> {
-        let layers = self.shared.layers();
-        match layers.iter().find_map(|layer| layer.read().get(tree, key).cloned()) {
+        match self.kept(tree, key) {
             Some(write) => Ok(write),
             None => self.shared.sled.get(tree, key),
         }
@@ -168,6 +167,10 @@ impl Backend for DiskBackend {
         let open = Arc::clone(&self.shared.state().open);
         open.add(batch);
         Ok(())
+    }
+
+    fn kept(&self, tree: TreeId, key: &Key) -> Option<Option<Bytes>> {
+        self.shared.layers().iter().find_map(|layer| layer.read().get(tree, key).cloned())
     }
 }
 

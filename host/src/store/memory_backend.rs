@@ -75,4 +75,8 @@ impl Backend for MemoryBackend {
         }
         Ok(())
     }
+
+    fn kept(&self, tree: TreeId, key: &Key) -> Option<Option<Bytes>> {
+        self.get(tree, key).ok()
+    }
 }

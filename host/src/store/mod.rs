@@ -40,8 +40,10 @@ pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
 
+use crate::model::{Delivery, DeliveryId, TenantName};
 use crate::telemetry::Health;
 use backend::Backend;
+use bytes::Bytes;
 use committer::{Committer, Job, Message};
 use disk_backend::DiskBackend;
 use memory_backend::MemoryBackend;
@@ -203,6 +205,23 @@ impl Store {
             look(&reader)
         });
         looking.await.unwrap_or(Err(ReadError::Internal))
+    }
+
+    /// A delivery and what it carries; none where it is not pending. What was written a moment ago is still in memory, and comes
+    /// without a thread that may block.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn to_send(
+        &self,
+        tenant: &TenantName,
+        delivery: DeliveryId,
+    ) -> Result<Option<(Delivery, Bytes)>, ReadError> {
+        if let Some(kept) = self.shared.reader.to_send_at_once(tenant, delivery) {
+            return kept;
+        }
+        let tenant = tenant.clone();
+        self.read(move |reader| reader.to_send(&tenant, delivery)).await
     }
 
     /// How many transitions were answered [`CommitError::Internal`] since the store was opened. More than 0 is a bug.

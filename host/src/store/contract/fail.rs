@@ -59,6 +59,10 @@ impl Backend for Faulty {
         }
         self.below.commit(batch)
     }
+
+    fn kept(&self, _: TreeId, _: &Key) -> Option<Option<Bytes>> {
+        None
+    }
 }
 
 fn faulty() -> (Arc<Faulty>, Store, Health) {
