@@ -6,8 +6,8 @@ use super::outcome::{self, Failure, Span};
 use super::request;
 use crate::clock::Clock;
 use crate::config::Endpoint;
-use crate::model::{Delivery, DeliveryStatus, TenantName};
-use crate::store::{CommitError, Next, Outcome, ReadError, Store, Transition};
+use crate::model::{Delivery, TenantName};
+use crate::store::{CommitError, Next, Outcome, Store, Transition};
 use crate::transport::{Response, Transport};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,7 +53,7 @@ impl Sender {
 
     async fn attempt(&self, claim: &Claim, endpoint: &Endpoint) -> Landing {
         let tenant = &claim.lane.0;
-        let (delivery, body) = match self.load(claim).await {
+        let (delivery, body) = match self.store.to_send(tenant, claim.place.1).await {
             Ok(Some(loaded)) => loaded,
             // Cancelled since it was claimed, or settled before a scan that was under way told of it.
             Ok(None) => return Landing::Over { again: None },
@@ -69,16 +69,6 @@ impl Sender {
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let span = Span { started_at_ms, duration_ms, ended_at_ms: self.clock.now_ms() };
         self.settle(tenant, &delivery, endpoint, span, answer).await
-    }
-
-    /// The delivery and what it carries; none where it is not pending any more.
-    async fn load(&self, claim: &Claim) -> Result<Option<(Delivery, Bytes)>, ReadError> {
-        let (tenant, id) = (claim.lane.0.clone(), claim.place.1);
-        let look = move |reader: &crate::store::Reader| {
-            let delivery = reader.delivery(&tenant, id)?.filter(|delivery| delivery.status == DeliveryStatus::Pending);
-            delivery.map(|delivery| reader.delivery_body(&tenant, &delivery).map(|body| (delivery, body))).transpose()
-        };
-        self.store.read(look).await
     }
 
     async fn send(

@@ -4,6 +4,7 @@
 use super::key::{Key, KeyRange};
 use super::tree::TreeId;
 use bytes::Bytes;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// The longest value, in bytes: what is longer goes in parts (see `record` and `body`).
@@ -29,11 +30,47 @@ pub(super) trait Backend: Look + Send + Sync + 'static {
     /// Writes a batch: all of it or nothing, and on disk when it returns. Trees that do not exist are made.
     ///
     /// After an error the database must not be written again: what is on disk is unknown.
-    fn commit(&self, batch: &Batch) -> Result<(), BackendError>;
+    fn commit(&self, batch: Batch) -> Result<(), BackendError>;
+
+    /// What [`Look::get`] would say, if that is known without a disk; none where it is not.
+    fn kept(&self, tree: TreeId, key: &Key) -> Option<Option<Bytes>>;
 }
 
 /// The entries of a range.
 pub(super) type Scan<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes), BackendError>> + 'a>;
+
+/// A look at what a backend keeps in memory: it never waits for a disk. What it says counts only if it missed nothing.
+pub(super) struct Kept<'a> {
+    backend: &'a dyn Backend,
+    missed: Cell<bool>,
+}
+
+impl<'a> Kept<'a> {
+    /// What `look` finds, if all that it asks for is kept.
+    pub(super) fn find<T>(backend: &'a dyn Backend, look: impl FnOnce(&Self) -> T) -> Option<T> {
+        let kept = Self { backend, missed: Cell::new(false) };
+        let found = look(&kept);
+        (!kept.missed.get()).then_some(found)
+    }
+}
+
+impl Look for Kept<'_> {
+    fn get(&self, tree: TreeId, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        let kept = self.backend.kept(tree, key);
+        self.missed.set(self.missed.get() || kept.is_none());
+        Ok(kept.flatten())
+    }
+
+    fn scan(&self, _: TreeId, _: &KeyRange, _: Order) -> Scan<'_> {
+        self.missed.set(true);
+        Box::new(std::iter::empty())
+    }
+
+    fn trees(&self) -> Vec<TreeId> {
+        self.missed.set(true);
+        Vec::new()
+    }
+}
 
 /// Which end of a range comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -169,13 +169,13 @@ impl Committer {
             slice_bytes += bytes.len();
             slice.set(tree, key, Some(bytes));
             if slice_bytes >= self.config.group_bytes_max {
-                self.backend.commit(&std::mem::take(&mut slice))?;
+                self.backend.commit(std::mem::take(&mut slice))?;
                 slice_bytes = 0;
             }
         }
         for batch in [slice, batch] {
             if !batch.trees.is_empty() {
-                self.backend.commit(&batch)?;
+                self.backend.commit(batch)?;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //!
 //! | in the hot tree | holds |
 //! | --- | --- |
-//! | `M` name | the store's own facts: format, last `seq`, config revision |
+//! | `M` name | the store's own facts: format, last `seq`, config revision, generation of the journal |
 //! | `C` scope 0 kind 0 name 0 | a resource of the configuration; the operator's scope is empty |
 //! | `P` digest³² | a plan |
 //! | `Q` tenant 0 endpoint 0 due⁸ event¹⁶ tag⁸ | a pending delivery, in its endpoint's lane by due time |
@@ -41,6 +41,11 @@ pub(super) fn format() -> Key {
 /// The last `seq` given.
 pub(super) fn last_seq() -> Key {
     Key::of(b'M').bytes(b"seq")
+}
+
+/// The last generation of the journal that is in the database.
+pub(super) fn generation() -> Key {
+    Key::of(b'M').bytes(b"generation")
 }
 
 /// The config revision.

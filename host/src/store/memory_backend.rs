@@ -61,18 +61,22 @@ impl Look for MemoryBackend {
 }
 
 impl Backend for MemoryBackend {
-    fn commit(&self, batch: &Batch) -> Result<(), BackendError> {
+    fn commit(&self, batch: Batch) -> Result<(), BackendError> {
         let mut trees = self.trees.write().unwrap_or_else(PoisonError::into_inner);
-        for (id, writes) in &batch.trees {
-            let tree = trees.entry(*id).or_default();
+        for (id, writes) in batch.trees {
+            let tree = trees.entry(id).or_default();
             for (key, value) in writes {
                 let key = Bytes::copy_from_slice(key.as_bytes());
                 match value {
-                    Some(value) => tree.insert(key, value.clone()),
+                    Some(value) => tree.insert(key, value),
                     None => tree.remove(&key),
                 };
             }
         }
         Ok(())
+    }
+
+    fn kept(&self, tree: TreeId, key: &Key) -> Option<Option<Bytes>> {
+        self.get(tree, key).ok()
     }
 }

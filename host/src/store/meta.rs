@@ -16,9 +16,9 @@ pub(super) fn format(look: &dyn Look) -> Result<Option<u32>, ReadError> {
     Ok(value.map(|value| <[u8; 4]>::try_from(&value[..]).map_or(0, u32::from_be_bytes)))
 }
 
-/// Writes down the format.
-pub(super) fn put_format(view: &mut View<'_>) {
-    view.put(TreeId::Hot, keys::format(), FORMAT.to_be_bytes().to_vec());
+/// The last generation of the journal that is in the database for good; 0 where none is.
+pub(super) fn generation(look: &dyn Look) -> Result<u64, ReadError> {
+    number(look, keys::generation())
 }
 
 /// The place in the order for the next event. From 1.

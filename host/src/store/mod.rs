@@ -13,10 +13,13 @@ mod committer;
 #[cfg(test)]
 mod contract;
 mod dedup;
+mod disk_backend;
 mod error;
 mod hint;
+mod journal;
 mod key;
 mod keys;
+mod layers;
 mod memory_backend;
 mod meta;
 mod module_files;
@@ -37,11 +40,13 @@ pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
 
+use crate::model::{Delivery, DeliveryId, TenantName};
 use crate::telemetry::Health;
 use backend::Backend;
+use bytes::Bytes;
 use committer::{Committer, Job, Message};
+use disk_backend::DiskBackend;
 use memory_backend::MemoryBackend;
-use sled_backend::SledBackend;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,10 +59,11 @@ use view::View;
 pub struct Config {
     /// The page cache of the database on disk, in bytes; about this much memory is used.
     pub cache_bytes: u64,
+    /// How long one of the journal's two files gets, about, in bytes; up to twice as much is kept in memory.
+    pub journal_bytes_max: u64,
     /// How many transitions become durable at once.
     pub group_transitions_max: usize,
-    /// How many bytes a group has, about, before no more is added to it; and how many bytes of bodies are written between two
-    /// syncs. The database on disk writes several times as much, and must stay below 8 MiB with it.
+    /// How many bytes a group has, about, before no more is added to it; and how many bytes of bodies are written at once.
     pub group_bytes_max: usize,
     /// How many bytes of records (bodies apart) one transition may write. They are one atomic write.
     pub transition_bytes_max: usize,
@@ -75,6 +81,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             cache_bytes: 128 * 1024 * 1024,
+            journal_bytes_max: 16 * 1024 * 1024,
             group_transitions_max: 256,
             group_bytes_max: 1024 * 1024,
             transition_bytes_max: 2 * 1024 * 1024,
@@ -113,8 +120,7 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]; nothing was changed then.
     pub fn open(dir: &Path, config: &Config, health: &Health) -> Result<Self, OpenError> {
-        let backend = SledBackend::open(dir, config.cache_bytes)?;
-        check_format(&backend, dir)?;
+        let backend = DiskBackend::open(dir, config)?;
         Self::over(Arc::new(backend), config, health)
     }
 
@@ -201,6 +207,23 @@ impl Store {
         looking.await.unwrap_or(Err(ReadError::Internal))
     }
 
+    /// A delivery and what it carries; none where it is not pending. What was written a moment ago is still in memory, and comes
+    /// without a thread that may block.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn to_send(
+        &self,
+        tenant: &TenantName,
+        delivery: DeliveryId,
+    ) -> Result<Option<(Delivery, Bytes)>, ReadError> {
+        if let Some(kept) = self.shared.reader.to_send_at_once(tenant, delivery) {
+            return kept;
+        }
+        let tenant = tenant.clone();
+        self.read(move |reader| reader.to_send(&tenant, delivery)).await
+    }
+
     /// How many transitions were answered [`CommitError::Internal`] since the store was opened. More than 0 is a bug.
     #[must_use]
     pub fn panics(&self) -> u64 {
@@ -216,22 +239,5 @@ impl Store {
         let _ = self.shared.queue.send(Message::Close).await;
         // How it ended is in `health`.
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-    }
-}
-
-/// Lets a store of our format pass, and makes one of an empty database.
-fn check_format(backend: &dyn Backend, dir: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Backend { dir: dir.to_owned(), source };
-    let unknown = |found| OpenError::Format { dir: dir.to_owned(), found, known: meta::FORMAT };
-    match meta::format(backend).map_err(|_| unknown(0))? {
-        Some(meta::FORMAT) => Ok(()),
-        Some(found) => Err(unknown(found)),
-        // Trees without a format: the making of this store was cut short before its first commit, and nothing is in them.
-        None => {
-            let mut view = View::over(backend);
-            meta::put_format(&mut view);
-            let (_, batch) = view.into_writes();
-            backend.commit(&batch).map_err(failed)
-        }
     }
 }

@@ -1,23 +1,20 @@
-//! The database on disk: sled, with what it takes to keep promises on top of it.
+//! sled, with what it takes to keep promises on top of it.
 //!
 //! Read in the source of sled 0.34.7, and to be read again before another version is taken:
 //!
-//! - **A transaction over several trees is one atomic unit of the log.** Its records follow one batch manifest that names the
-//!   last of them; recovery stops before a manifest whose last record is missing. The making of a tree is not part of it, so
-//!   trees are made before: a crash in between leaves an empty tree, which is harmless.
+//! - **A transaction reads every key before it writes it, and costs about as much again.** Nothing here needs one: what a crash
+//!   leaves half written is written again from the journal.
 //! - **`flush` is not durable.** It waits for `sync_file_range`, which leaves the disk's cache and the file's length alone. So
-//!   every commit ends with `fdatasync` on sled's file. It is never retried: after an error the kernel may call lost pages clean.
+//!   every write ends with `fdatasync` on sled's file. It is never retried: after an error the kernel may call lost pages clean.
 //! - **Large items become files that are never synced.** [`super::backend::VALUE_BYTES_MAX`] keeps every item below that.
 //! - **A segment is used again once its records were rewritten two segments further on, synced or not.** So less than a segment
-//!   may be written between two syncs, sled's own rewriting included; the committer bounds the bytes of a group for that.
+//!   may be written between two syncs, sled's own rewriting included; `disk_backend` writes in slices for that.
 
 use super::OpenError;
-use super::backend::{Backend, BackendError, Batch, Look, Order, Scan};
+use super::backend::{BackendError, Look, Order, Scan};
 use super::key::{Key, KeyRange};
 use super::tree::TreeId;
 use bytes::Bytes;
-use sled::Transactional as _;
-use sled::transaction::{TransactionError, TransactionalTree, UnabortableTransactionError};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
@@ -52,7 +49,7 @@ impl SledBackend {
             .path(&home)
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES)
-            // Nothing may be written, and no garbage moved, outside a commit.
+            // Nothing may be written, and no garbage moved, outside `write`.
             .flush_every_ms(None)
             .open()
             .map_err(backend)?;
@@ -79,6 +76,22 @@ impl SledBackend {
         self.trees.write().unwrap_or_else(PoisonError::into_inner).insert(id, tree.clone());
         Ok(tree)
     }
+
+    /// Puts or removes each of these keys, and syncs. Trees that do not exist are made. A crash may leave a part of it.
+    ///
+    /// After an error the database must not be written again: what is on disk is unknown.
+    pub(super) fn write(&self, writes: &[(TreeId, &Key, Option<&Bytes>)]) -> Result<(), BackendError> {
+        for (tree, key, value) in writes {
+            let tree = self.tree_or_new(*tree).map_err(failed("make a tree"))?;
+            let written = match value {
+                Some(value) => tree.insert(key.as_bytes(), &value[..]),
+                None => tree.remove(key.as_bytes()),
+            };
+            written.map_err(failed("write"))?;
+        }
+        self.db.flush().map_err(failed("flush"))?;
+        self.file.sync_data().map_err(failed("sync"))
+    }
 }
 
 impl Look for SledBackend {
@@ -102,44 +115,6 @@ impl Look for SledBackend {
     fn trees(&self) -> Vec<TreeId> {
         self.trees.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
-}
-
-impl Backend for SledBackend {
-    fn commit(&self, batch: &Batch) -> Result<(), BackendError> {
-        let mut trees = Vec::with_capacity(batch.trees.len());
-        let mut writes = Vec::with_capacity(batch.trees.len());
-        for (id, tree_writes) in batch.trees.iter().filter(|(_, writes)| !writes.is_empty()) {
-            trees.push(self.tree_or_new(*id).map_err(failed("make a tree"))?);
-            writes.push(sled_batch(tree_writes));
-        }
-        if trees.is_empty() {
-            return Ok(());
-        }
-        let written = trees.as_slice().transaction(|views: &Vec<TransactionalTree>| {
-            for (view, batch) in views.iter().zip(&writes) {
-                view.apply_batch(batch)?;
-            }
-            Ok::<(), sled::transaction::ConflictableTransactionError<UnabortableTransactionError>>(())
-        });
-        match written {
-            Ok(()) => {}
-            Err(TransactionError::Storage(error)) => return Err(failed("write")(error)),
-            Err(TransactionError::Abort(error)) => return Err(failed("write")(error)),
-        }
-        self.db.flush().map_err(failed("flush"))?;
-        self.file.sync_data().map_err(failed("sync"))
-    }
-}
-
-fn sled_batch(writes: &BTreeMap<Key, Option<Bytes>>) -> sled::Batch {
-    let mut batch = sled::Batch::default();
-    for (key, value) in writes {
-        match value {
-            Some(value) => batch.insert(key.as_bytes(), &value[..]),
-            None => batch.remove(key.as_bytes()),
-        }
-    }
-    batch
 }
 
 /// Takes the directory for this process, or says that another one has it.

@@ -10,7 +10,7 @@ use super::key::Key;
 use super::keys;
 use super::tree::TreeId;
 use super::{ReadError, View, body, record};
-use crate::model::{Attempt, Delivery, DeliveryId, Event, EventId, Run, RunId, TenantName};
+use crate::model::{Attempt, BodyRef, Delivery, DeliveryId, DeliveryStatus, Event, EventId, Run, RunId, TenantName};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +131,25 @@ impl StoredDelivery {
     /// Stores it.
     pub(super) fn put(&self, view: &mut View<'_>, tenant: &TenantName) -> Result<(), ReadError> {
         record::put(view, TreeId::of(self.delivery.id.event()), keys::delivery(tenant, self.delivery.id), self)
+    }
+}
+
+/// A delivery that is pending, and what it carries.
+pub(super) type ToSend = (Delivery, Bytes);
+
+/// A delivery and what it carries, if it is pending.
+pub(super) fn to_send(look: &dyn Look, tenant: &TenantName, delivery: DeliveryId) -> Result<Option<ToSend>, ReadError> {
+    let stored = StoredDelivery::get(look, tenant, delivery)?.map(|stored| stored.delivery);
+    let pending = stored.filter(|delivery| delivery.status == DeliveryStatus::Pending);
+    pending.map(|delivery| delivery_body(look, tenant, &delivery).map(|body| (delivery, body))).transpose()
+}
+
+/// What a delivery carries: its own body, or its event's.
+pub(super) fn delivery_body(look: &dyn Look, tenant: &TenantName, delivery: &Delivery) -> Result<Bytes, ReadError> {
+    let (event, tag) = (delivery.id.event(), delivery.id.tag());
+    match delivery.body {
+        BodyRef::Event => event_body(look, tenant, event),
+        BodyRef::Own => body::read(look, tenant, event, tag),
     }
 }
 

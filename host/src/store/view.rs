@@ -3,9 +3,9 @@
 use super::backend::{BackendError, Batch, Look, Order, Scan};
 use super::body::Chunk;
 use super::key::{Key, KeyRange};
+use super::layers::merge;
 use super::tree::TreeId;
 use bytes::Bytes;
-use std::cmp::Ordering;
 
 /// A group of transitions under way. Nothing of it is on disk yet.
 pub(super) struct View<'a> {
@@ -93,6 +93,7 @@ impl Look for View<'_> {
         let below = self.below.scan(tree, range, order);
         let Some(writes) = self.batch.trees.get(&tree).filter(|_| !range.is_empty()) else { return below };
         let over = writes.range(Key::from(range.from.as_slice())..Key::from(range.until.as_slice()));
+        let over = over.map(|(key, value)| (Bytes::copy_from_slice(key.as_bytes()), value.clone()));
         match order {
             Order::Ascending => merge(below, over, order),
             Order::Descending => merge(below, over.rev(), order),
@@ -106,33 +107,6 @@ impl Look for View<'_> {
         trees.dedup();
         trees
     }
-}
-
-/// Lays `over` on `below`, both in `order`: where both have a key, `over` counts.
-fn merge<'a>(below: Scan<'a>, over: impl Iterator<Item = (&'a Key, &'a Option<Bytes>)> + 'a, order: Order) -> Scan<'a> {
-    let mut below = below.peekable();
-    let mut over = over.peekable();
-    Box::new(std::iter::from_fn(move || {
-        loop {
-            let first = match (below.peek(), over.peek()) {
-                (Some(Ok((below, _))), Some((over, _))) => match order {
-                    Order::Ascending => below[..].cmp(over.as_bytes()),
-                    Order::Descending => over.as_bytes().cmp(&below[..]),
-                },
-                (None, Some(_)) => Ordering::Greater,
-                _ => Ordering::Less,
-            };
-            if first == Ordering::Less {
-                return below.next();
-            }
-            if first == Ordering::Equal {
-                below.next();
-            }
-            if let Some((key, Some(value))) = over.next() {
-                return Some(Ok((Bytes::copy_from_slice(key.as_bytes()), value.clone())));
-            }
-        }
-    }))
 }
 
 #[cfg(test)]
@@ -158,7 +132,7 @@ mod tests {
         for (name, value) in [("k1", "1"), ("k2", "2"), ("k3", "3"), ("k4", "4"), ("l", "l")] {
             batch.set(TreeId::Hot, key(name), Some(value.into()));
         }
-        below.commit(&batch).unwrap();
+        below.commit(batch).unwrap();
         let mut view = View::over(&below);
         view.put(TreeId::Hot, key("k2"), "b");
         view.remove(TreeId::Hot, key("k3"));

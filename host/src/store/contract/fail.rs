@@ -46,7 +46,7 @@ impl Look for Faulty {
 }
 
 impl Backend for Faulty {
-    fn commit(&self, batch: &Batch) -> Result<(), BackendError> {
+    fn commit(&self, batch: Batch) -> Result<(), BackendError> {
         self.commits.fetch_add(1, SeqCst);
         if let Some(gate) = &self.gate {
             let _ = gate.began.send(());
@@ -58,6 +58,10 @@ impl Backend for Faulty {
             return Err(BackendError { doing: "sync", why: "No space left on device".to_owned() });
         }
         self.below.commit(batch)
+    }
+
+    fn kept(&self, _: TreeId, _: &Key) -> Option<Option<Bytes>> {
+        None
     }
 }
 

@@ -24,7 +24,11 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 /// Runs a check against a new store on each backend.
 fn on_each_backend<F: Future<Output = ()>>(check: impl Fn(Store) -> F) {
     let dir = tempfile::tempdir().unwrap();
-    for store in [Store::in_memory(&Config::default(), &Health::default()).unwrap(), open(&dir.path().join("store"))] {
+    let in_memory = Store::in_memory(&Config::default(), &Health::default()).unwrap();
+    // One that has to write out all the time, so that reads meet records wherever they can be.
+    let tiny = Config { journal_bytes_max: 1, ..Config::default() };
+    let tiny = Store::open(&dir.path().join("tiny"), &tiny, &Health::default()).unwrap();
+    for store in [in_memory, open(&dir.path().join("store")), tiny] {
         wait(async {
             check(store.clone()).await;
             store.close().await;

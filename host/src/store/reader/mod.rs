@@ -11,15 +11,13 @@ mod list;
 pub use lanes::{Due, HeldRun, PendingRun};
 pub use list::{DeliveryFilter, EventFilter, PAGE_ITEMS_MAX, Page};
 
-use super::backend::{Backend, Order};
+use super::backend::{Backend, Kept, Order};
 use super::key::{Key, KeyReader};
 use super::keys;
-use super::stored::{self, StoredDelivery};
+use super::stored::{self, StoredDelivery, ToSend};
 use super::tree::TreeId;
-use super::{DEDUP_MS_MAX, ReadError, ResourceKey, body, dedup, meta, record};
-use crate::model::{
-    Attempt, BodyRef, Delivery, DeliveryId, Digest, Event, EventId, Run, RunId, SourceName, TenantName,
-};
+use super::{DEDUP_MS_MAX, ReadError, ResourceKey, dedup, meta, record};
+use crate::model::{Attempt, Delivery, DeliveryId, Digest, Event, EventId, Run, RunId, SourceName, TenantName};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -75,11 +73,21 @@ impl Reader {
 
     /// What a delivery carries: its own body, or its event's.
     pub fn delivery_body(&self, tenant: &TenantName, delivery: &Delivery) -> Result<Bytes, ReadError> {
-        let (event, tag) = (delivery.id.event(), delivery.id.tag());
-        match delivery.body {
-            BodyRef::Event => stored::event_body(&*self.backend, tenant, event),
-            BodyRef::Own => body::read(&*self.backend, tenant, event, tag),
-        }
+        stored::delivery_body(&*self.backend, tenant, delivery)
+    }
+
+    /// A delivery and what it carries, if it is pending.
+    pub(super) fn to_send(&self, tenant: &TenantName, delivery: DeliveryId) -> Result<Option<ToSend>, ReadError> {
+        stored::to_send(&*self.backend, tenant, delivery)
+    }
+
+    /// The same, where it can be had without waiting for a disk.
+    pub(super) fn to_send_at_once(
+        &self,
+        tenant: &TenantName,
+        delivery: DeliveryId,
+    ) -> Option<Result<Option<ToSend>, ReadError>> {
+        Kept::find(&*self.backend, |kept| stored::to_send(kept, tenant, delivery))
     }
 
     /// The attempts of a delivery, the first one first.

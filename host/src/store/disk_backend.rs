@@ -1,0 +1,256 @@
+//! The database on disk: a journal, and sled behind it.
+//!
+//! A commit is one frame of the journal, synced, and then a part of the newest *layer* in memory, which reads look at before they
+//! look at sled. When a generation of the journal is full, a thread of its own writes its layer to sled, while commits go on with
+//! the next one. So a commit costs one sequential write; what is written and removed again within a generation, such as most
+//! entries of lanes, costs sled nothing; and nobody waits for sled's own log.
+//!
+//! What must hold:
+//!
+//! - A layer goes only after sled has all of it, synced, and after sled has its number, synced after that. Generations up to that
+//!   number are not read from the journal again: what is left of their files may be of any age.
+//! - At most one layer waits to be written out; a commit that would make it two waits. So memory and the journal are bounded.
+//! - After an error in either, nothing is committed any more.
+
+use super::backend::{Backend, BackendError, Batch, Look, Order, Scan};
+use super::journal::{Generation, Journal, JournalError};
+use super::key::{Key, KeyRange};
+use super::layers::{Layer, merge};
+use super::sled_backend::SledBackend;
+use super::tree::TreeId;
+use super::{Config, OpenError};
+use super::{keys, meta};
+use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// How many bytes go to sled between two syncs. sled writes several times as much, it must be less than one of its segments, and
+/// commits that come meanwhile wait for the disk to have it.
+const SLICE_BYTES_MAX: usize = 256 << 10;
+
+/// A store's directory.
+pub(super) struct DiskBackend {
+    shared: Arc<Shared>,
+    /// Whoever commits. One at a time.
+    journal: Mutex<Journal>,
+    journal_bytes_max: u64,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    sled: SledBackend,
+    state: Mutex<State>,
+    /// Signalled when a layer is to be written out or was, and at the end.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The newest, which commits are added to.
+    open: Arc<Layer>,
+    /// The one before, until sled has it, with its generation.
+    full: Option<(u64, Arc<Layer>)>,
+    failed: Option<BackendError>,
+    closing: bool,
+}
+
+impl DiskBackend {
+    /// Opens what is in `dir`, or makes it there.
+    pub(super) fn open(dir: &Path, config: &Config) -> Result<Self, OpenError> {
+        let sled = SledBackend::open(dir, config.cache_bytes)?;
+        let failed = |source| OpenError::Backend { dir: dir.to_owned(), source };
+        check_format(&sled, dir)?;
+        let done = meta::generation(&sled).map_err(|error| failed(unreadable(error)))?;
+        let (journal, found) = Journal::open(dir, done).map_err(|error| match error {
+            JournalError::Io(source) => OpenError::Directory { dir: dir.to_owned(), source },
+            JournalError::Format(found) => OpenError::Format { dir: dir.to_owned(), found, known: meta::FORMAT },
+            JournalError::Frame => failed(unreadable(error)),
+        })?;
+        let shared = Arc::new(Shared { sled, state: Mutex::default(), changed: Condvar::new() });
+        recover(&shared, done, found).map_err(failed)?;
+        let writer = std::thread::Builder::new().name("checkpoint".to_owned());
+        let writing = Arc::clone(&shared);
+        let writer = writer.spawn(move || writing.write_out_until_closed()).map_err(OpenError::Thread)?;
+        let (journal, journal_bytes_max) = (Mutex::new(journal), config.journal_bytes_max);
+        Ok(Self { shared, journal, journal_bytes_max, writer: Some(writer) })
+    }
+
+    /// Begins a new generation, as soon as the one before the present one is in sled.
+    fn turn(&self, journal: &mut Journal) -> Result<(), BackendError> {
+        let mut state = self.shared.state();
+        while state.full.is_some() && state.failed.is_none() {
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(error) = &state.failed {
+            return Err(error.clone());
+        }
+        let generation = journal.generation();
+        journal.turn().map_err(journal_failed)?;
+        state.full = Some((generation, std::mem::take(&mut state.open)));
+        drop(state);
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+}
+
+/// Lets a store of our format pass, and makes one of an empty database.
+fn check_format(sled: &SledBackend, dir: &Path) -> Result<(), OpenError> {
+    let unknown = |found| OpenError::Format { dir: dir.to_owned(), found, known: meta::FORMAT };
+    match meta::format(sled).map_err(|_| unknown(0))? {
+        Some(meta::FORMAT) => Ok(()),
+        Some(found) => Err(unknown(found)),
+        // The making of this store was cut short before its first commit, if it is not new.
+        None => {
+            let format = Bytes::copy_from_slice(&meta::FORMAT.to_be_bytes());
+            let written = sled.write(&[(TreeId::Hot, &keys::format(), Some(&format))]);
+            written.map_err(|source| OpenError::Backend { dir: dir.to_owned(), source })
+        }
+    }
+}
+
+/// Gives sled what the journal has and sled has not.
+fn recover(shared: &Shared, done: u64, found: Vec<Generation>) -> Result<(), BackendError> {
+    let mut next = done + 1;
+    for Generation { number, batch } in found {
+        if number < next {
+            continue;
+        }
+        if number > next {
+            let why =
+                format!("generation {next} is missing and {number} is there: one of the two files was lost or changed");
+            return Err(BackendError { doing: "read the journal", why });
+        }
+        shared.write_out(number, &batch)?;
+        next += 1;
+    }
+    Ok(())
+}
+
+impl Look for DiskBackend {
+    fn get(&self, tree: TreeId, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        match self.kept(tree, key) {
+            Some(write) => Ok(write),
+            None => self.shared.sled.get(tree, key),
+        }
+    }
+
+    fn scan(&self, tree: TreeId, range: &KeyRange, order: Order) -> Scan<'_> {
+        if range.is_empty() {
+            return Box::new(std::iter::empty());
+        }
+        // Held until the scan ends, though sled may have got them meanwhile: what it shows of them is what they say.
+        let layers = self.shared.layers();
+        let below = self.shared.sled.scan(tree, range, order);
+        layers.into_iter().rev().fold(below, |below, layer| merge(below, layer.scan(tree, range, order), order))
+    }
+
+    fn trees(&self) -> Vec<TreeId> {
+        let layers = self.shared.layers();
+        let mut trees = self.shared.sled.trees();
+        trees.extend(layers.iter().flat_map(|layer| layer.read().trees.keys().copied().collect::<Vec<_>>()));
+        trees.sort_unstable();
+        trees.dedup();
+        trees
+    }
+}
+
+impl Backend for DiskBackend {
+    fn commit(&self, batch: Batch) -> Result<(), BackendError> {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if journal.bytes() >= self.journal_bytes_max {
+            self.turn(&mut journal)?;
+        }
+        self.shared.state().failed.clone().map_or(Ok(()), Err)?;
+        journal.append(&batch).map_err(journal_failed)?;
+        let open = Arc::clone(&self.shared.state().open);
+        open.add(batch);
+        Ok(())
+    }
+
+    fn kept(&self, tree: TreeId, key: &Key) -> Option<Option<Bytes>> {
+        self.shared.layers().iter().find_map(|layer| layer.read().get(tree, key).cloned())
+    }
+}
+
+impl Drop for DiskBackend {
+    fn drop(&mut self) {
+        self.shared.state().closing = true;
+        self.shared.changed.notify_all();
+        // What is not written out by then is in the journal.
+        let _ = self.writer.take().map(JoinHandle::join);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The layers over sled, the newest first.
+    fn layers(&self) -> Vec<Arc<Layer>> {
+        let state = self.state();
+        let full = state.full.as_ref().map(|(_, layer)| layer);
+        [&state.open].into_iter().chain(full).cloned().collect()
+    }
+
+    fn write_out_until_closed(&self) {
+        while let Some((generation, layer)) = self.next_full() {
+            let written = catch_unwind(AssertUnwindSafe(|| self.write_out(generation, &layer.read())));
+            let panicked = || BackendError { doing: "write", why: "the database panicked".to_owned() };
+            let mut state = self.state();
+            match written.unwrap_or_else(|_| Err(panicked())) {
+                Ok(()) => state.full = None,
+                Err(error) => state.failed = Some(error),
+            }
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for a layer to write out; none at the end, and after a failure.
+    fn next_full(&self) -> Option<(u64, Arc<Layer>)> {
+        let mut state = self.state();
+        loop {
+            if state.closing || state.failed.is_some() {
+                return None;
+            }
+            if let Some(full) = &state.full {
+                return Some(full.clone());
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives sled a generation: its writes, and when they are on disk its number.
+    fn write_out(&self, generation: u64, batch: &Batch) -> Result<(), BackendError> {
+        let mut slice = Vec::new();
+        let mut slice_bytes = 0;
+        for (tree, writes) in &batch.trees {
+            for (key, value) in writes {
+                slice_bytes += key.as_bytes().len() + value.as_ref().map_or(0, Bytes::len);
+                slice.push((*tree, key, value.as_ref()));
+                if slice_bytes >= SLICE_BYTES_MAX {
+                    self.sled.write(&slice)?;
+                    slice.clear();
+                    slice_bytes = 0;
+                }
+            }
+        }
+        self.sled.write(&slice)?;
+        let (key, number) = (keys::generation(), Bytes::copy_from_slice(&generation.to_be_bytes()));
+        self.sled.write(&[(TreeId::Hot, &key, Some(&number))])
+    }
+}
+
+fn journal_failed(error: std::io::Error) -> BackendError {
+    BackendError { doing: "write the journal", why: error.to_string() }
+}
+
+fn unreadable(error: impl std::fmt::Display) -> BackendError {
+    BackendError { doing: "read the journal", why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! The journal: what was committed and may not be in the database yet, in two files that take turns.
+//!
+//! A *generation* is a number of commits, one frame each, in one file from its beginning. The files are written over and never
+//! cut, so that a sync has no new length to write down. What is left of the generation before last stands behind the frames of
+//! the new one, and is told from them by its mark. What must hold:
+//!
+//! - [`Journal::append`] returns when the frame is on disk.
+//! - A generation begins only when the one before the last is in the database: its file is the one that is written over.
+//! - What is read back are the frames that were appended, up to the first that is not whole: only the last one of all can have
+//!   been cut by a crash, and nobody was told of that one.
+//! - A generation's mark is random and not known before: whoever sends a body that looks like frames can hope for a crash, but
+//!   not for those frames to be read.
+//!
+//! A frame: check⁴ (CRC-32 of all that follows) length⁴ format⁴ generation⁸ mark⁸, then trees, each as name length⁴, name, number of
+//! writes⁴, and the writes, each as key length⁴, key, value length⁴ (all bits set for a removal), value. Numbers are big-endian.
+
+use super::backend::Batch;
+use super::key::Key;
+use super::meta;
+use bytes::{Buf as _, Bytes};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+const HEAD_BYTES: usize = 28;
+/// Stands for a value's length where the key is removed.
+const REMOVED: u32 = u32::MAX;
+/// Room for what most commits need, kept from one to the next.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// The two files, and where the next frame goes.
+pub(super) struct Journal {
+    files: [File; 2],
+    generation: u64,
+    mark: u64,
+    at: u64,
+    buffer: Vec<u8>,
+}
+
+/// What one file holds.
+#[derive(Debug)]
+pub(super) struct Generation {
+    /// Counts up from 1.
+    pub(super) number: u64,
+    /// Its commits, laid over one another.
+    pub(super) batch: Batch,
+}
+
+/// The journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JournalError {
+    /// The file system failed.
+    #[error("cannot read the journal: {0}")]
+    Io(#[from] io::Error),
+    /// Another version wrote it.
+    #[error("the journal has format {0}")]
+    Format(u32),
+    /// A frame is whole, but nobody writes such frames.
+    #[error("the journal holds a frame that makes no sense")]
+    Frame,
+}
+
+impl Journal {
+    /// Opens the files in `dir`, or makes them, and reads what they hold, the older generation first. The next generation is the
+    /// one after the newest of them, and after `done`.
+    pub(super) fn open(dir: &Path, done: u64) -> Result<(Self, Vec<Generation>), JournalError> {
+        let paths = [0, 1].map(|number| file_of(dir, number));
+        let mut found = Vec::new();
+        for path in &paths {
+            match std::fs::read(path) {
+                Ok(bytes) => found.extend(read(bytes.into())?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        found.sort_by_key(|generation| generation.number);
+        let newest = found.last().map_or(0, |generation| generation.number);
+        let open = |path| File::options().create(true).write(true).truncate(false).open(path);
+        let [even, odd] = paths;
+        let files = [open(even)?, open(odd)?];
+        File::open(dir)?.sync_all()?;
+        let generation = newest.max(done) + 1;
+        Ok((Self { files, generation, mark: new_mark()?, at: 0, buffer: Vec::new() }, found))
+    }
+
+    /// The number of the generation that is being written.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many bytes this generation has.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.at
+    }
+
+    /// Begins the next generation. The one before the last must be in the database.
+    pub(super) fn turn(&mut self) -> io::Result<()> {
+        self.mark = new_mark()?;
+        self.generation += 1;
+        self.at = 0;
+        Ok(())
+    }
+
+    /// Adds a frame. It is on disk when this returns. After an error nothing may be appended any more.
+    pub(super) fn append(&mut self, batch: &Batch) -> io::Result<()> {
+        self.buffer.clear();
+        encode(&mut self.buffer, self.generation, self.mark, batch)?;
+        let [even, odd] = &self.files;
+        let file = if self.generation.is_multiple_of(2) { even } else { odd };
+        file.write_all_at(&self.buffer, self.at)?;
+        file.sync_data()?;
+        self.at += self.buffer.len() as u64;
+        self.buffer.shrink_to(BUFFER_BYTES);
+        Ok(())
+    }
+}
+
+/// The file of every second generation.
+pub(super) fn file_of(dir: &Path, generation: u64) -> PathBuf {
+    dir.join(if generation.is_multiple_of(2) { "journal-even" } else { "journal-odd" })
+}
+
+fn new_mark() -> io::Result<u64> {
+    getrandom::u64().map_err(|error| io::Error::other(format!("the machine gives no random numbers: {error}")))
+}
+
+fn encode(frame: &mut Vec<u8>, generation: u64, mark: u64, batch: &Batch) -> io::Result<()> {
+    frame.extend_from_slice(&[0; 8]);
+    frame.extend_from_slice(&meta::FORMAT.to_be_bytes());
+    frame.extend_from_slice(&generation.to_be_bytes());
+    frame.extend_from_slice(&mark.to_be_bytes());
+    for (tree, writes) in &batch.trees {
+        put(frame, tree.to_string().as_bytes())?;
+        frame.extend_from_slice(&length(writes.len())?);
+        for (key, value) in writes {
+            put(frame, key.as_bytes())?;
+            match value {
+                Some(value) => put(frame, value)?,
+                None => frame.extend_from_slice(&REMOVED.to_be_bytes()),
+            }
+        }
+    }
+    let content = length(frame.len() - HEAD_BYTES)?;
+    if let Some(place) = frame.get_mut(4..8) {
+        place.copy_from_slice(&content);
+    }
+    let check = crc32fast::hash(frame.get(4..).unwrap_or_default()).to_be_bytes();
+    if let Some(place) = frame.get_mut(..4) {
+        place.copy_from_slice(&check);
+    }
+    Ok(())
+}
+
+fn put(frame: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
+    frame.extend_from_slice(&length(bytes.len())?);
+    frame.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// A length as it is written. The store's bounds are far below what fits.
+fn length(bytes: usize) -> io::Result<[u8; 4]> {
+    let length = u32::try_from(bytes).ok().filter(|length| *length != REMOVED);
+    length.map(u32::to_be_bytes).ok_or_else(|| io::Error::other("a commit of 4 GiB does not fit a frame"))
+}
+
+/// The generation at the beginning of a file; none where its first frame was cut, or there is none.
+fn read(mut file: Bytes) -> Result<Option<Generation>, JournalError> {
+    let Some(Frame { generation: number, mark, content }) = frame(&mut file)? else { return Ok(None) };
+    let mut batch = Batch::default();
+    decode(content, &mut batch).ok_or(JournalError::Frame)?;
+    // The first that has another mark was left there before the last turn, or is no frame.
+    while let Some(next) = frame(&mut file)?.filter(|next| next.generation == number && next.mark == mark) {
+        decode(next.content, &mut batch).ok_or(JournalError::Frame)?;
+    }
+    Ok(Some(Generation { number, batch }))
+}
+
+struct Frame {
+    generation: u64,
+    mark: u64,
+    content: Bytes,
+}
+
+/// Takes a whole frame off the front.
+fn frame(file: &mut Bytes) -> Result<Option<Frame>, JournalError> {
+    let Some(head) = file.first_chunk::<HEAD_BYTES>() else { return Ok(None) };
+    let mut head = &head[..];
+    let (check, length) = (head.get_u32(), head.get_u32());
+    let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(HEAD_BYTES);
+    if file.get(4..end).is_none_or(|checked| crc32fast::hash(checked) != check) {
+        return Ok(None);
+    }
+    let (format, generation, mark) = (head.get_u32(), head.get_u64(), head.get_u64());
+    if format != meta::FORMAT {
+        return Err(JournalError::Format(format));
+    }
+    Ok(Some(Frame { generation, mark, content: file.split_to(end).slice(HEAD_BYTES..) }))
+}
+
+/// Lays what a frame holds over `batch`; none where it makes no sense.
+fn decode(mut content: Bytes, batch: &mut Batch) -> Option<()> {
+    while !content.is_empty() {
+        let tree = take(&mut content)?;
+        let tree = str::from_utf8(&tree).ok()?.parse().ok()?;
+        for _ in 0..content.try_get_u32().ok()? {
+            let key = Key::from(&take(&mut content)?[..]);
+            let removed = content.first_chunk() == Some(&REMOVED.to_be_bytes());
+            let value = if removed { None } else { Some(take(&mut content)?) };
+            if removed {
+                content.advance(4);
+            }
+            batch.set(tree, key, value);
+        }
+    }
+    Some(())
+}
+
+fn take(content: &mut Bytes) -> Option<Bytes> {
+    let length = usize::try_from(content.try_get_u32().ok()?).ok()?;
+    (length <= content.len()).then(|| content.split_to(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::TreeId;
+    use super::*;
+
+    fn write(name: &str, value: Option<&'static str>) -> Batch {
+        let mut batch = Batch::default();
+        batch.set(TreeId::Hot, Key::from(name.as_bytes()), value.map(Bytes::from));
+        batch
+    }
+
+    /// Generations with what they hold, as text.
+    fn seen(found: &[Generation]) -> String {
+        let mut text = String::new();
+        for Generation { number, batch } in found {
+            let writes = batch.trees.values().flatten().map(|(key, value)| {
+                let value = value.as_ref().map_or("-", |value| str::from_utf8(value).unwrap());
+                format!(" {}={value}", key.as_bytes().escape_ascii())
+            });
+            text += &format!("{number}:{};", writes.collect::<String>());
+        }
+        text
+    }
+
+    fn found_in(dir: &Path) -> String {
+        seen(&Journal::open(dir, 0).unwrap().1)
+    }
+
+    #[test]
+    fn what_was_appended_is_read_back_laid_over_one_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, found) = Journal::open(dir.path(), 4).unwrap();
+        assert!(found.is_empty());
+        journal.append(&write("a", Some("1"))).unwrap();
+        journal.append(&write("b", Some("2"))).unwrap();
+        journal.append(&write("a", None)).unwrap();
+        journal.turn().unwrap();
+        journal.append(&write("b", Some(""))).unwrap();
+        assert_eq!(found_in(dir.path()), "5: a=- b=2;6: b=;");
+        assert_eq!(Journal::open(dir.path(), 0).unwrap().0.generation(), 7);
+    }
+
+    #[test]
+    fn a_generation_hides_what_was_in_its_file_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+        for name in ["a", "b", "c"] {
+            journal.append(&write(name, Some("old"))).unwrap();
+        }
+        journal.turn().unwrap();
+        journal.append(&write("d", Some("1"))).unwrap();
+        journal.turn().unwrap();
+        journal.append(&write("x", Some("new"))).unwrap();
+        assert_eq!(found_in(dir.path()), "2: d=1;3: x=new;");
+    }
+
+    #[test]
+    fn a_body_that_looks_like_a_frame_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+        let mut forged = Vec::new();
+        encode(&mut forged, 3, 0, &write("x", Some("forged"))).unwrap();
+        // The key is as long as it takes for the value to begin where the first frame of generation 3 will end.
+        let mut batch = Batch::default();
+        batch.set(TreeId::Hot, Key::from(&b"x234"[..]), Some(forged.clone().into()));
+        journal.append(&batch).unwrap();
+        journal.turn().unwrap();
+        journal.turn().unwrap();
+        journal.append(&write("x", Some("new"))).unwrap();
+        let file = std::fs::read(file_of(dir.path(), 1)).unwrap();
+        assert!(file[usize::try_from(journal.bytes()).unwrap()..] == forged, "the attack is set up");
+        assert_eq!(found_in(dir.path()), "3: x=new;");
+    }
+
+    #[test]
+    fn a_file_cut_or_spoilt_anywhere_gives_the_frames_before_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+        journal.append(&write("a", Some("1"))).unwrap();
+        let first = journal.bytes();
+        journal.append(&write("b", Some("2"))).unwrap();
+        let file = file_of(dir.path(), 1);
+        let whole = std::fs::read(&file).unwrap();
+        for at in 0..whole.len() {
+            let mut spoilt = whole.clone();
+            spoilt[at] ^= 1;
+            let expected = if (at as u64) < first { "" } else { "1: a=1;" };
+            for bytes in [&whole[..at], &spoilt[..]] {
+                std::fs::write(&file, bytes).unwrap();
+                assert_eq!(found_in(dir.path()), expected, "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_journal_of_another_format_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut frame = Vec::new();
+        encode(&mut frame, 1, 0, &write("a", Some("1"))).unwrap();
+        frame[8..12].copy_from_slice(&99_u32.to_be_bytes());
+        let check = crc32fast::hash(&frame[4..]).to_be_bytes();
+        frame[..4].copy_from_slice(&check);
+        std::fs::write(file_of(dir.path(), 1), frame).unwrap();
+        assert!(matches!(Journal::open(dir.path(), 0), Err(JournalError::Format(99))));
+    }
+}
