@@ -95,6 +95,12 @@ impl Batch {
         self.trees.entry(tree).or_default().insert(key, value)
     }
 
+    /// The keys that are removed.
+    pub(super) fn removed(&self) -> impl Iterator<Item = (TreeId, Key)> + '_ {
+        let writes = self.trees.iter().flat_map(|(tree, writes)| writes.iter().map(move |write| (*tree, write)));
+        writes.filter(|(_, (_, value))| value.is_none()).map(|(tree, (key, _))| (tree, key.clone()))
+    }
+
     /// The write of a key.
     pub(super) fn get(&self, tree: TreeId, key: &Key) -> Option<&Option<Bytes>> {
         self.trees.get(&tree)?.get(key)

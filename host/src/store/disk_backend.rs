@@ -5,6 +5,9 @@
 //! the next one. So a commit costs one sequential write; what is written and removed again within a generation, such as most
 //! entries of lanes, costs sled nothing; and nobody waits for sled's own log.
 //!
+//! Removals are the exception: they go to sled at once, unsynced, or each scan would have to step over them until then. The
+//! journal has them, too, so that a crash does not bring back what they removed.
+//!
 //! What must hold:
 //!
 //! - A layer goes only after sled has all of it, synced, and after sled has its number, synced after that. Generations up to that
@@ -95,6 +98,22 @@ impl DiskBackend {
     }
 }
 
+impl DiskBackend {
+    /// Removes from sled what a commit removed, so that no scan has to step over what is gone: a lane that much has gone through
+    /// would be nothing else. What the full layer has comes to sled yet, so that must wait.
+    fn remove_at_once(&self, open: &Layer, removed: Vec<(TreeId, Key)>) -> Result<(), BackendError> {
+        let full = self.shared.state().full.as_ref().map(|(_, layer)| Arc::clone(layer));
+        let waits =
+            |(tree, key): &(TreeId, Key)| full.as_ref().is_some_and(|full| full.read().get(*tree, key).is_some());
+        let gone: Vec<_> = removed.into_iter().filter(|key| !waits(key)).collect();
+        for (tree, key) in &gone {
+            self.shared.sled.remove(*tree, key)?;
+        }
+        open.forget(&gone);
+        Ok(())
+    }
+}
+
 /// Lets a store of our format pass, and makes one of an empty database.
 fn check_format(sled: &SledBackend, dir: &Path) -> Result<(), OpenError> {
     let unknown = |found| OpenError::Format { dir: dir.to_owned(), found, known: meta::FORMAT };
@@ -164,9 +183,10 @@ impl Backend for DiskBackend {
         }
         self.shared.state().failed.clone().map_or(Ok(()), Err)?;
         journal.append(&batch).map_err(journal_failed)?;
+        let removed: Vec<_> = batch.removed().collect();
         let open = Arc::clone(&self.shared.state().open);
         open.add(batch);
-        Ok(())
+        self.remove_at_once(&open, removed)
     }
 
     fn kept(&self, tree: TreeId, key: &Key) -> Option<Option<Bytes>> {

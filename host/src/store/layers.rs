@@ -26,6 +26,14 @@ impl Layer {
         }
     }
 
+    /// Forgets these keys: what is below counts again.
+    pub(super) fn forget(&self, keys: &[(TreeId, Key)]) {
+        let mut all = self.batch.write().unwrap_or_else(PoisonError::into_inner);
+        for (tree, key) in keys {
+            all.trees.get_mut(tree).and_then(|writes| writes.remove(key));
+        }
+    }
+
     /// All writes.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Batch> {
         self.batch.read().unwrap_or_else(PoisonError::into_inner)

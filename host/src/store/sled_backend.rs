@@ -20,10 +20,14 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{PoisonError, RwLock};
 
 /// sled's unit of writing and of freeing, in bytes; fixed for the life of a store.
 const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// How many keys are removed between two syncs. sled writes about 300 bytes for each.
+const REMOVALS_UNSYNCED_MAX: u64 = 4096;
 
 /// A sled database in a directory of its own.
 pub(super) struct SledBackend {
@@ -32,6 +36,8 @@ pub(super) struct SledBackend {
     trees: RwLock<BTreeMap<TreeId, sled::Tree>>,
     /// sled's file, to sync it.
     file: File,
+    /// How many keys were removed since the last sync.
+    removed: AtomicU64,
     /// Says to other processes that the directory is taken. Released last.
     _lock: File,
 }
@@ -61,7 +67,7 @@ impl SledBackend {
         }
         let file = File::open(home.join("db")).map_err(directory)?;
         sync_new_files(dir, &home).map_err(directory)?;
-        Ok(Self { db, trees: RwLock::new(trees), file, _lock: lock })
+        Ok(Self { db, trees: RwLock::new(trees), file, removed: AtomicU64::new(0), _lock: lock })
     }
 
     fn tree(&self, id: TreeId) -> Option<sled::Tree> {
@@ -89,6 +95,21 @@ impl SledBackend {
             };
             written.map_err(failed("write"))?;
         }
+        self.sync()
+    }
+
+    /// Removes a key, if it is there. On disk with the next [`SledBackend::write`], or before.
+    pub(super) fn remove(&self, tree: TreeId, key: &Key) -> Result<(), BackendError> {
+        let Some(tree) = self.tree(tree) else { return Ok(()) };
+        let removed = tree.remove(key.as_bytes()).map_err(failed("write"))?.is_some();
+        if removed && self.removed.fetch_add(1, Relaxed) >= REMOVALS_UNSYNCED_MAX {
+            return self.sync();
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), BackendError> {
+        self.removed.store(0, Relaxed);
         self.db.flush().map_err(failed("flush"))?;
         self.file.sync_data().map_err(failed("sync"))
     }

@@ -2,6 +2,7 @@
 
 use super::super::memory_backend::MemoryBackend;
 use super::*;
+use std::collections::BTreeMap;
 
 /// Every commit is a generation of its own.
 fn tiny() -> Config {
@@ -127,4 +128,17 @@ fn after_sled_failed_nothing_is_committed() {
     let error = disk.commit(batch(&[(0, Some("2".to_owned()))])).unwrap_err();
     assert_eq!(error.to_string(), "the database failed to flush: No space left on device");
     assert_eq!(disk.get(TreeId::Hot, &key(0)).unwrap(), Some("1".into()));
+}
+
+#[test]
+fn what_is_gone_is_not_stepped_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path(), &Config::default());
+    let numbers = || (0..200_u32).map(|n| n * 3);
+    disk.commit(batch(&numbers().map(|n| (n, Some("there".to_owned()))).collect::<Vec<_>>())).unwrap();
+    disk.commit(batch(&numbers().take(190).map(|n| (n, None)).collect::<Vec<_>>())).unwrap();
+    assert_eq!(disk.shared.state().open.read().trees.values().map(BTreeMap::len).sum::<usize>(), 10);
+    assert_eq!(seen(&disk).len(), 10);
+    drop(disk);
+    assert_eq!(seen(&open(dir.path(), &tiny())).len(), 10);
 }
