@@ -58,6 +58,24 @@ async fn secrets_are_nowhere_in_the_data_directory() {
 }
 
 #[tokio::test]
+async fn credentials_in_an_endpoints_headers_are_kept_like_secrets() {
+    let (host, receiver) = (Host::start().await, Receiver::start().await);
+    host.acme(&receiver.url("/")).await;
+    let headers = json!({ "Authorization": "Bearer s3cret", "x-team": "core" });
+    let spec = json!({ "url": receiver.url("/"), "secrets": [], "headers": headers });
+    let shown = json!({ "Authorization": "***", "x-team": "core" });
+    assert_eq!(host.admin.put("/v1/tenants/acme/endpoints/out", &spec).await.expect(200)["headers"], shown);
+    assert_eq!(host.admin.put("/v1/tenants/acme/endpoints/out", &spec).await.expect(200)["changed"], false);
+    assert_eq!(host.admin.get("/v1/tenants/acme/endpoints/out").await.expect(200)["headers"], shown);
+    let masked = json!({ "url": receiver.url("/"), "secrets": [], "headers": shown });
+    let problem = host.admin.put("/v1/tenants/acme/endpoints/out", &masked).await.problem(422);
+    assert_eq!(problem["pointer"], "/headers/Authorization");
+    host.put("/v1/tenants/acme/routes/r", &json!({ "source": "in", "to": { "endpoints": ["out"] } })).await;
+    host.event("x", "{}").await;
+    assert_eq!(receiver.next().await.headers["authorization"], "Bearer s3cret");
+}
+
+#[tokio::test]
 async fn a_made_secret_is_shown_once_and_signs() {
     let (host, receiver) = (Host::start().await, Receiver::start().await);
     host.acme(&receiver.url("/")).await;

@@ -288,19 +288,18 @@ impl Configuration {
     fn seal(&self, id: &ResourceId, mut spec: Spec, old: Option<&Spec>) -> Result<Spec, ChangeError> {
         let place = id.to_string();
         let mut sealed_before = old.cloned();
-        let sealed_before = sealed_before.as_mut().and_then(Spec::secrets_mut).cloned().unwrap_or_default();
+        let sealed_before = sealed_before.as_mut().map(Spec::secrets_mut).unwrap_or_default();
         let known: BTreeMap<String, String> = sealed_before
             .into_iter()
-            .filter_map(|sealed| self.key.open(&place, &sealed).ok().map(|open| (open, sealed)))
+            .filter_map(|(_, sealed)| self.key.open(&place, sealed).ok().map(|open| (open, sealed.clone())))
             .collect();
-        for secret in spec.secrets_mut().into_iter().flatten() {
+        for (pointer, secret) in spec.secrets_mut() {
             if known.values().any(|sealed| sealed == secret) {
                 continue;
             }
             if secret == MASK {
                 let message = format!("`{MASK}` stands for a secret that is not shown; write the secret itself");
-                let pointer = if id.kind == Kind::Source { "/verify/secrets" } else { "/secrets" };
-                return Err(ChangeError::Invalid(Invalid { pointer: pointer.to_owned(), message }));
+                return Err(ChangeError::Invalid(Invalid { pointer, message }));
             }
             *secret = match known.get(secret) {
                 Some(sealed) => sealed.clone(),
@@ -321,16 +320,16 @@ fn random<const N: usize>() -> Result<[u8; N], ChangeError> {
 
 /// The spec with every secret masked.
 pub(super) fn masked(mut spec: Spec) -> Spec {
-    for secret in spec.secrets_mut().into_iter().flatten() {
+    for (_, secret) in spec.secrets_mut() {
         MASK.clone_into(secret);
     }
     spec
 }
 
 fn shown_with(spec: &Spec, made: String) -> Spec {
-    let mut spec = spec.clone();
-    if let Some(secrets) = spec.secrets_mut() {
-        *secrets = vec![made];
+    let mut spec = masked(spec.clone());
+    if let Spec::Endpoint(endpoint) = &mut spec {
+        endpoint.secrets = Some(vec![made]);
     }
     spec
 }

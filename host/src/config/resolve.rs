@@ -3,6 +3,7 @@
 
 use super::pattern::EVENT_TYPE_BYTES_MAX;
 use super::snapshot::{Invalid, Tenant};
+use super::spec::is_credential;
 use super::{
     DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, Plan, PlanStep,
     ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,
@@ -220,7 +221,7 @@ impl Endpoint {
             name: name_of(id)?,
             url: spec.url.clone(),
             method,
-            headers: endpoint_headers(&spec.headers)?,
+            headers: endpoint_headers(id, &spec.headers, key)?,
             secrets: standard_secrets(id, secrets, "/secrets", key)?,
             event_types: spec.event_types.clone(),
             labels: spec.labels.clone(),
@@ -237,7 +238,12 @@ impl Endpoint {
     }
 }
 
-fn endpoint_headers(headers: &BTreeMap<String, String>) -> Result<Vec<Header>, Invalid> {
+fn endpoint_headers(
+    id: &ResourceId,
+    headers: &BTreeMap<String, String>,
+    key: &MasterKey,
+) -> Result<Vec<Header>, Invalid> {
+    let place = id.to_string();
     at_most("/headers", headers.len(), HEADERS_MAX)?;
     let checked = headers.iter().map(|(name, value)| {
         let pointer = format!("/headers/{}", escaped(name));
@@ -245,8 +251,13 @@ fn endpoint_headers(headers: &BTreeMap<String, String>) -> Result<Vec<Header>, I
         if is_header_of_the_host(&name) {
             return Err(Invalid::new(pointer, "is a header that the host sets itself"));
         }
-        HeaderValue::from_str(value).map_err(|_| Invalid::new(pointer, "is not a header value: visible ASCII only"))?;
-        Ok(Header { name, value: value.clone() })
+        let value = match is_credential(&name) {
+            true => key.open(&place, value).map_err(|error| Invalid::new(&pointer, error.to_string()))?,
+            false => value.clone(),
+        };
+        HeaderValue::from_str(&value)
+            .map_err(|_| Invalid::new(pointer, "is not a header value: visible ASCII only"))?;
+        Ok(Header { name, value })
     });
     checked.collect()
 }

@@ -146,15 +146,34 @@ impl Spec {
         }
     }
 
-    /// The secrets in it, to be sealed, opened or hidden in place.
-    pub fn secrets_mut(&mut self) -> Option<&mut Vec<String>> {
+    /// The secrets in it with their JSON pointers, to be sealed, opened or hidden in place: what signs and verifies, and those
+    /// headers of an endpoint that look like credentials.
+    pub fn secrets_mut(&mut self) -> Vec<(String, &mut String)> {
         match self {
-            Self::Source(SourceSpec { verify: VerifySpec::Github { secrets }, .. }) => Some(secrets),
-            Self::Source(SourceSpec { verify: VerifySpec::StandardWebhooks { secrets, .. }, .. }) => Some(secrets),
-            Self::Endpoint(EndpointSpec { secrets, .. }) => secrets.as_mut(),
-            _ => None,
+            Self::Source(SourceSpec { verify: VerifySpec::Github { secrets }, .. })
+            | Self::Source(SourceSpec { verify: VerifySpec::StandardWebhooks { secrets, .. }, .. }) => {
+                numbered("/verify/secrets", secrets)
+            }
+            Self::Endpoint(EndpointSpec { secrets, headers, .. }) => {
+                let mut all = secrets.as_mut().map(|secrets| numbered("/secrets", secrets)).unwrap_or_default();
+                let credentials = headers.iter_mut().filter(|(name, _)| is_credential(name));
+                all.extend(credentials.map(|(name, value)| (format!("/headers/{name}"), value)));
+                all
+            }
+            _ => Vec::new(),
         }
     }
+}
+
+fn numbered<'a>(pointer: &str, secrets: &'a mut [String]) -> Vec<(String, &'a mut String)> {
+    secrets.iter_mut().enumerate().map(|(index, secret)| (format!("{pointer}/{index}"), secret)).collect()
+}
+
+/// Whether a header's value is to be kept like a secret, by the header's name.
+pub(super) fn is_credential(header: &str) -> bool {
+    const WORDS: [&str; 7] = ["auth", "token", "secret", "key", "password", "cookie", "signature"];
+    let name = header.to_ascii_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
 }
 
 /// A tenant.
@@ -284,7 +303,8 @@ pub struct EndpointSpec {
     /// By itself `POST`; `PUT` and `PATCH` are the others.
     #[serde(default = "default_method")]
     pub method: String,
-    /// Sent with every delivery. At most 32.
+    /// Sent with every delivery. At most 32. A value whose name says `auth`, `token`, `secret`, `key`, `password`, `cookie` or
+    /// `signature` is kept and shown like a secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// `whsec_…`, each of which signs; at most 10. By itself the host makes one when the endpoint is made, answers it once, and keeps

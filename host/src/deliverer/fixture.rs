@@ -53,7 +53,7 @@ pub(super) fn snapshot(endpoints: &[(&str, String)]) -> Snapshot {
     let endpoints = endpoints.iter().map(|(name, json)| {
         let id = ResourceId { tenant: Some(tenant()), kind: Kind::Endpoint, name: (*name).to_owned() };
         let mut spec = parse(Kind::Endpoint, json.as_bytes()).unwrap();
-        for secret in spec.secrets_mut().into_iter().flatten() {
+        for (_, secret) in spec.secrets_mut() {
             *secret = key.seal(&id.to_string(), secret, [1; 24]).unwrap();
         }
         (id, spec)
