@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Messages, records and requests are many small pieces of memory that one thread takes and another gives back. This allocator
-/// needs a sixth less time for the whole road than the system's.
+/// Messages, records and requests are many small pieces of memory that one thread takes and another gives back, which this
+/// allocator does faster than the system's: `make bench` shows it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
