@@ -7,7 +7,8 @@
 //! - [`Journal::append`] returns when the frame is on disk.
 //! - A generation begins only when the one before the last is in the database: its file is the one that is written over.
 //! - What is read back are the frames that were appended, up to the first that is not whole: only the last one of all can have
-//!   been cut by a crash, and nobody was told of that one.
+//!   been cut by a crash, and nobody was told of that one. Where whole ones of its generation follow it, the disk has lost what was
+//!   acknowledged: the journal is refused.
 //! - A generation's mark is random and not known before: whoever sends a body that looks like frames can hope for a crash, but
 //!   not for those frames to be read.
 //!
@@ -59,6 +60,17 @@ pub(super) enum JournalError {
     /// A frame is whole, but nobody writes such frames.
     #[error("the journal holds a frame that makes no sense")]
     Frame,
+    /// A frame is not whole, and no crash can have cut it.
+    #[error(
+        "{} is damaged at byte {at}, and what was acknowledged after that is still behind it: the disk has lost a part of it; restore a \
+         backup, or move the file away to go on without what it holds", path.display()
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where the frame begins that is not whole.
+        at: usize,
+    },
 }
 
 impl Journal {
@@ -69,7 +81,7 @@ impl Journal {
         let mut found = Vec::new();
         for path in &paths {
             match std::fs::read(path) {
-                Ok(bytes) => found.extend(read(bytes.into())?),
+                Ok(bytes) => found.extend(read(bytes.into(), path)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error.into()),
             }
@@ -165,37 +177,48 @@ fn length(bytes: usize) -> io::Result<[u8; 4]> {
 }
 
 /// The generation at the beginning of a file; none where its first frame was cut, or there is none.
-fn read(mut file: Bytes) -> Result<Option<Generation>, JournalError> {
-    let Some(Frame { generation: number, mark, content }) = frame(&mut file)? else { return Ok(None) };
+fn read(file: Bytes, path: &Path) -> Result<Option<Generation>, JournalError> {
+    let mut rest = file.clone();
+    let Some(Frame { format, generation: number, mark, content }) = frame(&mut rest) else { return Ok(None) };
+    // Only here: what stands behind the frames of this generation is of any age, and may be a part of a body.
+    if format != meta::FORMAT {
+        return Err(JournalError::Format(format));
+    }
+    let ours = |frame: &Frame| (frame.format, frame.generation, frame.mark) == (format, number, mark);
     let mut batch = Batch::default();
     decode(content, &mut batch).ok_or(JournalError::Frame)?;
-    // The first that has another mark was left there before the last turn, or is no frame.
-    while let Some(next) = frame(&mut file)?.filter(|next| next.generation == number && next.mark == mark) {
+    let mut at = file.len() - rest.len();
+    while let Some(next) = frame(&mut rest).filter(ours) {
         decode(next.content, &mut batch).ok_or(JournalError::Frame)?;
+        at = file.len() - rest.len();
+    }
+    let behind = file.slice(at..);
+    // A mark is not to be guessed, so these are places where a frame of this generation may begin.
+    let marks = behind.windows(8).enumerate().filter(|(_, window)| *window == mark.to_be_bytes());
+    let mut begins = marks.filter_map(|(place, _)| place.checked_sub(HEAD_BYTES - 8));
+    if begins.any(|begin| frame(&mut behind.slice(begin..)).as_ref().is_some_and(ours)) {
+        return Err(JournalError::Damaged { path: path.to_owned(), at });
     }
     Ok(Some(Generation { number, batch }))
 }
 
 struct Frame {
+    format: u32,
     generation: u64,
     mark: u64,
     content: Bytes,
 }
 
 /// Takes a whole frame off the front.
-fn frame(file: &mut Bytes) -> Result<Option<Frame>, JournalError> {
-    let Some(head) = file.first_chunk::<HEAD_BYTES>() else { return Ok(None) };
-    let mut head = &head[..];
+fn frame(file: &mut Bytes) -> Option<Frame> {
+    let mut head = &file.first_chunk::<HEAD_BYTES>()?[..];
     let (check, length) = (head.get_u32(), head.get_u32());
     let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(HEAD_BYTES);
     if file.get(4..end).is_none_or(|checked| crc32fast::hash(checked) != check) {
-        return Ok(None);
+        return None;
     }
     let (format, generation, mark) = (head.get_u32(), head.get_u64(), head.get_u64());
-    if format != meta::FORMAT {
-        return Err(JournalError::Format(format));
-    }
-    Ok(Some(Frame { generation, mark, content: file.split_to(end).slice(HEAD_BYTES..) }))
+    Some(Frame { format, generation, mark, content: file.split_to(end).slice(HEAD_BYTES..) })
 }
 
 /// Lays what a frame holds over `batch`; none where it makes no sense.
@@ -245,6 +268,16 @@ mod tests {
         text
     }
 
+    /// A whole frame, as another version may write it.
+    fn frame_of(format: u32, generation: u64, batch: &Batch) -> Vec<u8> {
+        let mut frame = Vec::new();
+        encode(&mut frame, generation, 0, batch).unwrap();
+        frame[8..12].copy_from_slice(&format.to_be_bytes());
+        let check = crc32fast::hash(&frame[4..]).to_be_bytes();
+        frame[..4].copy_from_slice(&check);
+        frame
+    }
+
     fn found_in(dir: &Path) -> String {
         seen(&Journal::open(dir, 0).unwrap().1)
     }
@@ -279,10 +312,15 @@ mod tests {
 
     #[test]
     fn a_body_that_looks_like_a_frame_is_none() {
+        for format in [meta::FORMAT, 99] {
+            a_forged_frame_of(format);
+        }
+    }
+
+    fn a_forged_frame_of(format: u32) {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
-        let mut forged = Vec::new();
-        encode(&mut forged, 3, 0, &write("x", Some("forged"))).unwrap();
+        let forged = frame_of(format, 3, &write("x", Some("forged")));
         // The key is as long as it takes for the value to begin where the first frame of generation 3 will end.
         let mut batch = Batch::default();
         batch.set(TreeId::Hot, Key::from(&b"x234"[..]), Some(forged.clone().into()));
@@ -296,34 +334,52 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_or_spoilt_anywhere_gives_the_frames_before_that() {
+    fn a_file_cut_anywhere_or_spoilt_in_its_last_frame_gives_the_frames_before_that() {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
         journal.append(&write("a", Some("1"))).unwrap();
-        let first = journal.bytes();
+        let first = usize::try_from(journal.bytes()).unwrap();
         journal.append(&write("b", Some("2"))).unwrap();
         let file = file_of(dir.path(), 1);
         let whole = std::fs::read(&file).unwrap();
         for at in 0..whole.len() {
+            let expected = if at < first { "" } else { "1: a=1;" };
+            std::fs::write(&file, &whole[..at]).unwrap();
+            assert_eq!(found_in(dir.path()), expected, "cut at {at}");
             let mut spoilt = whole.clone();
             spoilt[at] ^= 1;
-            let expected = if (at as u64) < first { "" } else { "1: a=1;" };
-            for bytes in [&whole[..at], &spoilt[..]] {
-                std::fs::write(&file, bytes).unwrap();
-                assert_eq!(found_in(dir.path()), expected, "{at}");
+            std::fs::write(&file, &spoilt).unwrap();
+            if at >= first {
+                assert_eq!(found_in(dir.path()), expected, "spoilt at {at}");
             }
+        }
+    }
+
+    #[test]
+    fn damage_before_what_was_acknowledged_is_an_error_not_a_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+        let mut ends = Vec::new();
+        for name in ["a", "b", "c"] {
+            journal.append(&write(name, Some("1"))).unwrap();
+            ends.push(usize::try_from(journal.bytes()).unwrap());
+        }
+        let file = file_of(dir.path(), 1);
+        let whole = std::fs::read(&file).unwrap();
+        for at in ends[0]..ends[1] {
+            let mut spoilt = whole.clone();
+            spoilt[at] ^= 1;
+            std::fs::write(&file, &spoilt).unwrap();
+            let error = Journal::open(dir.path(), 0).err().unwrap();
+            assert!(matches!(error, JournalError::Damaged { at, .. } if at == ends[0]), "{at}: {error}");
+            assert!(error.to_string().contains("journal-odd is damaged at byte"), "{error}");
         }
     }
 
     #[test]
     fn a_journal_of_another_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let mut frame = Vec::new();
-        encode(&mut frame, 1, 0, &write("a", Some("1"))).unwrap();
-        frame[8..12].copy_from_slice(&99_u32.to_be_bytes());
-        let check = crc32fast::hash(&frame[4..]).to_be_bytes();
-        frame[..4].copy_from_slice(&check);
-        std::fs::write(file_of(dir.path(), 1), frame).unwrap();
+        std::fs::write(file_of(dir.path(), 1), frame_of(99, 1, &write("a", Some("1")))).unwrap();
         assert!(matches!(Journal::open(dir.path(), 0), Err(JournalError::Format(99))));
     }
 }
