@@ -2,7 +2,8 @@
 //!
 //! One scheduler decides (`lanes`, pure); each attempt runs as a task of its own (`send`). What must hold: no delivery is in flight twice; a
 //! slow or dead endpoint delays no other; nothing in memory grows with the backlog; a delivery leaves this layer only by a stored outcome, so
-//! whatever happens to the process, it is still in the store and goes again at once after the next start.
+//! whatever happens to the process, it is still in the store and goes again at once after the next start. While the store takes no outcomes
+//! nothing is sent.
 //!
 //! Due times are wall-clock times, waiting is not: the scheduler looks at the clock at least once a second, so a clock that is set
 //! forwards or back delays nothing by more than that.

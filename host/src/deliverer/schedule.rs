@@ -34,6 +34,8 @@ impl Scheduler {
     /// Knows every lane that has something pending. Nothing is in flight yet.
     pub(super) async fn start(deliverer: Deliverer) -> Result<Self, DelivererError> {
         let Deliverer { sender, mut snapshots, config } = deliverer;
+        // What cannot be recorded must not be sent: it would be sent again and again.
+        sender.store.check()?;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         // Subscribed before the lanes are read: what comes in between is told twice, not never.
         let hints = sender.store.subscribe();

@@ -64,6 +64,9 @@ impl Sender {
             // Put off since it was claimed.
             return Landing::Over { again: Some((delivery.due_ms, delivery.id)) };
         }
+        if let Err(error) = self.store.check() {
+            return Landing::StoreGone(error);
+        }
         let started = Instant::now();
         let answer = self.send(&delivery, body, endpoint, started_at_ms).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::config::Snapshot;
 use crate::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event, Origin, Run, RunStatus};
 use crate::shutdown::{self, Trigger};
-use crate::store::{Accept, NewDelivery, Outcome, RoutedRun, Store, Transition};
+use crate::store::{Accept, CommitError, NewDelivery, Outcome, RoutedRun, Store, Transition};
 use crate::telemetry::Health;
 use crate::transport::tests::server::{Server, answer};
 use crate::transport::{self, Transport};
@@ -302,11 +302,11 @@ async fn an_unreachable_endpoint_has_attempts_that_say_why() {
 }
 
 #[tokio::test]
-async fn a_store_that_takes_no_more_ends_it_with_an_error_and_a_new_run_begins_anew() {
+async fn a_store_that_takes_no_more_ends_it_with_an_error_and_nothing_is_sent_that_cannot_be_recorded() {
     let arrived = Arc::new(Notify::new());
     let go_on = Arc::new(Notify::new());
     let (told, wait) = (Arc::clone(&arrived), Arc::clone(&go_on));
-    let server = Server::with(move |stream| {
+    let mut server = Server::with(move |stream| {
         let (told, wait) = (Arc::clone(&told), Arc::clone(&wait));
         async move {
             told.notify_one();
@@ -326,7 +326,6 @@ async fn a_store_that_takes_no_more_ends_it_with_an_error_and_a_new_run_begins_a
     assert_eq!(host.delivery(id).attempts, 0);
 
     let again = host.start();
-    arrived.notified().await;
-    go_on.notify_one();
-    assert!(again.ended.await.unwrap().is_err(), "it went again at once, as it was still pending");
+    assert!(matches!(again.ended.await.unwrap(), Err(DelivererError::Commit(CommitError::Closed))));
+    assert!(server.no_more_requests(), "it is still pending, and waits for a store that takes its outcome");
 }

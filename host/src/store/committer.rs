@@ -13,8 +13,8 @@ use super::body::Chunk;
 use super::{CommitError, Config, Hint, Outcome, Transition, View};
 use crate::telemetry::WorkerHealth;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 
 /// What the committer is told.
@@ -49,6 +49,8 @@ pub(super) struct Committer {
     pub(super) config: Config,
     /// Counts transitions whose application panicked.
     pub(super) panics: Arc<AtomicU64>,
+    /// Where it says why nothing is written any more.
+    pub(super) failed: Arc<OnceLock<String>>,
 }
 
 impl Committer {
@@ -58,12 +60,18 @@ impl Committer {
         match catch_unwind(AssertUnwindSafe(|| self.commit_until_closed())) {
             Ok(Ok(())) => self.health.stopped(),
             Ok(Err(reason)) => {
-                self.health.failed(&reason);
+                self.fail(&reason);
                 self.refuse_until_closed(&reason);
             }
             // Writes and transitions have guards of their own, so this is a bug of this file. Callers learn it when the queue drops.
-            Err(_) => self.health.failed("the committer panicked"),
+            Err(_) => self.fail("the committer panicked"),
         }
+    }
+
+    fn fail(&self, reason: &str) {
+        // Nobody else sets it.
+        let _ = self.failed.set(reason.to_owned());
+        self.health.failed(reason);
     }
 
     /// Returns the reason where the store must not be written any more.

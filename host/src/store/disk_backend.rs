@@ -23,6 +23,7 @@ use super::sled_backend::SledBackend;
 use super::tree::TreeId;
 use super::{Config, OpenError};
 use super::{keys, meta};
+use crate::telemetry::WorkerHealth;
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -61,7 +62,7 @@ struct State {
 
 impl DiskBackend {
     /// Opens what is in `dir`, or makes it there.
-    pub(super) fn open(dir: &Path, config: &Config) -> Result<Self, OpenError> {
+    pub(super) fn open(dir: &Path, config: &Config, health: WorkerHealth) -> Result<Self, OpenError> {
         let sled = SledBackend::open(dir, config.cache_bytes)?;
         let failed = |source| OpenError::Backend { dir: dir.to_owned(), source };
         check_format(&sled, dir)?;
@@ -69,13 +70,14 @@ impl DiskBackend {
         let (journal, found) = Journal::open(dir, done).map_err(|error| match error {
             JournalError::Io(source) => OpenError::Directory { dir: dir.to_owned(), source },
             JournalError::Format(found) => OpenError::Format { dir: dir.to_owned(), found, known: meta::FORMAT },
-            JournalError::Frame => failed(unreadable(error)),
+            JournalError::Frame | JournalError::Damaged { .. } => failed(unreadable(error)),
         })?;
         let shared = Arc::new(Shared { sled, state: Mutex::default(), changed: Condvar::new() });
         recover(&shared, done, found).map_err(failed)?;
         let writer = std::thread::Builder::new().name("checkpoint".to_owned());
         let writing = Arc::clone(&shared);
-        let writer = writer.spawn(move || writing.write_out_until_closed()).map_err(OpenError::Thread)?;
+        health.running();
+        let writer = writer.spawn(move || writing.write_out_until_closed(&health)).map_err(OpenError::Thread)?;
         let (journal, journal_bytes_max) = (Mutex::new(journal), config.journal_bytes_max);
         Ok(Self { shared, journal, journal_bytes_max, writer: Some(writer) })
     }
@@ -215,17 +217,23 @@ impl Shared {
         [&state.open].into_iter().chain(full).cloned().collect()
     }
 
-    fn write_out_until_closed(&self) {
+    fn write_out_until_closed(&self, health: &WorkerHealth) {
         while let Some((generation, layer)) = self.next_full() {
             let written = catch_unwind(AssertUnwindSafe(|| self.write_out(generation, &layer.read())));
             let panicked = || BackendError { doing: "write", why: "the database panicked".to_owned() };
             let mut state = self.state();
             match written.unwrap_or_else(|_| Err(panicked())) {
                 Ok(()) => state.full = None,
-                Err(error) => state.failed = Some(error),
+                Err(error) => {
+                    health.failed(&error.to_string());
+                    state.failed = Some(error);
+                }
             }
             drop(state);
             self.changed.notify_all();
+        }
+        if self.state().failed.is_none() {
+            health.stopped();
         }
     }
 

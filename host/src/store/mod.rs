@@ -49,7 +49,7 @@ use disk_backend::DiskBackend;
 use memory_backend::MemoryBackend;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use view::View;
@@ -108,6 +108,7 @@ struct Shared {
     reader: Reader,
     reads: Arc<Semaphore>,
     panics: Arc<AtomicU64>,
+    failed: Arc<OnceLock<String>>,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -115,12 +116,12 @@ struct Shared {
 const ROOM_BYTES: usize = 1024;
 
 impl Store {
-    /// Opens the store in `dir`, or makes it there. `health` learns of the worker `committer`.
+    /// Opens the store in `dir`, or makes it there. `health` learns of the workers `committer` and `checkpoint`.
     ///
     /// # Errors
     /// See [`OpenError`]; nothing was changed then.
     pub fn open(dir: &Path, config: &Config, health: &Health) -> Result<Self, OpenError> {
-        let backend = DiskBackend::open(dir, config)?;
+        let backend = DiskBackend::open(dir, config, health.worker("checkpoint"))?;
         Self::over(Arc::new(backend), config, health)
     }
 
@@ -136,7 +137,7 @@ impl Store {
         let (queue, waiting) = mpsc::channel(config.transitions_queued_max.max(1));
         let (hints, _) = broadcast::channel(config.hints_kept_max.max(1));
         let room_max = u32::try_from(config.queued_bytes_max / ROOM_BYTES).unwrap_or(u32::MAX).max(1);
-        let panics = Arc::new(AtomicU64::new(0));
+        let (panics, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::new()));
         let committer = Committer {
             backend: Arc::clone(&backend),
             queue: waiting,
@@ -144,6 +145,7 @@ impl Store {
             health: health.worker("committer"),
             config: config.clone(),
             panics: Arc::clone(&panics),
+            failed: Arc::clone(&failed),
         };
         let thread = std::thread::Builder::new().name("committer".to_owned());
         let thread = thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;
@@ -155,6 +157,7 @@ impl Store {
             reader: Reader::new(backend),
             reads: Arc::new(Semaphore::new(config.reads_at_once_max.max(1))),
             panics,
+            failed,
             committer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -174,6 +177,18 @@ impl Store {
         self.shared.queue.send(job).await.map_err(|_| CommitError::Closed)?;
         let lost = || CommitError::Unknown { reason: "the committer ended".to_owned() };
         outcome.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Whether it takes transitions: who does something that only a commit can record asks first.
+    ///
+    /// # Errors
+    /// [`CommitError::Poisoned`] after a write failed, [`CommitError::Closed`] after [`Store::close`].
+    pub fn check(&self) -> Result<(), CommitError> {
+        match self.shared.failed.get() {
+            Some(reason) => Err(CommitError::Poisoned { reason: reason.clone() }),
+            None if self.shared.queue.is_closed() => Err(CommitError::Closed),
+            None => Ok(()),
+        }
     }
 
     /// What is new from now on, a group at a time, each once it is durable. A subscriber that lags is told so by the channel, and

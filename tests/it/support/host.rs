@@ -40,9 +40,25 @@ impl Host {
     pub(crate) async fn start_with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = format!("{SETTINGS}{more}");
-        let (child, ingest_url, admin_url) = spawn(dir.path(), &settings).await;
+        let (child, ingest_url, admin_url) = spawn(hookswitch(), dir.path(), &settings).await;
         let (ingest, admin) = clients(&ingest_url, &admin_url);
         Self { child, ingest, admin, admin_url, ingest_url, dir, settings }
+    }
+
+    /// Starts it again on the same data directory, where no file may be longer than this: to write more is an error, as on a full disk.
+    pub(crate) async fn start_again_with_files_up_to(&mut self, kib: u64) {
+        // A signal that is ignored stays so in the program that follows: it gets the error instead.
+        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        let mut command = clean(Command::new("bash"));
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_hookswitch")]);
+        self.start_again_as(command).await;
+    }
+
+    async fn start_again_as(&mut self, command: Command) {
+        let (child, ingest_url, admin_url) = spawn(command, self.dir.path(), &self.settings).await;
+        self.child = child;
+        (self.ingest, self.admin) = clients(&ingest_url, &admin_url);
+        (self.ingest_url, self.admin_url) = (ingest_url, admin_url);
     }
 
     /// Its data directory.
@@ -61,18 +77,28 @@ impl Host {
     /// # Panics
     /// Where it does not end well.
     pub(crate) async fn terminate(&mut self) {
+        self.tell_to_stop().await;
+        self.stopped().await;
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) async fn tell_to_stop(&self) {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    }
+
+    /// Waits until it has stopped.
+    ///
+    /// # Panics
+    /// Where it does not end well.
+    pub(crate) async fn stopped(&mut self) {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops in time").unwrap();
         assert!(status.success(), "{status}");
     }
 
     /// Starts it again on the same data directory.
     pub(crate) async fn start_again(&mut self) {
-        let (child, ingest_url, admin_url) = spawn(self.dir.path(), &self.settings).await;
-        self.child = child;
-        (self.ingest, self.admin) = clients(&ingest_url, &admin_url);
-        (self.ingest_url, self.admin_url) = (ingest_url, admin_url);
+        self.start_again_as(hookswitch()).await;
     }
 
     /// Puts a resource and checks that it was taken.
@@ -138,17 +164,19 @@ fn clients(ingest: &str, admin: &str) -> (Client, Client) {
 
 /// The command under test, with nothing of this machine's environment that it could mind.
 pub(crate) fn hookswitch() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+    clean(Command::new(env!("CARGO_BIN_EXE_hookswitch")))
+}
+
+fn clean(mut command: Command) -> Command {
     command.env_remove("RUST_LOG").env_remove("HOOKSWITCH_MASTER_KEY").kill_on_drop(true);
     command.env("HOOKSWITCH_OPERATOR_KEY", OPERATOR_KEY);
     command
 }
 
-async fn spawn(dir: &Path, settings: &str) -> (Child, String, String) {
+async fn spawn(mut command: Command, dir: &Path, settings: &str) -> (Child, String, String) {
     let config = dir.join("host.toml");
     std::fs::write(&config, settings).unwrap();
     let log = std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
-    let mut command = hookswitch();
     command.arg("serve").arg("--config").arg(&config).arg("--data").arg(dir.join("data"));
     let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

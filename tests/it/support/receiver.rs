@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 /// One request that came.
@@ -40,6 +40,8 @@ impl Received {
 pub(crate) enum Reply {
     /// With this status, headers and body.
     Status(u16, Vec<(&'static str, String)>, &'static str),
+    /// With this status, once there is a permit.
+    StatusAfter(u16, Arc<Semaphore>),
     /// Not at all: the connection stays open.
     Hang,
 }
@@ -129,7 +131,15 @@ async fn answer(
     let received = Received { method: parts.method, path, headers: parts.headers, body };
     let reply = decide(&received);
     let _ = sender.send(received);
+    let reply = match reply {
+        Reply::StatusAfter(status, gate) => {
+            gate.acquire().await.unwrap().forget();
+            Reply::status(status)
+        }
+        reply => reply,
+    };
     match reply {
+        Reply::StatusAfter(..) => unreachable!("it has become a status"),
         Reply::Hang => std::future::pending().await,
         Reply::Status(status, headers, body) => {
             let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));

@@ -2,6 +2,7 @@
 
 use super::super::memory_backend::MemoryBackend;
 use super::*;
+use crate::telemetry::Health;
 use std::collections::BTreeMap;
 
 /// Every commit is a generation of its own.
@@ -10,7 +11,7 @@ fn tiny() -> Config {
 }
 
 fn open(dir: &Path, config: &Config) -> DiskBackend {
-    DiskBackend::open(dir, config).unwrap()
+    DiskBackend::open(dir, config, Health::default().worker("checkpoint")).unwrap()
 }
 
 fn key(number: u32) -> Key {
@@ -114,7 +115,8 @@ fn a_lost_generation_is_an_error_not_a_gap() {
     journal.turn().unwrap();
     journal.append(&batch(&[(0, Some("2".to_owned()))])).unwrap();
     std::fs::write(super::super::journal::file_of(dir.path(), 1), "").unwrap();
-    let error = DiskBackend::open(dir.path(), &Config::default()).err().unwrap();
+    let error =
+        DiskBackend::open(dir.path(), &Config::default(), Health::default().worker("checkpoint")).err().unwrap();
     assert!(error.to_string().contains("generation 1 is missing and 2 is there"), "{error}");
 }
 
