@@ -253,6 +253,25 @@ async fn an_ordered_route_keeps_order_and_a_held_run_blocks_it() {
 }
 
 #[tokio::test]
+async fn what_a_held_run_blocks_goes_on_when_the_route_is_ordered_no_more() {
+    let (host, receiver) = host_with(&["match"]).await;
+    let steps = json!([{ "module": "operator/match", "settings": { "pointer": "/n", "gt": 0 } }]);
+    let route = |ordered: bool| json!({ "source": "in", "event_types": ["x"], "steps": steps, "to": { "endpoints": ["out"] }, "ordered": ordered });
+    host.put("/v1/tenants/acme/routes/r", &route(true)).await;
+    let odd = host.event("x", "not json").await;
+    host.run_with(&odd, "held").await;
+    let blocked = host.event("x", "{\"n\":1}").await;
+    // Its worker has looked at the route and found it blocked once an event of another route that came later is through.
+    let other = json!({ "source": "in", "event_types": ["y"], "to": { "endpoints": ["out"] }, "ordered": true });
+    host.put("/v1/tenants/acme/routes/other", &other).await;
+    host.run_with(&host.event("y", "{}").await, "routed").await;
+    assert_eq!(host.show(&blocked).await["runs"][0]["status"], "pending");
+    host.put("/v1/tenants/acme/routes/r", &route(false)).await;
+    host.run_with(&blocked, "routed").await;
+    assert!(!receiver.next().await.body.is_empty());
+}
+
+#[tokio::test]
 async fn an_outcome_too_long_to_store_is_held_with_its_reason() {
     let (host, receiver) = host_with(&["reshape", "misbehave"]).await;
     // A hundred messages through two loud modules: more logs than one write of the store holds.

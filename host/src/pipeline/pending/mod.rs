@@ -60,6 +60,8 @@ pub async fn work(pipeline: Pipeline, mut shutdown: Shutdown) -> Result<(), Pend
         tasks: JoinSet::new(),
         about: HashMap::new(),
     };
+    // What comes of a run could not be stored.
+    worker.pipeline.store.check()?;
     worker.reread().await?;
     while !shutdown.fired() {
         worker.lanes.wake(Instant::now());
@@ -73,8 +75,8 @@ pub async fn work(pipeline: Pipeline, mut shutdown: Shutdown) -> Result<(), Pend
                 Err(broadcast::error::RecvError::Lagged(_)) => worker.reread().await?,
                 Err(broadcast::error::RecvError::Closed) => return Err(CommitError::Closed.into()),
             },
-            // The pipeline has the sender, so it is there.
-            Ok(()) = snapshots.changed() => worker.lanes.reconfigured(),
+            // The pipeline has the sender, so it is there. A route that a held run blocked may be ordered no more.
+            Ok(()) = snapshots.changed() => worker.reread().await?,
             () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
         }
     }
