@@ -45,6 +45,16 @@ async fn a_delivery_is_signed_with_every_secret_and_carries_its_headers() {
 }
 
 #[tokio::test]
+async fn the_first_attempt_waits_as_long_as_the_schedule_says() {
+    let host = Host::start().await;
+    straight(&host, json!({ "url": "http://127.0.0.1:1/", "retry": { "schedule_s": [3600, 1] } })).await;
+    let id = delivery_of(&host, &host.event("x", "{}").await).await;
+    let delivery = host.admin.get(&format!("/v1/tenants/acme/deliveries/{id}")).await.expect(200);
+    let wait_ms = delivery["due_ms"].as_u64().unwrap() - delivery["created_at_ms"].as_u64().unwrap();
+    assert_eq!((wait_ms, &delivery["attempts"]), (3_600_000, &json!([])), "{delivery}");
+}
+
+#[tokio::test]
 async fn a_failing_receiver_gets_it_again_with_the_same_id() {
     let count = AtomicU32::new(0);
     let receiver = Receiver::answering(move |_| match count.fetch_add(1, Ordering::Relaxed) {

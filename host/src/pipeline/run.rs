@@ -277,6 +277,9 @@ fn deliveries(job: &Job<'_>, run: &Run, left: Left) -> Result<(Leaving, Vec<NewD
 
 fn delivery(job: &Job<'_>, run: &Run, step: u32, ordinal: u32, endpoint: &Endpoint, message: &Message) -> NewDelivery {
     let own = !message.body_is_event;
+    let not_before_ms = job.now_ms.saturating_add(message.delay_ms);
+    // A schedule has at least one wait.
+    let due_ms = endpoint.retry.next(0, not_before_ms, 0).unwrap_or(not_before_ms);
     let delivery = Delivery {
         id: DeliveryId::new(run.id, step, ordinal, &endpoint.name),
         run: run.id,
@@ -292,7 +295,7 @@ fn delivery(job: &Job<'_>, run: &Run, step: u32, ordinal: u32, endpoint: &Endpoi
         attempts: 0,
         schedule_position: 0,
         created_at_ms: job.now_ms,
-        due_ms: job.now_ms.saturating_add(message.delay_ms),
+        due_ms,
     };
     NewDelivery { delivery, body: own.then(|| message.body.clone()) }
 }
