@@ -3,7 +3,7 @@
 
 use super::pattern::EVENT_TYPE_BYTES_MAX;
 use super::snapshot::{Invalid, Tenant};
-use super::spec::is_credential;
+use super::spec::is_secret_header;
 use super::{
     DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, Plan, PlanStep,
     ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,
@@ -251,7 +251,7 @@ fn endpoint_headers(
         if is_header_of_the_host(&name) {
             return Err(Invalid::new(pointer, "is a header that the host sets itself"));
         }
-        let value = match is_credential(&name) {
+        let value = match is_secret_header(&name) {
             true => key.open(&place, value).map_err(|error| Invalid::new(&pointer, error.to_string()))?,
             false => value.clone(),
         };

@@ -4,7 +4,7 @@
 use super::pattern::EventTypePattern;
 use super::plan::{ModuleRef, OnFailure, Target};
 use super::snapshot::Invalid;
-use crate::model::{Digest, SourceName, TenantName, World};
+use crate::model::{Digest, SourceName, TenantName, World, is_credential};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -156,7 +156,7 @@ impl Spec {
             }
             Self::Endpoint(EndpointSpec { secrets, headers, .. }) => {
                 let mut all = secrets.as_mut().map(|secrets| numbered("/secrets", secrets)).unwrap_or_default();
-                let credentials = headers.iter_mut().filter(|(name, _)| is_credential(name));
+                let credentials = headers.iter_mut().filter(|(name, _)| is_secret_header(name));
                 all.extend(credentials.map(|(name, value)| (format!("/headers/{name}"), value)));
                 all
             }
@@ -169,11 +169,9 @@ fn numbered<'a>(pointer: &str, secrets: &'a mut [String]) -> Vec<(String, &'a mu
     secrets.iter_mut().enumerate().map(|(index, secret)| (format!("{pointer}/{index}"), secret)).collect()
 }
 
-/// Whether a header's value is to be kept like a secret, by the header's name.
-pub(super) fn is_credential(header: &str) -> bool {
-    const WORDS: [&str; 7] = ["auth", "token", "secret", "key", "password", "cookie", "signature"];
-    let name = header.to_ascii_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
+/// Whether a header's value is to be kept like a secret, by the header's name: rather one too many, as it is sent all the same.
+pub(super) fn is_secret_header(name: &str) -> bool {
+    is_credential(name) || ["auth", "key"].iter().any(|word| name.to_ascii_lowercase().contains(word))
 }
 
 /// A tenant.

@@ -2,7 +2,7 @@
 //! headers are kept. Pure.
 
 use crate::config::{EventTypeRule, Source, Verify};
-use crate::model::Header;
+use crate::model::{Header, is_credential};
 use crate::signing::{self, VerifyError};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
@@ -103,18 +103,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> Result<String, Refused> {
 
 /// The headers without what proves anything to anybody: credentials and signatures are neither stored nor shown to modules.
 pub(super) fn kept_headers(headers: &HeaderMap) -> Vec<Header> {
-    const SECRET: [&str; 9] = [
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "x-api-key",
-        "x-auth-token",
-        "x-gitlab-token",
-        "x-hub-signature",
-        "x-hub-signature-256",
-        "webhook-signature",
-    ];
-    let kept = headers.iter().filter(|(name, _)| !SECRET.contains(&name.as_str()));
+    let kept = headers.iter().filter(|(name, _)| !is_credential(name.as_str()));
     kept.map(|(name, value)| Header { name: name.as_str().to_owned(), value: text_of(value) }).collect()
 }
 

@@ -35,9 +35,44 @@ pub fn is_header_for_modules(name: &str) -> bool {
     !is_header_of_the_host(name) && !CREDENTIALS.iter().any(|credential| name.eq_ignore_ascii_case(credential))
 }
 
+/// Parts of names of headers that prove something. A bare `key` is none: `idempotency-key`, `x-routing-key`.
+const WORDS_OF_CREDENTIALS: [&str; 11] = [
+    "authoriz",
+    "authent",
+    "token",
+    "secret",
+    "password",
+    "cookie",
+    "signature",
+    "credential",
+    "api-key",
+    "apikey",
+    "access-key",
+];
+
+/// Whether a request's header proves something to its receiver, by its name: such a header is neither kept nor shown to modules.
+#[must_use]
+pub fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    WORDS_OF_CREDENTIALS.iter().any(|word| name.contains(word)) || name.split('-').any(|part| part == "auth")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_is_told_by_its_name() {
+        let credentials = ["Authorization", "cookie", "X-Api-Key", "x-hub-signature-256", "x-gitlab-token", "X-Auth"];
+        let providers =
+            ["x-telegram-bot-api-secret-token", "x-amz-security-token", "proxy-authorization", "ocp-apim-apikey"];
+        for name in credentials.iter().chain(&providers) {
+            assert!(is_credential(name), "{name}");
+        }
+        for name in ["idempotency-key", "x-author", "webhook-id", "x-github-event", "content-type", "ce-partitionkey"] {
+            assert!(!is_credential(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_header_is_the_hosts_the_endpoints_or_anybodys() {

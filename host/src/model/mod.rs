@@ -11,7 +11,7 @@ mod world;
 
 pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX};
 pub use event::{Event, Header, Message};
-pub use header_rules::{is_header_for_modules, is_header_of_the_host};
+pub use header_rules::{is_credential, is_header_for_modules, is_header_of_the_host};
 pub use id::{DeliveryId, Digest, EventId, InvalidId, RunId};
 pub use name::{EndpointName, InvalidName, ModuleName, RouteName, SourceName, TenantName};
 pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, StepTrace, Verdict};
