@@ -13,29 +13,40 @@ pub(super) fn run(args: &ApplyArgs) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {name}"))?;
     let file = ResourcesFile::new(&name, &text);
     let resources = file.resources(|name| std::env::var(name).ok())?;
-    let client = AdminClient::new(&args.admin, &args.key.read()?)?;
     let dir = args.file.parent().unwrap_or(Path::new("."));
+    // All of them before the first is put: what is wrong here changes nothing there.
+    let bodies = resources.iter().map(|resource| body(&file, dir, resource)).collect::<anyhow::Result<Vec<_>>>()?;
+    let client = AdminClient::new(&args.admin, &args.key.read()?)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
-        for resource in &resources {
-            put(&client, &file, dir, resource).await?;
+        for (resource, body) in resources.iter().zip(bodies) {
+            put(&client, &file, resource, body).await?;
         }
         Ok(())
     })
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
-async fn put(client: &AdminClient, file: &ResourcesFile<'_>, dir: &Path, resource: &Resource) -> anyhow::Result<()> {
-    let (media_type, body) = match &resource.content {
-        Content::Spec(json) => ("application/json", Bytes::from(json.to_string())),
+/// What to put: its media type and its bytes.
+fn body(file: &ResourcesFile<'_>, dir: &Path, resource: &Resource) -> anyhow::Result<(&'static str, Bytes)> {
+    match &resource.content {
+        Content::Spec(json) => Ok(("application/json", Bytes::from(json.to_string()))),
         Content::ModuleFile(path) => {
             let path = dir.join(path);
             let wasm = std::fs::read(&path).map_err(|error| {
                 file.mistake(&resource.keys, "/file", &format!("cannot read {}: {error}", path.display()))
             })?;
-            ("application/wasm", wasm.into())
+            Ok(("application/wasm", wasm.into()))
         }
-    };
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to a command")]
+async fn put(
+    client: &AdminClient,
+    file: &ResourcesFile<'_>,
+    resource: &Resource,
+    (media_type, body): (&str, Bytes),
+) -> anyhow::Result<()> {
     let (status, answer) = client.put(&resource.path, media_type, body).await?;
     let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
     let text = |member: &str| answer.get(member).and_then(Value::as_str);

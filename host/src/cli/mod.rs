@@ -26,10 +26,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the host: take events, route them, deliver them
+    ///
+    /// The operator's key, which opens the admin interface, and the master key, which seals secrets, are made at the first start as
+    /// DIR/operator.key and DIR/master.key, or taken from HOOKSWITCH_OPERATOR_KEY (at least 16 visible characters) and
+    /// HOOKSWITCH_MASTER_KEY (64 hexadecimal digits). Log lines go to stderr; RUST_LOG overrides their filter.
     Serve(ServeArgs),
     /// Bring a file of resources (tenants, sources, modules, endpoints, routes) to a running host
     ///
-    /// Applying a file twice changes nothing the second time. Resources that are not in the file are left alone.
+    /// Applying a file twice changes nothing the second time. Resources that are not in the file are left alone. They are put one
+    /// by one: where the host refuses one, those before it are there, and the rest is as it was.
     Apply(ApplyArgs),
     /// Print every setting of `serve --config`, commented, with its default
     Settings,
