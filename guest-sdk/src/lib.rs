@@ -62,7 +62,8 @@ pub use bindings::filter::hookswitch::module::types::{
 pub use settings::NoSettings;
 pub use verdict::{accept, reject};
 
-/// The README's module compiles.
+/// The modules of this crate's README and of the project's compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../../README.md")]
+struct Readmes;
