@@ -20,3 +20,4 @@ mod layers;
 mod modules;
 mod support;
 mod uploads;
+mod versions;

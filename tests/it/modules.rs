@@ -1,6 +1,6 @@
 //! What modules decide, and what they cannot do: every way to misbehave costs its own run and nothing else.
 
-use super::support::{Host, Receiver};
+use super::support::{Host, Receiver, guest};
 use serde_json::{Value, json};
 
 async fn host_with(guests: &[&str]) -> (Host, Receiver) {
@@ -114,7 +114,9 @@ async fn every_misbehaviour_holds_its_run_with_its_own_error() {
     // Time enough on a busy machine for each to do its own kind of wrong first.
     let host = Host::start_with("runtime.max_time_ms = 1000\n").await;
     host.acme(&receiver.url("/out")).await;
-    host.upload("misbehave").await;
+    // So many failures in a row would have it quarantined.
+    let upload = "/v1/operator/modules/misbehave?quarantine_after=0";
+    host.admin.put_bytes(upload, guest("misbehave")).await.expect(201);
     let cases = [
         (json!({ "do": "trap" }), "trap"),
         (json!({ "do": "panic" }), "trap"),

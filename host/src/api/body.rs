@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts};
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// The largest resource, in bytes of JSON.
@@ -44,6 +45,12 @@ pub(super) async fn read(
             Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string())
         }
     })
+}
+
+/// A body as JSON.
+pub(super) fn parse_json<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "body_invalid", format!("the body: {error}")))
 }
 
 /// The variable parts of a path.

@@ -1,7 +1,9 @@
 //! How configuration changes: one change at a time, checked whole against everything else, committed durably, then published as a new
 //! snapshot. What is refused changes nothing; what changes nothing makes no new revision.
 
-use crate::config::{Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, Snapshot, Spec, parse};
+use crate::config::{
+    Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, Snapshot, Spec, VersionError, parse,
+};
 use crate::model::{Digest, EndpointName, TenantName};
 use crate::pipeline::{Library, LibraryError, Published, Still};
 use crate::runtime::{Executor, Lane};
@@ -9,7 +11,7 @@ use crate::store::{CommitError, Configure, Outcome, ReadError, ResourceKey, Stor
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::task::JoinSet;
 
 /// What stands for a secret where it is not shown.
@@ -49,6 +51,12 @@ pub enum ChangeError {
     /// Deliveries still wait for an endpoint that is to be removed.
     #[error("deliveries still wait for the endpoint `{0}`; remove it with `?pending=cancel` to give them up")]
     Waiting(EndpointName),
+    /// The versions of a module do not change like that.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// There is no such resource.
+    #[error("there is no `{0}`")]
+    Missing(ResourceId),
     /// A module that a route needs is not to be had.
     #[error(transparent)]
     Library(#[from] LibraryError),
@@ -72,6 +80,13 @@ pub(super) enum Changed {
     Created,
     Replaced,
     Nothing,
+}
+
+/// A resource as it is to be; none where it is to go.
+pub(super) type Change = (ResourceId, Option<Spec>);
+
+const fn made_by_people(kind: Kind) -> bool {
+    !matches!(kind, Kind::Tenant | Kind::Quarantine)
 }
 
 /// Reads the configuration from the store.
@@ -103,6 +118,11 @@ impl Configuration {
         self.published.snapshot()
     }
 
+    /// One's turn to change it, until the answer is dropped.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Holds the configuration still, for a commit that builds on it.
     pub(super) async fn still(&self) -> Still<'_> {
         self.published.still().await
@@ -122,7 +142,7 @@ impl Configuration {
         if old.as_ref() == Some(&spec) {
             return Ok((Changed::Nothing, shown));
         }
-        self.commit(&before, &id, Some(spec), Vec::new()).await?;
+        self.commit(&before, &id, vec![(id.clone(), Some(spec))], Vec::new()).await?;
         Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, shown))
     }
 
@@ -135,7 +155,7 @@ impl Configuration {
             return Ok(false);
         }
         if let (Kind::Tenant, Some(tenant)) = (id.kind, &id.tenant)
-            && before.tenant(tenant).is_some_and(|found| found.records.len() > 1)
+            && before.tenant(tenant).is_some_and(|found| found.records.keys().any(|(kind, _)| made_by_people(*kind)))
         {
             return Err(ChangeError::NotEmpty(tenant.clone()));
         }
@@ -144,7 +164,7 @@ impl Configuration {
             _ => None,
         };
         if let Some((tenant, endpoint)) = endpoint.as_ref().filter(|_| cancel) {
-            self.after(&before, &id, None)?;
+            self.after(&before, &id, &[(id.clone(), None)])?;
             self.cancel_pending(tenant, endpoint).await?;
         }
         // From here on nobody commits a delivery that the endpoint would be needed for.
@@ -152,7 +172,14 @@ impl Configuration {
         if let Some((tenant, endpoint)) = endpoint.as_ref().filter(|_| cancel) {
             self.cancel_pending(tenant, endpoint).await?;
         }
-        self.commit(&before, &id, None, endpoint.into_iter().collect()).await?;
+        // What the host itself made goes along: nothing else would ever remove it.
+        let quarantines = match id.kind {
+            Kind::Module => before.quarantines(&id).map(|(quarantine, _)| quarantine).collect(),
+            Kind::Tenant => before.quarantines_of(id.tenant.as_ref()).collect(),
+            _ => Vec::new(),
+        };
+        let gone = std::iter::once(id.clone()).chain(quarantines).map(|id| (id, None)).collect();
+        self.commit(&before, &id, gone, endpoint.into_iter().collect()).await?;
         Ok(true)
     }
 
@@ -180,30 +207,33 @@ impl Configuration {
         }
     }
 
-    /// The snapshot after a change of one resource.
-    fn after(&self, before: &Snapshot, id: &ResourceId, spec: Option<Spec>) -> Result<Snapshot, ChangeError> {
-        before.with(before.revision + 1, [(id.clone(), spec)], &self.key).map_err(|(at, invalid)| {
+    /// The snapshot after a change, which is asked for on behalf of the resource `id`.
+    fn after(&self, before: &Snapshot, id: &ResourceId, changes: &[Change]) -> Result<Snapshot, ChangeError> {
+        before.with(before.revision + 1, changes.iter().cloned(), &self.key).map_err(|(at, invalid)| {
             if at == *id { ChangeError::Invalid(invalid) } else { ChangeError::InUse { id: at, invalid } }
         })
     }
 
-    async fn commit(
+    /// Commits changes as one, which are asked for on behalf of the resource `id`. Only in one's turn.
+    pub(super) async fn commit(
         &self,
         before: &Snapshot,
         id: &ResourceId,
-        spec: Option<Spec>,
+        changes: Vec<Change>,
         unused: Vec<(TenantName, EndpointName)>,
     ) -> Result<(), ChangeError> {
-        let next = self.after(before, id, spec.clone())?;
+        let next = self.after(before, id, &changes)?;
         let plans = self.check_new_plans(before, &next, id).await?;
-        let place = ResourceKey { tenant: id.tenant.clone(), kind: id.kind.as_str(), name: id.name.clone() };
         let mut configure = Configure { expected_revision: before.revision, plans, unused, ..Configure::default() };
-        match spec {
-            Some(spec) => {
-                let json = spec.to_json().map_err(|error| ChangeError::Seal(error.to_string()))?;
-                configure.puts.push((place, Bytes::from(json.to_string())));
+        for (id, spec) in changes {
+            let place = ResourceKey { tenant: id.tenant, kind: id.kind.as_str(), name: id.name };
+            match spec {
+                Some(spec) => {
+                    let json = spec.to_json().map_err(|error| ChangeError::Seal(error.to_string()))?;
+                    configure.puts.push((place, Bytes::from(json.to_string())));
+                }
+                None => configure.removes.push(place),
             }
-            None => configure.removes.push(place),
         }
         match self.store.commit(Transition::Configure(configure)).await? {
             Outcome::Configured { .. } => {
@@ -250,8 +280,11 @@ impl Configuration {
 
     /// Lets each module of a plan look at its settings.
     async fn try_settings(&self, plan: &Plan) -> Result<(), ChangeError> {
-        for (index, step) in plan.steps.iter().enumerate() {
-            let module = self.library.load(&step.digest).await?;
+        let steps = plan.steps.iter().enumerate();
+        for (index, step, digest) in
+            steps.flat_map(|(index, step)| step.versions().map(move |digest| (index, step, digest)))
+        {
+            let module = self.library.load(&digest).await?;
             let settings = step.settings.to_string();
             let (sender, receiver) = oneshot::channel();
             let job = move || {
@@ -263,7 +296,8 @@ impl Configuration {
                 (Ok(()), Ok(Err(error))) => error.to_string(),
                 _ => "the host broke down while the module looked at its settings".to_owned(),
             };
-            let message = format!("the module `{}` refuses them: {refused}", step.module);
+            let which = if digest == step.digest { "" } else { "canary of the " };
+            let message = format!("the {which}module `{}` refuses them: {refused}", step.module);
             return Err(ChangeError::Invalid(Invalid { pointer: format!("/steps/{index}/settings"), message }));
         }
         Ok(())

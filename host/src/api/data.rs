@@ -1,12 +1,10 @@
-//! Questions about events, runs and deliveries, and the two things a person does to them: rerun and retry.
+//! Questions about events, runs and deliveries, and the retry of a delivery.
 
 use super::Api;
-use super::body::{Path, Whole};
+use super::body::Path;
 use super::change::ChangeError;
 use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
-use crate::model::{
-    DeliveryId, DeliveryStatus, EndpointName, EventId, InvalidId, RouteName, RunId, SourceName, TenantName,
-};
+use crate::model::{DeliveryId, DeliveryStatus, EndpointName, EventId, InvalidId, RouteName, SourceName, TenantName};
 use crate::problem::Problem;
 use crate::store::{DeliveryFilter, EventFilter, Outcome, Page, ReadError, Reader, Transition};
 use axum::Json;
@@ -159,50 +157,6 @@ pub(super) async fn get_delivery_body(
     Ok(raw(body.await?.ok_or_else(|| missing("delivery", &delivery))?))
 }
 
-/// With which plan a held run goes again.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum PlanChoice {
-    /// The one it was pinned to.
-    Pinned,
-    /// The one its route has now.
-    #[default]
-    Today,
-}
-
-/// The body of a rerun; `{}` and nothing at all mean today's plan, which is what a person wants who has just mended a module.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RerunRequest {
-    plan: PlanChoice,
-}
-
-pub(super) async fn rerun(
-    State(api): State<Api>,
-    Path((tenant, run)): Path<(String, String)>,
-    Whole(body): Whole,
-) -> Result<Response, Problem> {
-    let id: RunId = parse_id(&run)?;
-    let request: RerunRequest = if body.is_empty() { RerunRequest::default() } else { parse_json(&body)? };
-    let found = read(&api, &tenant, move |reader, tenant| reader.run(tenant, id)).await?;
-    let found = found.ok_or_else(|| missing("run", &run))?;
-    let tenant: TenantName = name(&tenant)?;
-    let plan = match request.plan {
-        PlanChoice::Pinned => None,
-        PlanChoice::Today => {
-            let snapshot = api.parts().configuration.snapshot();
-            let route = snapshot.tenant(&tenant).and_then(|tenant| tenant.routes.get(&found.route));
-            let gone = || {
-                let detail = format!("the route `{}` is gone; ask with {{\"plan\": \"pinned\"}}", found.route);
-                Problem::new(StatusCode::CONFLICT, "route_missing", detail)
-            };
-            Some(route.ok_or_else(gone)?.plan_digest)
-        }
-    };
-    let now_ms = api.parts().clock.now_ms();
-    commit(&api, Transition::Rerun { tenant, run: id, plan, now_ms }, "run", &run).await
-}
-
 pub(super) async fn retry(
     State(api): State<Api>,
     Path((tenant, delivery)): Path<(String, String)>,
@@ -222,7 +176,12 @@ pub(super) async fn retry(
     commit(&api, retry, "delivery", &delivery).await
 }
 
-async fn commit(api: &Api, transition: Transition, what: &'static str, given: &str) -> Result<Response, Problem> {
+pub(super) async fn commit(
+    api: &Api,
+    transition: Transition,
+    what: &'static str,
+    given: &str,
+) -> Result<Response, Problem> {
     match api.parts().store.commit(transition).await.map_err(ChangeError::from)? {
         Outcome::Done => Ok((StatusCode::ACCEPTED, Json(json!({ "id": given }))).into_response()),
         Outcome::NotFound => Err(missing(what, given)),
@@ -232,7 +191,7 @@ async fn commit(api: &Api, transition: Transition, what: &'static str, given: &s
 }
 
 /// Reads from the store, for a tenant that is there.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     api: &Api,
     tenant: &str,
     look: impl FnOnce(&Reader, &TenantName) -> Result<T, ReadError> + Send + 'static,
@@ -267,15 +226,10 @@ fn raw(body: Bytes) -> Response {
     (headers, body).into_response()
 }
 
-fn parse_id<T: std::str::FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
+pub(super) fn parse_id<T: std::str::FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|e: InvalidId| Problem::new(StatusCode::BAD_REQUEST, "id_invalid", e.to_string()))
 }
 
-fn parse_json<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "body_invalid", format!("the body: {error}")))
-}
-
-fn missing(what: &str, given: &str) -> Problem {
+pub(super) fn missing(what: &str, given: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what} `{given}`"))
 }

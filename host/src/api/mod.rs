@@ -1,20 +1,24 @@
 //! The admin interface: resources are declared, data is queried. Its own listener, bearer keys only, no CORS, `Host` checked.
 //!
-//! `change` is how configuration changes, `resources` and `modules` put that on HTTP, `data` answers questions about events and
-//! deliveries. Every refusal is a [`Problem`].
+//! `change` is how configuration changes, and `versions` how that of a module does; `resources` and `modules` put that on HTTP;
+//! `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
+//! runs again what is held. Every refusal is a [`Problem`].
 
 mod access;
 mod body;
 mod change;
 mod data;
 mod modules;
+pub mod quarantine;
+mod rerun;
 mod resources;
+mod versions;
 
 pub use access::{Access, OperatorKey};
 pub use change::{ChangeError, Configuration, load};
 
 use crate::clock::Clock;
-use crate::pipeline::Library;
+use crate::pipeline::{Library, Shadows};
 use crate::problem::Problem;
 use crate::store::{ReadError, Store};
 use crate::telemetry::Health;
@@ -52,6 +56,8 @@ pub struct Parts {
     pub store: Store,
     /// Compiled modules.
     pub library: Library,
+    /// What the shadows of modules have said.
+    pub shadows: Shadows,
     /// The time.
     pub clock: Clock,
     /// The state of the workers.
@@ -78,17 +84,16 @@ impl Api {
             .route("/v1/tenants", get(resources::list_tenants))
             .route(tenant, put(resources::put_tenant).get(resources::get_tenant).delete(resources::delete_tenant))
             .route(&at("/modules"), get(modules::list))
-            .route(&at("/modules/{name}"), put(modules::put).get(modules::get).delete(modules::delete))
+            .merge(modules::routes(tenant))
+            .route(&at("/quarantine"), get(modules::list_quarantined))
             .route("/v1/operator/modules", get(modules::list_operator))
-            .route(
-                "/v1/operator/modules/{name}",
-                put(modules::put_operator).get(modules::get_operator).delete(modules::delete_operator),
-            )
+            .merge(modules::routes("/v1/operator"))
             .route(&at("/events"), get(data::list_events))
             .route(&at("/events/{event}"), get(data::get_event))
             .route(&at("/events/{event}/body"), get(data::get_event_body))
             .route(&at("/runs"), get(data::list_runs))
-            .route(&at("/runs/{run}/rerun"), post(data::rerun))
+            .route(&at("/runs/rerun"), post(rerun::rerun_held))
+            .route(&at("/runs/{run}/rerun"), post(rerun::rerun))
             .route(&at("/deliveries"), get(data::list_deliveries))
             .route(&at("/deliveries/{delivery}"), get(data::get_delivery))
             .route(&at("/deliveries/{delivery}/body"), get(data::get_delivery_body))

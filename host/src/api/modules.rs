@@ -1,18 +1,35 @@
-//! Modules over HTTP: the body of a PUT is the wasm itself, a component or a core module with WIT metadata.
+//! Modules over HTTP: the body of a PUT is the wasm itself, a component or a core module with WIT metadata. Each upload is a version;
+//! what versions do is changed by POSTs. One set of handlers for both scopes, a tenant's and the operator's.
 
 use super::Api;
-use super::body::{Path, read};
-use super::change::ChangeError;
-use super::resources::{
-    PageQuery, Params, answer, delete_spec, get_spec, list_kind, name, not_found, page_of, tenant_id,
-};
-use crate::config::{Kind, ModuleRecord, ResourceId, Spec};
+use super::body::{Path, Whole, parse_json, read};
+use super::change::{ChangeError, Changed};
+use super::resources::{PageQuery, Params, delete_spec, document, list_kind, name, not_found, page_of, tenant_id};
+use crate::config::{Kind, ModuleOptions, ModuleRecord, ModuleVersion, ResourceId, Spec, VersionError, VersionRef};
 use crate::model::{Digest, ModuleName, TenantName};
+use crate::pipeline::ModuleId;
 use crate::problem::Problem;
 use axum::body::Body;
-use axum::extract::State;
-use axum::response::Response;
-use http::Request;
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{post, put};
+use axum::{Json, Router};
+use http::{Request, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+/// The paths of a scope's modules.
+pub(super) fn routes(scope: &str) -> Router<Api> {
+    let at = |rest: &str| format!("{scope}/modules/{{name}}{rest}");
+    Router::new()
+        .route(&at(""), put(upload).get(show).delete(remove))
+        .route(&at("/activate"), post(activate))
+        .route(&at("/rollback"), post(roll_back))
+        .route(&at("/canary"), post(set_canary))
+        .route(&at("/shadow"), post(set_shadow).get(shadow_report))
+        .route(&at("/release"), post(release))
+}
 
 pub(super) async fn list(
     State(api): State<Api>,
@@ -31,70 +48,226 @@ pub(super) async fn list_operator(
     page_of(all.map(|(name, record)| (name.to_string(), Spec::Module(record.clone()))).collect(), &page)
 }
 
-pub(super) async fn put(
+/// The quarantined versions of a tenant's modules, the operator's among them.
+pub(super) async fn list_quarantined(
     State(api): State<Api>,
-    Path((tenant, module)): Path<(String, String)>,
-    request: Request<Body>,
+    Path(tenant): Path<String>,
+    Params(page): Params<PageQuery>,
 ) -> Result<Response, Problem> {
-    let tenant: TenantName = name(&tenant)?;
-    // Compiling is work: not for a tenant that is not there.
-    if api.parts().configuration.snapshot().tenant(&tenant).is_none() {
-        return Err(not_found(&tenant_id(&tenant)));
+    list_kind(&api, &name(&tenant)?, Kind::Quarantine, &page)
+}
+
+/// The module that a path names, in a scope that is there.
+struct At {
+    id: ResourceId,
+    module: ModuleId,
+}
+
+impl FromRequestParts<Api> for At {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut http::request::Parts, api: &Api) -> Result<Self, Problem> {
+        let Path(named) = Path::<HashMap<String, String>>::from_request_parts(parts, api).await?;
+        let tenant = named.get("tenant").map(|tenant| name::<TenantName>(tenant)).transpose()?;
+        let module: ModuleName = name(named.get("name").map_or("", String::as_str))?;
+        if let Some(tenant) =
+            tenant.as_ref().filter(|tenant| api.parts().configuration.snapshot().tenant(tenant).is_none())
+        {
+            return Err(not_found(&tenant_id(tenant)));
+        }
+        let id = ResourceId { tenant: tenant.clone(), kind: Kind::Module, name: module.to_string() };
+        Ok(Self { id, module: (tenant, module) })
     }
-    upload(&api, Some(tenant), &module, request).await
 }
 
-pub(super) async fn put_operator(
-    State(api): State<Api>,
-    Path(module): Path<String>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    upload(&api, None, &module, request).await
-}
-
-pub(super) async fn get(
-    State(api): State<Api>,
-    Path((tenant, module)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    get_spec(&api, &module_id(Some(name(&tenant)?), &module)?)
-}
-
-pub(super) async fn get_operator(State(api): State<Api>, Path(module): Path<String>) -> Result<Response, Problem> {
-    get_spec(&api, &module_id(None, &module)?)
-}
-
-pub(super) async fn delete(
-    State(api): State<Api>,
-    Path((tenant, module)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    delete_spec(&api, module_id(Some(name(&tenant)?), &module)?).await
-}
-
-pub(super) async fn delete_operator(State(api): State<Api>, Path(module): Path<String>) -> Result<Response, Problem> {
-    delete_spec(&api, module_id(None, &module)?).await
-}
-
-fn module_id(tenant: Option<TenantName>, module: &str) -> Result<ResourceId, Problem> {
-    let module: ModuleName = name(module)?;
-    Ok(ResourceId { tenant, kind: Kind::Module, name: module.to_string() })
+/// What an upload may say beside the bytes. What it does not say stays as it is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UploadQuery {
+    activate: Option<bool>,
+    max_time_ms: Option<u64>,
+    quarantine_after: Option<u32>,
+    rollback_on_quarantine: Option<bool>,
 }
 
 async fn upload(
-    api: &Api,
-    tenant: Option<TenantName>,
-    module: &str,
+    State(api): State<Api>,
+    At { id, .. }: At,
+    Params(query): Params<UploadQuery>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let id = module_id(tenant, module)?;
     let library = &api.parts().library;
     // Before its body is read: uploads are large, and compiling them is work.
     let _turn = library.turn().await;
     let bytes_max = library.module_bytes_max();
     let what = "the module (runtime.module_bytes_max)";
-    let wasm = read(api, request.into_body(), what, "module_too_large", bytes_max).await?;
+    let wasm = read(&api, request.into_body(), what, "module_too_large", bytes_max).await?;
     let (digest, bytes) = (Digest::of(&wasm), wasm.len() as u64);
-    let compiled = library.install(wasm).await.map_err(ChangeError::from)?;
-    let spec = Spec::Module(ModuleRecord { digest, world: compiled.world(), bytes });
-    let (changed, shown) = api.parts().configuration.put(id.clone(), spec).await?;
-    answer(changed, &id, &shown)
+    let world = library.install(wasm).await.map_err(ChangeError::from)?.world();
+    let now_ms = api.parts().clock.now_ms();
+    let options = ModuleOptions {
+        max_time_ms: query.max_time_ms,
+        quarantine_after: query.quarantine_after,
+        rollback_on_quarantine: query.rollback_on_quarantine,
+    };
+    let change = |old: Option<ModuleRecord>| {
+        let mut record = old.unwrap_or_else(|| ModuleRecord::new(digest, world, bytes, now_ms));
+        record.upload(digest, world, bytes, now_ms);
+        if query.activate != Some(false) {
+            record.activate(VersionRef::Digest(digest))?;
+        }
+        record.set_options(&options);
+        Ok(record)
+    };
+    let (changed, record) = api.parts().configuration.change_module(&id, change).await?;
+    let mut document = shown(&api, &id, &record)?;
+    document.insert("changed".to_owned(), Value::Bool(changed != Changed::Nothing));
+    document.insert("version".to_owned(), version(&record, record.find(&digest))?);
+    let status = if changed == Changed::Created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(document)).into_response())
+}
+
+async fn show(State(api): State<Api>, At { id, .. }: At) -> Result<Response, Problem> {
+    let record = record(&api, &id)?;
+    Ok(Json(shown(&api, &id, &record)?).into_response())
+}
+
+async fn remove(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
+    let removed = delete_spec(&api, id).await?;
+    api.parts().shadows.reset(&module);
+    Ok(removed)
+}
+
+/// A version in a body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichBody {
+    digest: Option<Digest>,
+    number: Option<u32>,
+}
+
+fn which(digest: Option<Digest>, number: Option<u32>) -> Result<VersionRef, Problem> {
+    match (digest, number) {
+        (Some(digest), None) => Ok(VersionRef::Digest(digest)),
+        (None, Some(number)) => Ok(VersionRef::Number(number)),
+        _ => {
+            let detail = "say which version: {\"number\": 3} or {\"digest\": \"…\"}";
+            Err(Problem::new(StatusCode::BAD_REQUEST, "body_invalid", detail))
+        }
+    }
+}
+
+async fn activate(State(api): State<Api>, At { id, .. }: At, Whole(body): Whole) -> Result<Response, Problem> {
+    let WhichBody { digest, number } = parse_json(&body)?;
+    let which = which(digest, number)?;
+    change(&api, &id, |record| record.activate(which)).await
+}
+
+async fn roll_back(State(api): State<Api>, At { id, .. }: At) -> Result<Response, Problem> {
+    change(&api, &id, ModuleRecord::roll_back).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CanaryBody {
+    digest: Option<Digest>,
+    number: Option<u32>,
+    percent: u32,
+}
+
+async fn set_canary(State(api): State<Api>, At { id, .. }: At, Whole(body): Whole) -> Result<Response, Problem> {
+    let CanaryBody { digest, number, percent } = parse_json(&body)?;
+    let which = if percent == 0 { None } else { Some(which(digest, number)?) };
+    change(&api, &id, |record| record.set_canary(which, percent)).await
+}
+
+/// The shadow is compiled before it is one, and what was compared of another is forgotten.
+async fn set_shadow(State(api): State<Api>, At { id, module }: At, Whole(body): Whole) -> Result<Response, Problem> {
+    let body: Option<WhichBody> = parse_json(&body)?;
+    let which = body.map(|WhichBody { digest, number }| which(digest, number)).transpose()?;
+    let before = record(&api, &id)?;
+    if let Some(which) = which {
+        let digest = before.version(which).map_err(ChangeError::from)?.digest;
+        api.parts().library.load(&digest).await.map_err(ChangeError::from)?;
+    }
+    let answer = change(&api, &id, |record| record.set_shadow(which)).await?;
+    if record(&api, &id)?.shadow != before.shadow {
+        api.parts().shadows.reset(&module);
+    }
+    Ok(answer)
+}
+
+async fn shadow_report(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
+    let shadow = record(&api, &id)?.shadow;
+    let report = serde_json::to_value(api.parts().shadows.report(&module)).map_err(|_| Problem::internal())?;
+    let mut document = Map::from_iter([("name".to_owned(), json!(id.name)), ("digest".to_owned(), json!(shadow))]);
+    document.extend(report.as_object().cloned().unwrap_or_default());
+    Ok(Json(document).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReleaseBody {
+    digest: Option<Digest>,
+    number: Option<u32>,
+    /// Only there, for one of the operator's; by itself everywhere.
+    tenant: Option<TenantName>,
+}
+
+async fn release(State(api): State<Api>, At { id, .. }: At, Whole(body): Whole) -> Result<Response, Problem> {
+    let ReleaseBody { digest, number, tenant } = parse_json(&body)?;
+    let digest = record(&api, &id)?.version(which(digest, number)?).map_err(ChangeError::from)?.digest;
+    let released = api.parts().configuration.release(&id, &digest, tenant.as_ref()).await?;
+    Ok(Json(json!({ "name": id.name, "digest": digest, "released": released })).into_response())
+}
+
+async fn change(
+    api: &Api,
+    id: &ResourceId,
+    how: impl FnOnce(&mut ModuleRecord) -> Result<(), VersionError>,
+) -> Result<Response, Problem> {
+    let change = |old: Option<ModuleRecord>| {
+        let mut record = old.ok_or_else(|| ChangeError::Missing(id.clone()))?;
+        how(&mut record)?;
+        Ok(record)
+    };
+    let (changed, record) = api.parts().configuration.change_module(id, change).await?;
+    let mut document = shown(api, id, &record)?;
+    document.insert("changed".to_owned(), Value::Bool(changed != Changed::Nothing));
+    Ok(Json(document).into_response())
+}
+
+fn record(api: &Api, id: &ResourceId) -> Result<ModuleRecord, Problem> {
+    api.parts().configuration.snapshot().module(id).cloned().ok_or_else(|| not_found(id))
+}
+
+/// A module with what each of its versions does, and where it is quarantined.
+fn shown(api: &Api, id: &ResourceId, record: &ModuleRecord) -> Result<Map<String, Value>, Problem> {
+    let snapshot = api.parts().configuration.snapshot();
+    let mut document = document(&id.name, &Spec::Module(record.clone()))?;
+    let mut versions = Vec::with_capacity(record.versions.len());
+    for one in &record.versions {
+        let mut shown = version(record, Some(one))?;
+        let quarantined = snapshot.quarantines(id).filter(|(_, spec)| spec.digest == one.digest);
+        let quarantined: Vec<Value> = quarantined
+            .map(|(at, spec)| {
+                let (tenant, code, message) = (at.tenant, &spec.code, &spec.message);
+                json!({ "tenant": tenant, "since_ms": spec.since_ms, "failures": spec.failures, "code": code, "message": message })
+            })
+            .collect();
+        if let Some(members) = shown.as_object_mut().filter(|_| !quarantined.is_empty()) {
+            members.insert("quarantined".to_owned(), Value::from(quarantined));
+        }
+        versions.push(shown);
+    }
+    document.insert("versions".to_owned(), Value::from(versions));
+    Ok(document)
+}
+
+fn version(record: &ModuleRecord, version: Option<&ModuleVersion>) -> Result<Value, Problem> {
+    let version = version.ok_or_else(Problem::internal)?;
+    let mut shown = serde_json::to_value(version).map_err(|_| Problem::internal())?;
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("state".to_owned(), json!(record.role(&version.digest)));
+    }
+    Ok(shown)
 }

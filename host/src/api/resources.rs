@@ -3,7 +3,7 @@
 use super::Api;
 use super::body::{Path, Whole};
 use super::change::{ChangeError, Changed, masked};
-use crate::config::{Invalid, Kind, ResourceId, Spec, parse};
+use crate::config::{Invalid, Kind, ResourceId, Spec, VersionError, parse};
 use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName};
 use crate::pipeline::LibraryError;
 use crate::problem::Problem;
@@ -168,7 +168,7 @@ pub(super) fn page_of(mut all: Vec<(String, Spec)>, page: &PageQuery) -> Result<
     Ok(Json(json!({ "items": items, "next": next })).into_response())
 }
 
-fn document(name: &str, spec: &Spec) -> Result<serde_json::Map<String, Value>, Problem> {
+pub(super) fn document(name: &str, spec: &Spec) -> Result<serde_json::Map<String, Value>, Problem> {
     let mut document = serde_json::Map::from_iter([("name".to_owned(), Value::from(name))]);
     match spec.to_json() {
         Ok(Value::Object(members)) => document.extend(members),
@@ -223,6 +223,17 @@ impl From<ChangeError> for Problem {
             ChangeError::InUse { .. } | ChangeError::NotEmpty(_) => {
                 Self::new(StatusCode::CONFLICT, "in_use", error.to_string())
             }
+            ChangeError::Version(refused) => {
+                let (status, code) = match refused {
+                    VersionError::Unknown(_) => (StatusCode::NOT_FOUND, "version_unknown"),
+                    VersionError::NoPrevious => (StatusCode::CONFLICT, "version_no_previous"),
+                    VersionError::Active(_) => (StatusCode::CONFLICT, "version_active"),
+                    VersionError::World { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "version_world"),
+                    VersionError::Percent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "canary_percent"),
+                };
+                Self::new(status, code, refused.to_string())
+            }
+            ChangeError::Missing(id) => not_found(&id),
             ChangeError::Waiting(_) => Self::new(StatusCode::CONFLICT, "deliveries_pending", error.to_string()),
             ChangeError::Library(LibraryError::Module(refused)) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.code(), refused.to_string())

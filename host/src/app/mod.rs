@@ -8,11 +8,12 @@ mod supervise;
 pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV};
 pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsError};
 
-use crate::api::{Access, Api, Configuration, Parts};
+use crate::api::{Access, Api, Configuration, Parts, quarantine};
 use crate::clock::Clock;
+use crate::config::PlanStep;
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
-use crate::pipeline::{Library, Pipeline, Published, pending};
+use crate::pipeline::{Library, Pipeline, Published, pending, shadow};
 use crate::runtime::{Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
@@ -87,12 +88,22 @@ impl Host {
             async move { deliverer.run(told).await }
         }));
         let (told, for_pending) = (told_workers.clone(), pipeline.clone());
-        workers.spawn(supervise(health.worker("pending"), told_workers, move || {
+        workers.spawn(supervise(health.worker("pending"), told_workers.clone(), move || {
             pending::work(for_pending.clone(), told.clone())
+        }));
+        let (told, for_shadow) = (told_workers.clone(), pipeline.clone());
+        workers.spawn(supervise(health.worker("shadow"), told_workers.clone(), move || {
+            shadow::work(for_shadow.clone(), told.clone())
+        }));
+        let (told, parts) = (told_workers.clone(), (configuration.clone(), pipeline.clone(), clock.clone()));
+        workers.spawn(supervise(health.worker("quarantine"), told_workers, move || {
+            let (configuration, pipeline, clock) = parts.clone();
+            quarantine::work(configuration, pipeline, clock, told.clone())
         }));
 
         let (stop_edge, told_edge) = shutdown::channel();
         let mut edge = JoinSet::new();
+        let shadows = pipeline.shadows().clone();
         let ingest = Ingest::new(pipeline, published.subscribe(), clock.clone(), settings.ingest.clone());
         let ingest_at =
             listen(&mut edge, "ingest", &settings.ingest.server, &health, told_edge.clone(), move |request| {
@@ -103,8 +114,16 @@ impl Host {
         let access = Access { operator, hosts: settings.admin.hosts.clone() };
         let body_time_max = Duration::from_millis(settings.admin.server.body_timeout_ms);
         let (store_too, health_too) = (store.clone(), health.clone());
-        let parts =
-            Parts { configuration, store: store_too, library, clock, health: health_too, access, body_time_max };
+        let parts = Parts {
+            configuration,
+            store: store_too,
+            library,
+            shadows,
+            clock,
+            health: health_too,
+            access,
+            body_time_max,
+        };
         let router = TowerToHyperService::new(Api::new(parts).router());
         let admin_at = listen(&mut edge, "admin", &settings.admin.server, &health, told_edge, move |request| {
             let router = router.clone();
@@ -178,7 +197,7 @@ fn warm_up(library: &Library, configuration: &Configuration) {
         let tenants = snapshot.tenant_names().filter_map(|name| snapshot.tenant(name));
         let routes = tenants.flat_map(|tenant| tenant.routes.values());
         let wanted: std::collections::BTreeSet<_> =
-            routes.flat_map(|route| route.plan.steps.iter().map(|step| step.digest)).collect();
+            routes.flat_map(|route| route.plan.steps.iter().flat_map(PlanStep::versions)).collect();
         for digest in wanted {
             if let Err(error) = library.load(&digest).await {
                 tracing::error!(%digest, %error, "a module is not to be had; runs that need it are held");

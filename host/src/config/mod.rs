@@ -1,8 +1,9 @@
 //! What users declare: sources, modules, routes, endpoints of each tenant, from what they write to what the road uses.
 //!
-//! `spec` is what people write (raw). `resolve` and `snapshot` make what everything else reads: complete, checked, immutable, swapped as
+//! `spec` is what people write (raw), `module` what uploads make. `resolve` and `snapshot` make what everything else reads: complete, checked, immutable, swapped as
 //! a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
 
+mod module;
 mod pattern;
 mod plan;
 mod resolve;
@@ -10,12 +11,15 @@ mod seal;
 mod snapshot;
 mod spec;
 
+pub use module::{
+    MODULE_VERSIONS_MAX, ModuleOptions, ModuleRecord, ModuleVersion, QUARANTINE_AFTER, Role, VersionError, VersionRef,
+};
 pub use pattern::{EventTypePattern, InvalidPattern};
-pub use plan::{ModuleRef, OnFailure, Plan, PlanStep, Target};
+pub use plan::{CallTime, Canary, ModuleRef, OnFailure, Plan, PlanStep, Target, TimeBound};
 pub use resolve::{Endpoint, Route, Source, Verify};
 pub use seal::{MasterKey, SealError};
 pub use snapshot::{Invalid, Record, Snapshot, Tenant};
 pub use spec::{
-    DedupSpec, EndpointSpec, EventTypeRule, Kind, ModuleRecord, ResourceId, RetrySpec, RouteSpec, SourceSpec, Spec,
+    DedupSpec, EndpointSpec, EventTypeRule, Kind, QuarantineSpec, ResourceId, RetrySpec, RouteSpec, SourceSpec, Spec,
     StepSpec, TenantSpec, VerifySpec, parse,
 };

@@ -1,7 +1,7 @@
 //! The plan of a route: everything about it that decides what a run does. A run pins the plan it first ran with, by the digest
 //! of the plan's bytes, so that a crash, or a change of configuration in between, does not change the outcome.
 
-use crate::model::{Digest, EndpointName, InvalidName, ModuleName, World};
+use crate::model::{Digest, EndpointName, EventId, InvalidName, ModuleName, World};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,6 +30,76 @@ pub struct PlanStep {
     pub world: World,
     /// Its settings, a JSON value.
     pub settings: Value,
+    /// The version that runs for a share of the events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+    /// How long one call may take, where the module or the tenant bounds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_time: Option<CallTime>,
+}
+
+/// A version that runs for a share of the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// Which one.
+    pub digest: Digest,
+    /// For how many of a hundred: 1 to 100.
+    pub percent: u8,
+}
+
+/// How long one call may take, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallTime {
+    /// In milliseconds.
+    pub ms: u64,
+    /// Whose bound it is.
+    pub set_by: TimeBound,
+}
+
+/// Who bounds the time of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeBound {
+    /// The module's `max_time_ms`.
+    Module,
+    /// The tenant's `module_time_ms_max`.
+    Tenant,
+    /// The host's `runtime.max_time_ms`.
+    Host,
+}
+
+impl fmt::Display for TimeBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Module => "the module's `max_time_ms`",
+            Self::Tenant => "the tenant's `module_time_ms_max`",
+            Self::Host => "the host's `runtime.max_time_ms`",
+        })
+    }
+}
+
+impl PlanStep {
+    /// The versions that may run.
+    pub fn versions(&self) -> impl Iterator<Item = Digest> + use<> {
+        std::iter::once(self.digest).chain(self.canary.map(|canary| canary.digest))
+    }
+
+    /// The version that runs for this event: always the same one, so that who pins the plan pins the choice. An event that a small
+    /// share takes in is in every larger one.
+    #[must_use]
+    pub fn version(&self, event: EventId) -> Digest {
+        match self.canary {
+            Some(canary) if place(event, &self.module) < u64::from(canary.percent) => canary.digest,
+            _ => self.digest,
+        }
+    }
+}
+
+/// Where an event stands among a hundred, for this module.
+fn place(event: EventId, module: &ModuleRef) -> u64 {
+    let hash = Digest::of(&[&event.to_bytes(), module.to_string().as_bytes()].concat());
+    hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)) % 100
 }
 
 /// Which endpoints get the messages.
@@ -109,5 +179,38 @@ impl From<ModuleRef> for String {
 impl fmt::Display for ModuleRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.operator { "operator/" } else { "" }, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_always_gets_the_same_version_and_keeps_it_as_the_share_grows() {
+        let (active, canary) = (Digest::of(b"1"), Digest::of(b"2"));
+        let step = |percent| PlanStep {
+            module: "m".parse().unwrap(),
+            digest: active,
+            world: World::Filter,
+            settings: Value::Null,
+            canary: Some(Canary { digest: canary, percent }),
+            max_time: None,
+        };
+        let events: Vec<EventId> = (0..10_000).map(|n| EventId::new(1_700_000_000_000, n)).collect();
+        let chosen = |percent: u8| {
+            let step = step(percent);
+            let chosen: Vec<bool> = events.iter().map(|event| step.version(*event) == canary).collect();
+            assert_eq!(chosen, events.iter().map(|event| step.version(*event) == canary).collect::<Vec<_>>());
+            chosen
+        };
+        let (few, many) = (chosen(20), chosen(50));
+        let share = few.iter().filter(|canary| **canary).count();
+        assert!((1_800..2_200).contains(&share), "{share} of 10,000 are about 20 percent");
+        assert!(few.iter().zip(&many).all(|(few, many)| !few || *many));
+        assert!(chosen(100).iter().all(|canary| *canary));
+        // Another module draws its own lots.
+        let other = PlanStep { module: "operator/m".parse().unwrap(), ..step(20) };
+        assert!(events.iter().zip(&few).any(|(event, few)| (other.version(*event) == canary) != *few));
     }
 }

@@ -3,13 +3,14 @@
 
 use super::pattern::EVENT_TYPE_BYTES_MAX;
 use super::snapshot::{Invalid, Tenant};
-use super::spec::is_secret_header;
+use super::spec::{is_secret_header, within};
 use super::{
     DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, Plan, PlanStep,
     ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,
 };
 use crate::model::{
-    Digest, EndpointName, Header, ModuleName, RouteName, SourceName, World, is_header_of_the_host, parse_url,
+    Digest, EndpointName, Header, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, World, is_header_of_the_host,
+    parse_url,
 };
 use crate::retry::Schedule;
 use crate::signing::Secret;
@@ -274,7 +275,7 @@ impl Route {
         tenant: &Tenant,
         modules: &Modules<'_>,
     ) -> Result<Self, Invalid> {
-        if !tenant.sources.contains_key(&spec.source) {
+        if !tenant.sources.contains_key(&spec.source) && spec.source.as_str() != OPERATIONAL_SOURCE {
             return Err(Invalid::new("/source", format!("the tenant has no source `{}`: make it first", spec.source)));
         }
         at_most("/steps", spec.steps.len(), STEPS_MAX)?;
@@ -293,9 +294,11 @@ impl Route {
             }
             steps.push(PlanStep {
                 module: step.module.clone(),
-                digest: record.digest,
+                digest: tenant.active(&step.module, record),
                 world: record.world,
                 settings: step.settings.clone(),
+                canary: record.canary.filter(|canary| !tenant.is_quarantined(&step.module, &canary.digest)),
+                max_time: tenant.max_time(record),
             });
         }
         let routes_itself = steps.last().is_some_and(|step| step.world == World::Router);
@@ -376,13 +379,6 @@ fn standard_secrets(
 
 fn header_name(pointer: &str, name: &str) -> Result<HeaderName, Invalid> {
     name.parse().map_err(|_| Invalid::new(pointer, format!("`{name}` is not a header name")))
-}
-
-fn within(pointer: &str, value: u64, least: u64, most: u64) -> Result<(), Invalid> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(Invalid::new(pointer, format!("{value} is not from {least} to {most}")))
 }
 
 fn at_most(pointer: &str, count: usize, most: usize) -> Result<(), Invalid> {

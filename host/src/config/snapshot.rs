@@ -1,10 +1,12 @@
 //! The configuration as the road reads it: resolved, complete, immutable. A change makes a new snapshot or, where anything in it
 //! does not fit, an error that points at the place; the old one stays.
 
+use super::module::CALL_TIME_MS_MAX;
 use super::resolve::{Endpoint, Modules, Route, Source, name_of};
-use super::{Kind, MasterKey, ModuleRecord, ResourceId, Spec, Target};
-use crate::model::{Digest, EndpointName, ModuleName, RouteName, SourceName, TenantName};
-use std::collections::{BTreeMap, HashMap};
+use super::spec::within;
+use super::{CallTime, Kind, MasterKey, ModuleRecord, ModuleRef, QuarantineSpec, ResourceId, Spec, Target, TimeBound};
+use crate::model::{Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, TenantName};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Why a resource cannot be as it is written. `pointer` is the JSON pointer (RFC 6901) of the place.
@@ -46,6 +48,12 @@ pub struct Tenant {
     pub endpoints: BTreeMap<EndpointName, Arc<Endpoint>>,
     /// Its routes, disabled ones too.
     pub routes: BTreeMap<RouteName, Arc<Route>>,
+    /// The versions of modules that are not run.
+    quarantined: HashMap<ModuleRef, HashSet<Digest>>,
+    /// The versions that are run beside the active ones, and decide nothing.
+    shadows: HashMap<ModuleRef, Digest>,
+    /// How long one call of a module may take, where the tenant bounds it.
+    module_time_ms_max: Option<u64>,
 }
 
 impl Snapshot {
@@ -104,7 +112,10 @@ impl Snapshot {
         let wrong = |message: String| (id.clone(), Invalid::new("", message));
         let name: ModuleName = id.name.parse().map_err(|error| wrong(format!("{error}")))?;
         match (id.kind, spec) {
-            (Kind::Module, Some(Spec::Module(record))) => self.operator_modules.insert(name, record),
+            (Kind::Module, Some(Spec::Module(record))) => {
+                record.check().map_err(|invalid| (id.clone(), invalid))?;
+                self.operator_modules.insert(name, record)
+            }
             (Kind::Module, None) => self.operator_modules.remove(&name),
             _ => return Err(wrong("the operator's scope holds modules only".to_owned())),
         };
@@ -134,14 +145,46 @@ impl Snapshot {
         &self.operator_modules
     }
 
-    /// The active versions of all modules.
+    /// A module's record.
+    #[must_use]
+    pub fn module(&self, id: &ResourceId) -> Option<&ModuleRecord> {
+        match &id.tenant {
+            Some(tenant) => match self.tenants.get(tenant)?.records.get(&(Kind::Module, id.name.clone()))? {
+                Spec::Module(record) => Some(record),
+                _ => None,
+            },
+            None => self.operator_modules.get(&id.name.parse().ok()?),
+        }
+    }
+
+    /// The versions of all modules that run, or may at any moment.
     pub fn module_digests(&self) -> impl Iterator<Item = Digest> {
         let records = self.tenants.values().flat_map(|tenant| tenant.records.values());
         let own = records.filter_map(|spec| match spec {
-            Spec::Module(record) => Some(record.digest),
+            Spec::Module(record) => Some(record),
             _ => None,
         });
-        own.chain(self.operator_modules.values().map(|record| record.digest))
+        own.chain(self.operator_modules.values()).flat_map(ModuleRecord::in_use)
+    }
+
+    /// All quarantines of a tenant.
+    pub fn quarantines_of<'a>(&'a self, tenant: Option<&'a TenantName>) -> impl Iterator<Item = ResourceId> + 'a {
+        let found = tenant.and_then(|name| Some((name, self.tenants.get(name)?)));
+        found
+            .into_iter()
+            .flat_map(|(name, tenant)| tenant.quarantines().map(|(resource, _)| quarantine_id(name, resource)))
+    }
+
+    /// The quarantines of a module's versions, in its tenant, or in all tenants for one of the operator's.
+    pub fn quarantines<'a>(&'a self, module: &'a ResourceId) -> impl Iterator<Item = (ResourceId, &'a QuarantineSpec)> {
+        let reference = |spec: &QuarantineSpec| {
+            spec.module.operator == module.tenant.is_none() && spec.module.name.as_str() == module.name
+        };
+        let tenants = self.tenants.iter().filter(|(name, _)| module.tenant.as_ref().is_none_or(|own| own == *name));
+        tenants.flat_map(move |(name, tenant)| {
+            let found = tenant.quarantines().filter(move |(_, spec)| reference(spec));
+            found.map(move |(resource, spec)| (quarantine_id(name, resource), spec))
+        })
     }
 
     /// A resource as it was written, secrets sealed.
@@ -157,13 +200,17 @@ impl Snapshot {
     }
 }
 
+fn quarantine_id(tenant: &TenantName, resource: &str) -> ResourceId {
+    ResourceId { tenant: Some(tenant.clone()), kind: Kind::Quarantine, name: resource.to_owned() }
+}
+
 /// How many resources of a kind one tenant may have. Each event looks at its tenant's routes, and each change reads all its resources
 /// anew.
 const fn count_max(kind: Kind) -> usize {
     match kind {
         Kind::Tenant => 1,
         Kind::Module | Kind::Source | Kind::Route => 1_000,
-        Kind::Endpoint => 10_000,
+        Kind::Quarantine | Kind::Endpoint => 10_000,
     }
 }
 
@@ -194,6 +241,9 @@ impl Tenant {
             sources: HashMap::new(),
             endpoints: BTreeMap::new(),
             routes: BTreeMap::new(),
+            quarantined: HashMap::new(),
+            shadows: HashMap::new(),
+            module_time_ms_max: None,
         };
         if !records.contains_key(&(Kind::Tenant, name.to_string())) {
             let id = ResourceId { tenant: Some(name.clone()), kind: Kind::Tenant, name: name.to_string() };
@@ -206,15 +256,31 @@ impl Tenant {
             let id = ResourceId { tenant: Some(name.clone()), kind: *kind, name: resource.clone() };
             tenant.add(&id, spec, &modules, key).map_err(|invalid| (id, invalid))?;
         }
+        for (module, record) in operator_modules {
+            tenant.note_shadow(ModuleRef { operator: true, name: module.clone() }, record);
+        }
         tenant.records = records;
         Ok(tenant)
     }
 
     fn add(&mut self, id: &ResourceId, spec: &Spec, modules: &Modules<'_>, key: &MasterKey) -> Result<(), Invalid> {
         match spec {
-            Spec::Tenant(_) => {}
-            Spec::Module(_) => {
-                name_of::<ModuleName>(id)?;
+            Spec::Tenant(spec) => {
+                if let Some(ms) = spec.module_time_ms_max {
+                    within("/module_time_ms_max", ms, 1, CALL_TIME_MS_MAX)?;
+                }
+                self.module_time_ms_max = spec.module_time_ms_max;
+            }
+            Spec::Module(record) => {
+                record.check()?;
+                self.note_shadow(ModuleRef { operator: false, name: name_of(id)? }, record);
+            }
+            Spec::Quarantine(spec) => {
+                self.quarantined.entry(spec.module.clone()).or_default().insert(spec.digest);
+            }
+            Spec::Source(_) if id.name == OPERATIONAL_SOURCE => {
+                let message = "is the host's own source, of operational events: name yours otherwise";
+                return Err(Invalid::new("", message));
             }
             Spec::Source(spec) => {
                 self.sources.insert(name_of(id)?, Arc::new(Source::resolve(id, spec, key)?));
@@ -229,6 +295,48 @@ impl Tenant {
             }
         }
         Ok(())
+    }
+
+    fn note_shadow(&mut self, module: ModuleRef, record: &ModuleRecord) {
+        self.shadows.extend(record.shadow.map(|shadow| (module, shadow)));
+    }
+
+    /// Whether a version is not run for this tenant.
+    #[must_use]
+    pub fn is_quarantined(&self, module: &ModuleRef, digest: &Digest) -> bool {
+        self.quarantined.get(module).is_some_and(|versions| versions.contains(digest))
+    }
+
+    /// The quarantines, with their resources' names.
+    pub fn quarantines(&self) -> impl Iterator<Item = (&str, &QuarantineSpec)> {
+        self.records.iter().filter_map(|((_, name), spec)| match spec {
+            Spec::Quarantine(spec) => Some((name.as_str(), spec)),
+            _ => None,
+        })
+    }
+
+    /// The version that is run beside a module's active one.
+    #[must_use]
+    pub fn shadow_of(&self, module: &ModuleRef) -> Option<Digest> {
+        self.shadows.get(module).copied()
+    }
+
+    /// The active version of a module for this tenant. Where one of the operator's is quarantined here, and may be rolled back for that,
+    /// it is the previous one: here alone, since the events of one tenant must not change what others run.
+    pub(super) fn active(&self, module: &ModuleRef, record: &ModuleRecord) -> Digest {
+        let falls_back =
+            module.operator && record.rollback_on_quarantine && self.is_quarantined(module, &record.digest);
+        let previous = record.previous.filter(|_| falls_back).and_then(|previous| record.find(&previous));
+        let fits =
+            previous.filter(|version| version.world == record.world && !self.is_quarantined(module, &version.digest));
+        fits.map_or(record.digest, |version| version.digest)
+    }
+
+    /// How long one call of a module may take, where it or the tenant says so: the shorter one.
+    pub(super) fn max_time(&self, record: &ModuleRecord) -> Option<CallTime> {
+        let own = record.max_time_ms.map(|ms| CallTime { ms, set_by: TimeBound::Module });
+        let tenant = self.module_time_ms_max.map(|ms| CallTime { ms, set_by: TimeBound::Tenant });
+        own.into_iter().chain(tenant).min_by_key(|bound| bound.ms)
     }
 
     /// The endpoints that get a message of this type.

@@ -1,10 +1,11 @@
 //! What people write, as JSON over HTTP or as TOML in files: one struct a kind of resource. Reading checks the form; whether the
 //! parts fit together is for `snapshot` to say.
 
+use super::module::ModuleRecord;
 use super::pattern::EventTypePattern;
 use super::plan::{ModuleRef, OnFailure, Target};
 use super::snapshot::Invalid;
-use crate::model::{Digest, SourceName, TenantName, World, is_credential};
+use crate::model::{Digest, EventId, RunId, SourceName, TenantName, is_credential};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -16,8 +17,10 @@ use std::fmt;
 pub enum Kind {
     /// A tenant itself.
     Tenant,
-    /// A module's active version.
+    /// A module with its versions.
     Module,
+    /// A version of a module that is not run for this tenant.
+    Quarantine,
     /// A source.
     Source,
     /// An endpoint.
@@ -33,6 +36,7 @@ impl Kind {
         match self {
             Self::Tenant => "tenant",
             Self::Module => "module",
+            Self::Quarantine => "quarantine",
             Self::Source => "source",
             Self::Endpoint => "endpoint",
             Self::Route => "route",
@@ -42,7 +46,7 @@ impl Kind {
     /// The opposite of [`Kind::as_str`].
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        [Self::Tenant, Self::Module, Self::Source, Self::Endpoint, Self::Route]
+        [Self::Tenant, Self::Module, Self::Quarantine, Self::Source, Self::Endpoint, Self::Route]
             .into_iter()
             .find(|kind| kind.as_str() == text)
     }
@@ -73,6 +77,8 @@ pub enum Spec {
     Tenant(TenantSpec),
     /// See [`ModuleRecord`].
     Module(ModuleRecord),
+    /// See [`QuarantineSpec`].
+    Quarantine(QuarantineSpec),
     /// See [`SourceSpec`].
     Source(SourceSpec),
     /// See [`EndpointSpec`].
@@ -88,7 +94,8 @@ pub enum Spec {
 pub fn parse(kind: Kind, json: &[u8]) -> Result<Spec, Invalid> {
     match kind {
         Kind::Tenant => parse_as(json).map(Spec::Tenant),
-        Kind::Module => parse_as(json).map(Spec::Module),
+        Kind::Module => parse_as(json).map(ModuleRecord::with_its_version).map(Spec::Module),
+        Kind::Quarantine => parse_as(json).map(Spec::Quarantine),
         Kind::Source => parse_as(json).map(Spec::Source),
         Kind::Endpoint => parse_as(json).map(Spec::Endpoint),
         Kind::Route => parse_as(json).map(Spec::Route),
@@ -126,6 +133,7 @@ impl Spec {
         match self {
             Self::Tenant(_) => Kind::Tenant,
             Self::Module(_) => Kind::Module,
+            Self::Quarantine(_) => Kind::Quarantine,
             Self::Source(_) => Kind::Source,
             Self::Endpoint(_) => Kind::Endpoint,
             Self::Route(_) => Kind::Route,
@@ -140,6 +148,7 @@ impl Spec {
         match self {
             Self::Tenant(spec) => serde_json::to_value(spec),
             Self::Module(spec) => serde_json::to_value(spec),
+            Self::Quarantine(spec) => serde_json::to_value(spec),
             Self::Source(spec) => serde_json::to_value(spec),
             Self::Endpoint(spec) => serde_json::to_value(spec),
             Self::Route(spec) => serde_json::to_value(spec),
@@ -165,6 +174,14 @@ impl Spec {
     }
 }
 
+/// Whether a number is within its bounds, which are part of the answer where it is not.
+pub(super) fn within(pointer: &str, value: u64, least: u64, most: u64) -> Result<(), Invalid> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Invalid::new(pointer, format!("{value} is not from {least} to {most}")))
+}
+
 fn numbered<'a>(pointer: &str, secrets: &'a mut [String]) -> Vec<(String, &'a mut String)> {
     secrets.iter_mut().enumerate().map(|(index, secret)| (format!("{pointer}/{index}"), secret)).collect()
 }
@@ -181,18 +198,43 @@ pub struct TenantSpec {
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub title: String,
+    /// How long one call of a module may take for this tenant, in milliseconds: 1 to 60,000. By itself as long as the module and the
+    /// host allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module_time_ms_max: Option<u64>,
 }
 
-/// The active version of a module. Made by an upload, not written by hand.
+/// A version of a module that failed too often in a row for this tenant: it is not run there until it is released. Made by the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ModuleRecord {
-    /// The sha256 of the uploaded bytes.
+pub struct QuarantineSpec {
+    /// The module, as the tenant's routes name it.
+    pub module: ModuleRef,
+    /// The version.
     pub digest: Digest,
-    /// What it does.
-    pub world: World,
-    /// The upload's size.
-    pub bytes: u64,
+    /// Since when, in milliseconds since 1970-01-01T00:00:00Z.
+    pub since_ms: u64,
+    /// How often it failed in a row.
+    pub failures: u32,
+    /// The run that failed last.
+    pub run: RunId,
+    /// The code of that failure.
+    pub code: String,
+    /// Its message.
+    pub message: String,
+    /// The version that the tenant's routes use instead, where the module is rolled back for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<Digest>,
+    /// The event that says so, of the source `hookswitch`.
+    pub event: EventId,
+}
+
+impl QuarantineSpec {
+    /// The resource's name: a version is quarantined once.
+    #[must_use]
+    pub fn name_of(module: &ModuleRef, digest: &Digest) -> String {
+        format!("{module}@{digest}")
+    }
 }
 
 /// A way in.

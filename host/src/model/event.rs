@@ -13,6 +13,10 @@ pub struct Header {
     pub value: String,
 }
 
+/// The source of operational events: what the host itself has to say to a tenant. Routes may name it; nobody makes it, and nobody
+/// sends to it from outside.
+pub const OPERATIONAL_SOURCE: &str = "hookswitch";
+
 /// What was received. The body is kept apart from it, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -37,6 +41,14 @@ pub struct Event {
     /// What made it unique at its source, where the source has a rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_key: Option<String>,
+}
+
+impl Event {
+    /// Whether the host itself made it. Whatever happens to such an event causes no other one: there are no loops.
+    #[must_use]
+    pub fn is_operational(&self) -> bool {
+        self.source.as_str() == OPERATIONAL_SOURCE
+    }
 }
 
 /// One message on its way along a route, as the step before left it.

@@ -10,7 +10,7 @@ mod url;
 mod world;
 
 pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX};
-pub use event::{Event, Header, Message};
+pub use event::{Event, Header, Message, OPERATIONAL_SOURCE};
 pub use header_rules::{is_credential, is_header_for_modules, is_header_of_the_host};
 pub use id::{DeliveryId, Digest, EventId, InvalidId, RunId};
 pub use name::{EndpointName, InvalidName, ModuleName, RouteName, SourceName, TenantName};

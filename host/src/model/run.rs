@@ -133,6 +133,9 @@ pub enum Verdict {
     Failed {
         /// Stable.
         code: String,
+        /// The module's own code, where it failed in its own words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        module_code: Option<String>,
         /// For a person.
         message: String,
     },

@@ -1,13 +1,16 @@
 //! The way of an event from ingest to its acknowledgement: route what can be routed within the budget, commit everything.
 
+use super::failures::Note;
 use super::run::{Job, OverBudget, execute, missing_endpoint, new_run, unrouted};
-use super::{Config, Library, Published};
+use super::shadow::Observed;
+use super::{Config, Failures, Library, Published, Shadows};
 use crate::clock::Clock;
-use crate::config::{Route, Tenant};
+use crate::config::{Kind, ResourceId, Route, Tenant};
 use crate::model::{Event, EventId, Run};
 use crate::runtime::{Executor, Lane, Module};
 use crate::store::{Accept, CommitError, Outcome, RoutedRun, Store, Transition};
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -23,6 +26,8 @@ pub struct Pipeline {
     pub(super) config: Arc<Config>,
     /// The longest one call of a module may take.
     pub(super) call_time_max: Duration,
+    pub(super) failures: Failures,
+    pub(super) shadows: Shadows,
 }
 
 /// What became of an event that was taken.
@@ -67,7 +72,34 @@ impl Pipeline {
         config: Config,
     ) -> Self {
         let call_time_max = library.call_time_max();
-        Self { store, published, executor, library, clock, config: Arc::new(config), call_time_max }
+        let (config, failures, shadows) = (Arc::new(config), Failures::default(), Shadows::default());
+        Self { store, published, executor, library, clock, config, call_time_max, failures, shadows }
+    }
+
+    /// How often in a row versions of modules have failed.
+    #[must_use]
+    pub const fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// What the shadows of modules have said.
+    #[must_use]
+    pub const fn shadows(&self) -> &Shadows {
+        &self.shadows
+    }
+
+    /// What follows from runs that are committed now: `notes` are counted, and `observed` is compared.
+    pub(super) fn committed(&self, event: &Event, notes: Vec<Note>, observed: Vec<Observed>) {
+        self.shadows.push(observed);
+        if event.is_operational() {
+            return;
+        }
+        let snapshot = self.published.snapshot();
+        self.failures.note(&event.tenant, notes, |module| {
+            let tenant = Some(event.tenant.clone()).filter(|_| !module.operator);
+            let id = ResourceId { tenant, kind: Kind::Module, name: module.name.to_string() };
+            snapshot.module(&id).map_or(0, |record| record.quarantine_after)
+        });
     }
 
     /// Routes an event as far as the budget goes, and makes it durable with its runs and deliveries.
@@ -82,7 +114,7 @@ impl Pipeline {
     ) -> Result<Accepted, AcceptError> {
         let id = event.id;
         let tenant = self.published.snapshot().tenant(&event.tenant).cloned().ok_or(AcceptError::TenantGone)?;
-        let mut runs = self.route(&tenant, &event, &body).await;
+        let (mut runs, observed) = self.route(&tenant, &event, &body).await;
         // Endpoints may have gone meanwhile: a run that has one of these is routed again, with what is there now.
         let still = self.published.still().await;
         let now = still.snapshot.tenant(&event.tenant).ok_or(AcceptError::TenantGone)?;
@@ -93,9 +125,14 @@ impl Pipeline {
         }
         // Should what came of it be too long for one write, the event is taken all the same, and each run gets a write of its own.
         let as_pending = runs.iter().map(|routed| pending(unrouted(&routed.run))).collect();
+        let notes = self.failures.notes(runs.iter().map(|routed| &routed.run));
         let spare = Accept { event: event.clone(), body: body.clone(), dedup_until_ms, runs: as_pending };
+        let taken = (!notes.is_empty() || !observed.is_empty()).then(|| event.clone());
         let accept = Accept { event, body, dedup_until_ms, runs };
         let mut outcome = self.store.commit(Transition::Accept(Box::new(accept))).await;
+        if let (Ok(Outcome::Accepted { .. }), Some(event)) = (&outcome, taken) {
+            self.committed(&event, notes, observed);
+        }
         if let Err(CommitError::TooLong { .. }) = outcome {
             outcome = self.store.commit(Transition::Accept(Box::new(spare))).await;
         }
@@ -106,12 +143,12 @@ impl Pipeline {
         }
     }
 
-    async fn route(&self, tenant: &Arc<Tenant>, event: &Event, body: &Bytes) -> Vec<RoutedRun> {
+    async fn route(&self, tenant: &Arc<Tenant>, event: &Event, body: &Bytes) -> (Vec<RoutedRun>, Vec<Observed>) {
         let now_ms = self.clock.now_ms();
         let (mut inline, mut runs) = (Vec::new(), Vec::new());
         for route in tenant.routes.values().filter(|route| route.takes(&event.source, &event.event_type)) {
             let run = new_run(event, &route.name, route.plan_digest, now_ms);
-            match self.modules_if_ready(route) {
+            match self.modules_if_ready(route, event.id) {
                 Some(modules) if !route.ordered => inline.push(Ready { run, route: route.clone(), modules }),
                 _ => runs.push(pending(run)),
             }
@@ -120,11 +157,12 @@ impl Pipeline {
         if without_modules {
             // Nothing untrusted to run: no thread to wait for, no time to bound.
             let work = Work { event: event.clone(), body: body.clone(), tenant: tenant.clone(), now_ms, inline };
-            runs.extend(work.run(&self.config, Duration::MAX, None));
-            return runs;
+            runs.extend(work.run(&self.config, Duration::MAX, None).0);
+            return (runs, Vec::new());
         }
-        runs.extend(self.route_on_threads(tenant, event, body, inline, now_ms).await);
-        runs
+        let (routed, observed) = self.route_on_threads(tenant, event, body, inline, now_ms).await;
+        runs.extend(routed);
+        (runs, observed)
     }
 
     async fn route_on_threads(
@@ -134,7 +172,7 @@ impl Pipeline {
         body: &Bytes,
         inline: Vec<Ready>,
         now_ms: u64,
-    ) -> Vec<RoutedRun> {
+    ) -> (Vec<RoutedRun>, Vec<Observed>) {
         let as_pending: Vec<Run> = inline.iter().map(|ready| ready.run.clone()).collect();
         let deadline = Instant::now() + Duration::from_millis(self.config.inline_budget_ms);
         let work = Work { event: event.clone(), body: body.clone(), tenant: tenant.clone(), now_ms, inline };
@@ -148,15 +186,15 @@ impl Pipeline {
         );
         if submitted.is_ok() {
             // A job that panics drops its sender: the runs then go the pending way, like those that found no room.
-            if let Ok(runs) = receiver.await {
-                return runs;
+            if let Ok(done) = receiver.await {
+                return done;
             }
         }
-        as_pending.into_iter().map(pending).collect()
+        (as_pending.into_iter().map(pending).collect(), Vec::new())
     }
 
-    fn modules_if_ready(&self, route: &Route) -> Option<Vec<Module>> {
-        route.plan.steps.iter().map(|step| self.library.ready(&step.digest)).collect()
+    fn modules_if_ready(&self, route: &Route, event: EventId) -> Option<Vec<Module>> {
+        route.plan.steps.iter().map(|step| self.library.ready(&step.version(event))).collect()
     }
 }
 
@@ -170,9 +208,17 @@ struct Work {
 }
 
 impl Work {
-    fn run(self, config: &Config, call_time_max: Duration, deadline: Option<Instant>) -> Vec<RoutedRun> {
+    /// The runs, and what is to be compared of those that are through.
+    fn run(
+        self,
+        config: &Config,
+        call_time_max: Duration,
+        deadline: Option<Instant>,
+    ) -> (Vec<RoutedRun>, Vec<Observed>) {
         let Self { event, body, tenant, now_ms, inline } = self;
+        let mut all_observed = Vec::new();
         let each = inline.into_iter().map(|Ready { run, route, modules }| {
+            let observed = RefCell::default();
             let job = Job {
                 event: &event,
                 body: &body,
@@ -183,12 +229,20 @@ impl Work {
                 call_time_max,
                 inline_deadline: deadline,
                 run_deadline: None,
+                observed: &observed,
                 told: None,
                 now_ms,
             };
-            execute(&job, run.clone()).unwrap_or_else(|OverBudget| pending(run))
+            match execute(&job, run.clone()) {
+                Ok(routed) => {
+                    all_observed.extend(observed.take());
+                    routed
+                }
+                Err(OverBudget) => pending(run),
+            }
         });
-        each.collect()
+        let runs = each.collect();
+        (runs, all_observed)
     }
 }
 

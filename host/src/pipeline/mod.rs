@@ -2,17 +2,22 @@
 //!
 //! A run goes *inline*, before the acknowledgement, where its route is unordered, its modules are compiled and the module
 //! threads have room, within a budget of time. Otherwise it is committed *pending*, and [`pending`] routes it afterwards: a slow
-//! module costs latency, never an event. [`run`] is what both do.
+//! module costs latency, never an event. [`run`] is what both do. What a run says of its modules is counted by [`failures`] and compared by
+//! [`shadow`], once it is committed.
 
+mod failures;
 mod inline;
 mod library;
 pub mod pending;
 mod published;
 mod run;
+pub mod shadow;
 
+pub use failures::{Failures, Streak, VersionOf};
 pub use inline::{AcceptError, Accepted, Pipeline};
 pub use library::{Library, LibraryError};
 pub use published::{Published, Still};
+pub use shadow::{ModuleId, Sample, ShadowReport, Shadows};
 
 use serde::Deserialize;
 

@@ -1,7 +1,8 @@
 //! One run: an event through the steps of a plan. Synchronous, on a module thread; it writes nothing, it says what to write.
 
 use super::Config;
-use crate::config::{Endpoint, OnFailure, Plan, Tenant};
+use super::shadow::Observed;
+use crate::config::{Endpoint, OnFailure, Plan, PlanStep, Tenant, TimeBound};
 use crate::model::{
     BodyRef, Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, Message, Origin, RouteName, Run, RunFailure,
     RunStatus, StepTrace, Verdict, World,
@@ -10,8 +11,12 @@ use crate::runtime::{self, Call, Directory, EndpointInfo, Module};
 use crate::shutdown::Shutdown;
 use crate::store::{NewDelivery, RoutedRun};
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The code of a failure that is no call: the version is quarantined.
+pub(super) const MODULE_QUARANTINED: &str = "module_quarantined";
 
 /// What a run needs to know.
 pub(super) struct Job<'a> {
@@ -28,6 +33,8 @@ pub(super) struct Job<'a> {
     pub(super) inline_deadline: Option<Instant>,
     /// When the run must have ended at all; otherwise it has failed.
     pub(super) run_deadline: Option<Instant>,
+    /// What is to be run again beside it, when the run is committed: the calls of modules that have a shadow.
+    pub(super) observed: &'a RefCell<Vec<Observed>>,
     /// Cuts the run short between two calls, for one that can be done again after the next start.
     pub(super) told: Option<&'a Shutdown>,
     pub(super) now_ms: u64,
@@ -100,9 +107,10 @@ pub(super) fn execute(job: &Job<'_>, mut run: Run) -> Result<RoutedRun, OverBudg
         Err(Stop::OverBudget) => return Err(OverBudget),
         Err(Stop::Failed(failure)) => {
             run.status = match job.plan.on_failure {
-                OnFailure::Drop => RunStatus::Dropped,
+                // What is held for a quarantine was not even tried: that is no reason to lose it.
+                OnFailure::Drop if failure.code != MODULE_QUARANTINED => RunStatus::Dropped,
                 // What could pass has passed already: this failure leaves nothing to go on with.
-                OnFailure::Hold | OnFailure::Pass => RunStatus::Held,
+                _ => RunStatus::Held,
             };
             run.failure = Some(failure);
             Vec::new()
@@ -179,9 +187,19 @@ fn call(
     let Some(step) = job.plan.steps.get(position.step as usize) else {
         return Err(position.failed("plan_invalid", "the plan has fewer steps than modules".to_owned()));
     };
+    let digest = module.digest();
+    if job.tenant.is_quarantined(&step.module, &digest) {
+        return quarantined(job, step, run, module, position, message);
+    }
     let now = Instant::now();
+    let (time_max, set_by) = match step.max_time {
+        Some(bound) if Duration::from_millis(bound.ms) < job.call_time_max => {
+            (Duration::from_millis(bound.ms), bound.set_by)
+        }
+        _ => (job.call_time_max, TimeBound::Host),
+    };
     let left = job.inline_deadline.map(|deadline| deadline.saturating_duration_since(now));
-    let time = left.map_or(job.call_time_max, |left| left.min(job.call_time_max));
+    let time = left.map_or(time_max, |left| left.min(time_max));
     if time.is_zero() || job.told.is_some_and(Shutdown::fired) {
         return Err(Stop::OverBudget);
     }
@@ -192,6 +210,7 @@ fn call(
     }
     let settings = step.settings.to_string();
     let endpoints = if module.world() == World::Router { directory(job.tenant) } else { Directory::default() };
+    let shadow = job.tenant.shadow_of(&step.module).filter(|shadow| *shadow != digest);
     let report = module.call(&Call {
         event: job.event,
         event_body: job.body,
@@ -199,29 +218,84 @@ fn call(
         settings: &settings,
         origin: run.origin,
         time,
-        endpoints,
+        time_set_by: set_by,
+        endpoints: endpoints.clone(),
     });
-    let cut_short = matches!(&report.result, Err(error) if error.code() == "time_limit") && time < job.call_time_max;
+    let cut_short = matches!(&report.result, Err(error) if error.code() == "time_limit") && time < time_max;
     if cut_short {
         return Err(Stop::OverBudget);
     }
+    job.observed.borrow_mut().extend(shadow.map(|shadow| Observed {
+        tenant: job.event.tenant.clone(),
+        module: step.module.clone(),
+        shadow,
+        run: run.id,
+        event: job.event.clone(),
+        event_body: job.body.clone(),
+        message: message.clone(),
+        settings: settings.clone(),
+        origin: run.origin,
+        time: (time_max, set_by),
+        endpoints,
+        result: report.result.clone(),
+    }));
     run.trace.push(StepTrace {
-        step: position.step,
-        message: position.message,
-        module: step.module.to_string(),
-        digest: step.digest,
-        verdict: verdict_of(&report.result),
         duration_us: report.duration_us,
         logs: report.logs,
         logs_cut: report.logs_cut,
+        ..traced(step, module, position, verdict_of(&report.result))
     });
     match report.result {
         Ok(verdict) => Ok(verdict),
-        Err(_) if job.plan.on_failure == OnFailure::Pass && module.world() != World::Router => {
-            Ok(runtime::Verdict::Messages(vec![message.clone()]))
-        }
-        Err(error) => Err(position.failed(error.code(), error.to_string())),
+        Err(error) => failed(job, module, position, message, (error.code(), error.to_string())),
     }
+}
+
+fn traced(step: &PlanStep, module: &Module, position: Position, verdict: Verdict) -> StepTrace {
+    StepTrace {
+        step: position.step,
+        message: position.message,
+        module: step.module.to_string(),
+        digest: module.digest(),
+        verdict,
+        duration_us: 0,
+        logs: Vec::new(),
+        logs_cut: false,
+    }
+}
+
+/// What a failed call leaves: the message as it was, where the route says so, or the end of the run.
+fn failed(
+    job: &Job<'_>,
+    module: &Module,
+    position: Position,
+    message: &Message,
+    (code, words): (&str, String),
+) -> Result<runtime::Verdict, Stop> {
+    if job.plan.on_failure == OnFailure::Pass && module.world() != World::Router {
+        return Ok(runtime::Verdict::Messages(vec![message.clone()]));
+    }
+    Err(position.failed(code, words))
+}
+
+/// A call that is not made: the version failed too often in a row.
+fn quarantined(
+    job: &Job<'_>,
+    step: &PlanStep,
+    run: &mut Run,
+    module: &Module,
+    position: Position,
+    message: &Message,
+) -> Result<runtime::Verdict, Stop> {
+    let words = format!(
+        "the version {} of `{}` is quarantined: it failed too often in a row and is not run. Activate another version, or release \
+         this one, then rerun what is held",
+        module.digest(),
+        step.module,
+    );
+    let verdict = Verdict::Failed { code: MODULE_QUARANTINED.to_owned(), module_code: None, message: words.clone() };
+    run.trace.push(traced(step, module, position, verdict));
+    failed(job, module, position, message, (MODULE_QUARANTINED, words))
 }
 
 fn verdict_of(result: &Result<runtime::Verdict, runtime::CallError>) -> Verdict {
@@ -230,7 +304,11 @@ fn verdict_of(result: &Result<runtime::Verdict, runtime::CallError>) -> Verdict 
         Ok(runtime::Verdict::Reject(reason)) => Verdict::Rejected { reason: reason.clone() },
         Ok(runtime::Verdict::Messages(made)) => Verdict::Produced { messages: count(made.len()) },
         Ok(runtime::Verdict::Dispatches(made)) => Verdict::Dispatched { messages: count(made.len()) },
-        Err(error) => Verdict::Failed { code: error.code().to_owned(), message: error.to_string() },
+        Err(error) => Verdict::Failed {
+            code: error.code().to_owned(),
+            module_code: error.module_code().map(str::to_owned),
+            message: error.to_string(),
+        },
     }
 }
 

@@ -8,6 +8,7 @@ use super::module::{Instance, Module};
 use super::output::{self, Outputs};
 use super::ticker::Ticker;
 use super::{Config, Directory, Shared};
+use crate::config::TimeBound;
 use crate::model::{EndpointName, Event, Header, LogLine, Message, Origin};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub struct Call<'a> {
     pub origin: Origin,
     /// How long the call may take; `max_time_ms` bounds it too.
     pub time: Duration,
+    /// Whose bound that is.
+    pub time_set_by: TimeBound,
     /// What a router may know of the tenant's endpoints. Filters and transforms never see it.
     pub endpoints: Directory,
 }
@@ -71,7 +74,7 @@ impl Module {
             return Report { result: Err(error), duration_us: 0, logs: Vec::new(), logs_cut: false };
         }
         let state = HostState::new(config, call.event_body.clone(), call.origin, call.endpoints.clone());
-        self.in_fresh_store(state, call.time, |store| {
+        self.in_fresh_store(state, (call.time, call.time_set_by), |store| {
             let instance = self.configured(store, call.settings)?;
             store.data_mut().phase = Phase::Call;
             decide(&instance, store, call, config)
@@ -83,7 +86,9 @@ impl Module {
     pub fn configure(&self, settings: &str) -> Report<()> {
         let config = &self.shared().config;
         let state = HostState::new(config, Bytes::new(), Origin::Test, Directory::default());
-        self.in_fresh_store(state, config.max_time(), |store| self.configured(store, settings).map(drop))
+        self.in_fresh_store(state, (config.max_time(), TimeBound::Host), |store| {
+            self.configured(store, settings).map(drop)
+        })
     }
 
     fn configured(&self, store: &mut Store<HostState>, settings: &str) -> Result<Instance, Stop> {
@@ -98,11 +103,12 @@ impl Module {
     fn in_fresh_store<T>(
         &self,
         state: HostState,
-        time: Duration,
+        (time, set_by): (Duration, TimeBound),
         work: impl FnOnce(&mut Store<HostState>) -> Result<T, Stop>,
     ) -> Report<T> {
         let began = Instant::now();
         let Shared { config, engine, ticker, .. } = self.shared();
+        let set_by = if config.max_time() <= time { TimeBound::Host } else { set_by };
         let time = time.min(config.max_time());
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limiter);
@@ -112,7 +118,7 @@ impl Module {
         let result = work(&mut store);
         drop(ticking);
         let state = store.into_data();
-        let result = result.map_err(|stop| stop.judge(state.limiter.refused(), time, config));
+        let result = result.map_err(|stop| stop.judge(state.limiter.refused(), time, set_by, config));
         let (logs, logs_cut) = state.logs.finish();
         Report { result, duration_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), logs, logs_cut }
     }

@@ -5,6 +5,7 @@ use super::bindings::types::Failure;
 use super::host::OnlyLog;
 use super::limiter::Refused;
 use super::logs::cut;
+use crate::config::TimeBound;
 use std::time::Duration;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
@@ -21,14 +22,13 @@ pub enum CallError {
     Trap(String),
     /// The call took too long and was stopped.
     #[error(
-        "the call was stopped after {limit_ms} ms (`runtime.max_time_ms` is {max_time_ms}): the module loops, or has more to do \
-         than the time allows"
+        "the call was stopped after {limit_ms} ms (by {set_by}): the module loops, or has more to do than the time allows"
     )]
     TimeLimit {
         /// The limit of this call, in milliseconds.
         limit_ms: u64,
-        /// The limit of every call, in milliseconds.
-        max_time_ms: u64,
+        /// Whose limit it is.
+        set_by: TimeBound,
     },
     /// The module asked for more memory than it may have, and did not go on without.
     #[error("the module ran out of memory: `runtime.{bound}` is {max}")]
@@ -122,6 +122,15 @@ impl CallError {
         }
     }
 
+    /// The module's own code, where the failure is in its own words.
+    #[must_use]
+    pub fn module_code(&self) -> Option<&str> {
+        match self {
+            Self::SettingsInvalid { code, .. } | Self::Failed { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
     pub(super) fn settings(failure: Failure, config: &Config) -> Self {
         let (code, message) = own_words(&failure, config);
         Self::SettingsInvalid { code, message }
@@ -158,8 +167,15 @@ impl From<CallError> for Stop {
 }
 
 impl Stop {
-    /// Finds out why. `refused` is what the instance did not get; `time` was the call's limit.
-    pub(super) fn judge(self, refused: Option<Refused>, time: Duration, config: &Config) -> CallError {
+    /// Finds out why. `refused` is what the instance did not get; `time` was the call's limit, and
+    /// `set_by` says whose.
+    pub(super) fn judge(
+        self,
+        refused: Option<Refused>,
+        time: Duration,
+        set_by: TimeBound,
+        config: &Config,
+    ) -> CallError {
         let (error, starting) = match self {
             Self::Known(error) => return error,
             Self::Start(error) => (error, true),
@@ -172,10 +188,9 @@ impl Stop {
             return CallError::Busy;
         }
         match (error.downcast_ref::<Trap>(), refused) {
-            (Some(Trap::Interrupt), _) => CallError::TimeLimit {
-                limit_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
-                max_time_ms: config.max_time_ms,
-            },
+            (Some(Trap::Interrupt), _) => {
+                CallError::TimeLimit { limit_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX), set_by }
+            }
             (Some(Trap::StackOverflow), _) => CallError::StackOverflow { max: config.stack_bytes_max },
             (_, Some(Refused { bound, max })) => CallError::MemoryLimit { bound, max },
             (Some(trap), None) => CallError::Trap(describe(&trap.to_string(), &error)),

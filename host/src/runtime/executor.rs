@@ -120,6 +120,14 @@ impl Executor {
         !queues.closed && queues.running + queues.inline.len() < self.shared.threads
     }
 
+    /// Whether a thread is free and nothing at all waits for one.
+    #[must_use]
+    pub fn has_spare(&self) -> bool {
+        let queues = self.shared.lock();
+        let waiting = queues.inline.len() + queues.background.len();
+        !queues.closed && waiting == 0 && queues.running < self.shared.threads
+    }
+
     /// Takes no more jobs, does those that are queued, and waits for the threads to end. It blocks.
     pub fn shut_down(&self) {
         self.inline_room.close();

@@ -144,7 +144,7 @@ pub struct ResourceKey {
 
 impl ResourceKey {
     /// The kinds of resources there are.
-    pub const KINDS: [&'static str; 6] = ["tenant", "source", "module", "route", "endpoint", "key"];
+    pub const KINDS: [&'static str; 7] = ["tenant", "source", "module", "quarantine", "route", "endpoint", "key"];
 }
 
 impl Transition {

@@ -4,10 +4,12 @@ use crate::config::{Plan, Tenant};
 use crate::model::{Event, Run, RunFailure, RunId, RunStatus, TenantName};
 use crate::pipeline::Pipeline;
 use crate::pipeline::run::{Job, execute, missing_endpoint};
+use crate::pipeline::shadow::Observed;
 use crate::runtime::{Lane, Module};
 use crate::shutdown::Shutdown;
 use crate::store::{CommitError, ReadError, Reader, RouteRun, RoutedRun, Transition};
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -50,9 +52,9 @@ impl Pipeline {
         loop {
             let routed = match self.published.snapshot().tenant(tenant).cloned() {
                 Some(found) => self.execute_loaded(found, loaded.clone(), told.clone()).await,
-                None => Some(self.tenant_missing(loaded.run.clone())),
+                None => Some((self.tenant_missing(loaded.run.clone()), Vec::new())),
             };
-            let Some(routed) = routed else { return Fate::Over };
+            let Some((routed, observed)) = routed else { return Fate::Over };
             routings += 1;
             let still = self.published.still().await;
             let missing = match still.snapshot.tenant(tenant) {
@@ -60,7 +62,14 @@ impl Pipeline {
                 None => return self.store_outcome(tenant, self.tenant_missing(routed.run)).await,
             };
             match missing {
-                None => return self.store_outcome(tenant, routed).await,
+                None => {
+                    let notes = self.failures.notes([&routed.run]);
+                    let fate = self.store_outcome(tenant, routed).await;
+                    if matches!(fate, Fate::Over) {
+                        self.committed(&loaded.event, notes, observed);
+                    }
+                    return fate;
+                }
                 Some(_) if routings < ROUTINGS_MAX => {}
                 Some(name) => {
                     let message = format!("the endpoint `{name}` was removed while the run was routed");
@@ -115,24 +124,30 @@ impl Pipeline {
         self.store.read(load).await
     }
 
-    /// The outcome; none where the host is shutting down.
-    async fn execute_loaded(&self, tenant: Arc<Tenant>, loaded: Loaded, told: Shutdown) -> Option<RoutedRun> {
+    /// The outcome, and what is to be compared of it; none where the host is shutting down.
+    async fn execute_loaded(
+        &self,
+        tenant: Arc<Tenant>,
+        loaded: Loaded,
+        told: Shutdown,
+    ) -> Option<(RoutedRun, Vec<Observed>)> {
+        let alone = |routed| Some((routed, Vec::new()));
         let Loaded { run, event, body, plan } = loaded;
         let plan = match plan.as_deref().map(Plan::from_bytes) {
             Some(Ok(plan)) => plan,
             unusable => {
                 let why = unusable.and_then(Result::err).map_or_else(|| "is not stored".to_owned(), |e| e.to_string());
                 let message = format!("the plan {} cannot be used: {why}; rerun it with today's plan", run.plan);
-                return Some(self.held(run, 0, "plan_missing", message));
+                return alone(self.held(run, 0, "plan_missing", message));
             }
         };
         let mut modules: Vec<Module> = Vec::with_capacity(plan.steps.len());
         for (step, planned) in plan.steps.iter().enumerate() {
-            match self.library.load(&planned.digest).await {
+            match self.library.load(&planned.version(event.id)).await {
                 Ok(module) => modules.push(module),
                 Err(error) => {
                     let step = u32::try_from(step).unwrap_or(u32::MAX);
-                    return Some(self.held(run, step, "module_unavailable", format!("`{}`: {error}", planned.module)));
+                    return alone(self.held(run, step, "module_unavailable", format!("`{}`: {error}", planned.module)));
                 }
             }
         }
@@ -140,6 +155,7 @@ impl Pipeline {
         let (config, call_time_max, now_ms) = (self.config.clone(), self.call_time_max, self.clock.now_ms());
         let (for_job, mut waiting) = (run.clone(), told.clone());
         let job = move || {
+            let observed = RefCell::default();
             let job = Job {
                 event: &event,
                 body: &body,
@@ -150,10 +166,12 @@ impl Pipeline {
                 call_time_max,
                 inline_deadline: None,
                 run_deadline: Some(Instant::now() + Duration::from_millis(config.run_time_max_ms)),
+                observed: &observed,
                 told: Some(&told),
                 now_ms,
             };
-            let _ = sender.send(execute(&job, for_job));
+            let routed = execute(&job, for_job);
+            let _ = sender.send(routed.map(|routed| (routed, observed.take())));
         };
         tokio::select! {
             submitted = self.executor.submit(Lane::Background, Box::new(job)) => submitted.ok()?,
@@ -163,7 +181,7 @@ impl Pipeline {
             Ok(Ok(routed)) => Some(routed),
             // Cut short by the shutdown: the next start takes it up.
             Ok(Err(_)) => None,
-            Err(_) => Some(self.held(run, 0, "internal", "the host broke down while it routed this run".to_owned())),
+            Err(_) => alone(self.held(run, 0, "internal", "the host broke down while it routed this run".to_owned())),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::guests::{Guest, LOG, Output, bytes, contract, making, with_metadata, words};
 use super::*;
+use crate::config::TimeBound;
 use crate::model::LogLevel;
 use crate::runtime::host::HostState;
 use wasmtime::Store;
@@ -38,7 +39,7 @@ fn a_loop_is_stopped_wherever_it_is() {
     for module in [in_call, in_configure, in_start] {
         let report = setting.call(&module);
         let error = report.result.expect_err("stopped");
-        assert_eq!(error, CallError::TimeLimit { limit_ms: 20, max_time_ms: 10_000 });
+        assert_eq!(error, CallError::TimeLimit { limit_ms: 20, set_by: TimeBound::Module });
         assert!(error.code() == "time_limit" && error.to_string().contains("max_time_ms"), "{error}");
         assert!(report.duration_us >= 20_000, "{} µs", report.duration_us);
     }
@@ -48,7 +49,7 @@ fn a_loop_is_stopped_wherever_it_is() {
 fn the_configs_time_bounds_what_a_call_asks_for() {
     let runtime = Runtime::start(Config { max_time_ms: 15, threads: 1, ..Config::default() }).expect("a runtime");
     let module = runtime.compile(&Guest { configure: LOOP.into(), ..Guest::of("filter") }.core()).expect("a module");
-    let stopped = CallError::TimeLimit { limit_ms: 15, max_time_ms: 15 };
+    let stopped = CallError::TimeLimit { limit_ms: 15, set_by: TimeBound::Host };
     assert_eq!(module.configure("{}").result, Err(stopped.clone()));
     assert_eq!(call(&module).result, Err(stopped));
 }

@@ -6,6 +6,7 @@ mod guests;
 mod uploads;
 
 use super::{Call, CallError, Config, Directory, Module, ModuleError, Report, Runtime, Verdict};
+use crate::config::TimeBound;
 use crate::model::{Event, EventId, Header, LogLine, Message, Origin};
 use bytes::Bytes;
 use std::sync::LazyLock;
@@ -74,6 +75,7 @@ impl Setting {
             settings: "{}",
             origin: self.origin,
             time: self.time,
+            time_set_by: TimeBound::Module,
             endpoints: self.endpoints.clone(),
         })
     }

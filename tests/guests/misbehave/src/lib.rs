@@ -59,6 +59,9 @@ pub enum Settings {
     },
     /// Nothing wrong: `{"origin", "event_id", "event_body_bytes"}` as the payload.
     EchoContext,
+    /// `{"mark": n}` for the digit at the end of [`MARK`], and `unreachable` for 0. The tests put another digit there: versions that
+    /// differ in nothing else.
+    ByMark,
     /// `{"calls": n}`, where `n` counts the calls of this instance: 1 where every call has a fresh one.
     LeakProbe,
 }
@@ -100,6 +103,7 @@ pub fn misbehave(settings: &Settings, event: &Event, _: &Message) -> Result<Vec<
         Settings::None => Output::unchanged(),
         Settings::Spin { rounds } => spin(*rounds),
         Settings::EchoContext => echo_context(event)?,
+        Settings::ByMark => by_mark()?,
         Settings::LeakProbe => leak_probe()?,
     };
     Ok(vec![output])
@@ -163,6 +167,16 @@ fn echo_context(event: &Event) -> Result<Output, Failure> {
         "event_id": event.id,
         "event_body_bytes": context::event_body().len(),
     }))
+}
+
+/// What the tests look for in the module's bytes.
+static MARK: [u8; 24] = *b"the mark of the module 1";
+
+fn by_mark() -> Result<Output, Failure> {
+    match black_box(&MARK).last() {
+        Some(b'0') | None => Ok(trap()),
+        Some(digit) => Output::json(&json!({ "mark": digit.wrapping_sub(b'0') })),
+    }
 }
 
 fn leak_probe() -> Result<Output, Failure> {
