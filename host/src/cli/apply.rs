@@ -16,7 +16,7 @@ pub(super) fn run(args: &ApplyArgs) -> anyhow::Result<()> {
     let dir = args.file.parent().unwrap_or(Path::new("."));
     // All of them before the first is put: what is wrong here changes nothing there.
     let bodies = resources.iter().map(|resource| body(&file, dir, resource)).collect::<anyhow::Result<Vec<_>>>()?;
-    let client = AdminClient::new(&args.admin, &args.key.read()?)?;
+    let client = args.host.client()?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
         for (resource, body) in resources.iter().zip(bodies) {

@@ -1,9 +1,12 @@
-//! The command line: `serve` runs the host, `apply` brings a file of resources to it, `settings` prints the defaults.
+//! The command line: `serve` runs the host, `apply` brings a file of resources to it, `module` is for the
+//! authors of modules, `settings` prints the defaults.
 
 mod apply;
+mod module;
 mod resources_file;
 mod serve;
 
+use crate::transport::AdminClient;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -36,6 +39,9 @@ enum Command {
     /// Applying a file twice changes nothing the second time. Resources that are not in the file are left alone. They are put one
     /// by one: where the host refuses one, those before it are there, and the rest is as it was.
     Apply(ApplyArgs),
+    /// For the author of a module: its versions on a host
+    #[command(subcommand)]
+    Module(module::ModuleCommand),
     /// Print every setting of `serve --config`, commented, with its default
     Settings,
 }
@@ -57,11 +63,24 @@ struct ApplyArgs {
     /// The file of resources, TOML
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+/// Which host is asked, and with which key.
+#[derive(Debug, Args)]
+struct HostArgs {
     /// The admin interface of the host
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
     admin: String,
     #[command(flatten)]
     key: KeyArgs,
+}
+
+impl HostArgs {
+    fn client(&self) -> anyhow::Result<AdminClient> {
+        Ok(AdminClient::new(&self.admin, &self.key.read()?)?)
+    }
 }
 
 /// Where the operator's key comes from.
@@ -98,6 +117,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args.config.as_deref(), &args.data),
         Command::Apply(args) => apply::run(&args),
+        Command::Module(command) => module::run(&command),
         Command::Settings => {
             print!("{}", crate::app::DEFAULT_SETTINGS);
             Ok(())

@@ -3,7 +3,7 @@
 
 use super::innermost;
 use bytes::{Bytes, BytesMut};
-use http::header;
+use http::{Method, header};
 use reqwest::Url;
 use std::time::Duration;
 
@@ -73,9 +73,25 @@ impl AdminClient {
     /// # Errors
     /// Where there is no whole answer.
     pub async fn put(&self, path: &str, media_type: &str, body: Bytes) -> Result<(u16, Bytes), AdminClientError> {
+        self.send(Method::PUT, path, media_type, body).await
+    }
+
+    /// Sends a request to `path`, which may have a query, and gives the answer's status and body.
+    ///
+    /// # Errors
+    /// Where there is no whole answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        media_type: &str,
+        body: Bytes,
+    ) -> Result<(u16, Bytes), AdminClientError> {
         let mut url = self.base.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         url.set_path(path);
-        let request = self.http.put(url).header(header::AUTHORIZATION, self.key.clone());
+        url.set_query(query);
+        let request = self.http.request(method, url).header(header::AUTHORIZATION, self.key.clone());
         let request = request.header(header::CONTENT_TYPE, media_type).body(body);
         let mut answer = request.send().await.map_err(|error| self.no_answer(&error))?;
         let mut body = BytesMut::new();
