@@ -20,7 +20,7 @@ async fn a_file_is_applied_and_applied_again() {
     let url = receiver.url("/out");
     let text = format!(
         "[tenants.acme.routes.all]\nsource = \"in\"\nsteps = [{{ module = \"ten\" }}]\nto = {{ endpoints = [\"out\"] }}\n
-         [tenants.acme.modules.ten]\nfile = \"ten.wasm\"\n
+         [tenants.acme.modules.ten]\nfile = \"ten.wasm\"\nmax_time_ms = 90\n
          [tenants.acme.sources.in]\nverify = {{ scheme = \"none\" }}\n
          [tenants.acme.sources.hub]\nverify = {{ scheme = \"github\", secrets = [{{ env = \"TOKEN\" }}] }}\n
          [tenants.acme.endpoints.out]\nurl = \"{url}\"\n"
@@ -33,6 +33,8 @@ async fn a_file_is_applied_and_applied_again() {
     let (ok, out, error) = apply(&host, &file).await;
     assert!(ok, "{error}");
     assert_eq!((out.matches("unchanged ").count(), out.lines().count()), (6, 6), "{out}");
+
+    assert_eq!(host.admin.get("/v1/tenants/acme/modules/ten").await.expect(200)["max_time_ms"], 90);
 
     host.event("push", r#"{"sender":{"login":"octocat"}}"#).await;
     assert_eq!(receiver.next().await.json()["summary"], "push by octocat");

@@ -30,8 +30,8 @@ pub(super) fn run(args: &ApplyArgs) -> anyhow::Result<()> {
 fn body(file: &ResourcesFile<'_>, dir: &Path, resource: &Resource) -> anyhow::Result<(&'static str, Bytes)> {
     match &resource.content {
         Content::Spec(json) => Ok(("application/json", Bytes::from(json.to_string()))),
-        Content::ModuleFile(path) => {
-            let path = dir.join(path);
+        Content::Module(module) => {
+            let path = dir.join(&module.file);
             let wasm = std::fs::read(&path).map_err(|error| {
                 file.mistake(&resource.keys, "/file", &format!("cannot read {}: {error}", path.display()))
             })?;
@@ -47,7 +47,11 @@ async fn put(
     resource: &Resource,
     (media_type, body): (&str, Bytes),
 ) -> anyhow::Result<()> {
-    let (status, answer) = client.put(&resource.path, media_type, body).await?;
+    let path = match &resource.content {
+        Content::Module(module) => format!("{}?{}", resource.path, module.query()),
+        Content::Spec(_) => resource.path.clone(),
+    };
+    let (status, answer) = client.put(&path, media_type, body).await?;
     let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
     let text = |member: &str| answer.get(member).and_then(Value::as_str);
     match status {

@@ -3,8 +3,9 @@
 //!
 //! The file mirrors the paths of the admin interface: `[tenants.acme.sources.github]` is `PUT /v1/tenants/acme/sources/github`.
 
-use crate::config::{Invalid, Kind, parse};
+use crate::config::{Invalid, Kind, parse, parse_as};
 use crate::model::TenantName;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
 use toml::de::{DeTable, DeValue};
@@ -25,8 +26,31 @@ pub(super) struct Resource {
 pub(super) enum Content {
     /// JSON.
     Spec(Value),
-    /// A module, in this file.
-    ModuleFile(String),
+    /// A module.
+    Module(ModuleFile),
+}
+
+/// A module as the file has it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModuleFile {
+    /// Where its bytes are, as seen from the file of resources.
+    pub(super) file: String,
+    max_time_ms: Option<u64>,
+    quarantine_after: Option<u32>,
+    rollback_on_quarantine: Option<bool>,
+}
+
+impl ModuleFile {
+    /// What is said of the module beside its bytes, as the upload's query has it.
+    pub(super) fn query(&self) -> String {
+        let options = [
+            self.max_time_ms.map(|ms| format!("max_time_ms={ms}")),
+            self.quarantine_after.map(|count| format!("quarantine_after={count}")),
+            self.rollback_on_quarantine.map(|does| format!("rollback_on_quarantine={does}")),
+        ];
+        options.into_iter().flatten().collect::<Vec<_>>().join("&")
+    }
 }
 
 /// A mistake in the file, with its place.
@@ -143,21 +167,13 @@ impl<'a> ResourcesFile<'a> {
     }
 
     fn content(&self, keys: &[String], kind: Kind, json: Value) -> Result<Content, Mistake> {
-        if kind == Kind::Module {
-            return match json.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("file")) {
-                Some(Value::String(file)) => Ok(Content::ModuleFile(file.clone())),
-                _ => Err(self.mistake(
-                    keys,
-                    "",
-                    "a module is written as `file = \"path/to/module.wasm\"` and nothing else",
-                )),
-            };
-        }
         // The host reads it in the same way: what it would refuse for its form is found here, with its line, before anything is sent.
-        match parse(kind, json.to_string().as_bytes()) {
-            Ok(_) => Ok(Content::Spec(json)),
-            Err(Invalid { pointer, message }) => Err(self.mistake(keys, &pointer, strip_place(&message))),
-        }
+        let text = json.to_string();
+        let content = match kind {
+            Kind::Module => parse_as(text.as_bytes()).map(Content::Module),
+            _ => parse(kind, text.as_bytes()).map(|_| Content::Spec(json)),
+        };
+        content.map_err(|Invalid { pointer, message }| self.mistake(keys, &pointer, strip_place(&message)))
     }
 
     fn table<'t>(&self, keys: &[String], value: &'t toml::Value) -> Result<&'t toml::Table, Mistake> {
@@ -280,7 +296,8 @@ url = { env = "URL" }
                 "/v1/tenants/acme/routes/all",
             ]
         );
-        assert_eq!(resources[1].content, Content::ModuleFile("match.wasm".to_owned()));
+        let Content::Module(module) = &resources[1].content else { panic!("a module is a file") };
+        assert_eq!((module.file.as_str(), module.query().as_str()), ("match.wasm", ""));
         assert_eq!(resources[3].content, Content::Spec(json!({ "url": "http://url.example/" })));
         let Content::Spec(route) = &resources[4].content else { panic!("a route is a spec") };
         assert_eq!(route["steps"][0]["settings"], json!({ "env": "kept" }));
@@ -321,7 +338,11 @@ headers = { authorization = { env = "TOKEN" } }
                 "[tenants.acme.endpoints.e]\nurl = { env = \"MISSING\" }\n",
                 "r.toml:2: tenants.acme.endpoints.e.url: the environment has no `MISSING`",
             ),
-            ("[tenants.acme.modules.m]\nfile = 3\n", "r.toml:1: tenants.acme.modules.m: a module is written as"),
+            ("[tenants.acme.modules.m]\nfile = 3\n", "r.toml:2: tenants.acme.modules.m.file: invalid type"),
+            (
+                "[tenants.acme.modules.m]\nfile = \"m\"\nmax_time = 3\n",
+                "r.toml:3: tenants.acme.modules.m.max_time: unknown field",
+            ),
             (
                 "[tenants.\"../operator\".modules.m]\nfile = \"m\"\n",
                 "r.toml:1: tenants.../operator: `../operator` is not a name",

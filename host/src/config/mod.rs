@@ -21,5 +21,5 @@ pub use seal::{MasterKey, SealError};
 pub use snapshot::{Invalid, Record, Snapshot, Tenant};
 pub use spec::{
     DedupSpec, EndpointSpec, EventTypeRule, Kind, QuarantineSpec, ResourceId, RetrySpec, RouteSpec, SourceSpec, Spec,
-    StepSpec, TenantSpec, VerifySpec, parse,
+    StepSpec, TenantSpec, VerifySpec, parse, parse_as,
 };

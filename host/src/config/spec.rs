@@ -102,7 +102,11 @@ pub fn parse(kind: Kind, json: &[u8]) -> Result<Spec, Invalid> {
     }
 }
 
-fn parse_as<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, Invalid> {
+/// Reads any struct from JSON.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_as<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, Invalid> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer_of(error.path());
