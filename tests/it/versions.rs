@@ -361,6 +361,15 @@ async fn under_pass_a_quarantined_module_is_passed_by_and_under_drop_its_runs_ar
     host.put("/v1/tenants/acme/routes/r", &route("drop")).await;
     let event = host.event("order", "{}").await;
     assert_eq!(host.run_with(&event, "held").await["failure"]["code"], "module_quarantined");
+
+    // Whoever activates a version wants it to run: that releases it.
+    assert!(say(&host, "activate", json!({ "number": 1 })).await["versions"][1]["quarantined"].is_array());
+    assert_eq!(say(&host, "activate", json!({ "number": 2 })).await["versions"][1]["quarantined"], Value::Null);
+
+    // A run whose route is gone has no plan of today: it stays held.
+    host.admin.delete("/v1/tenants/acme/routes/r").await.expect(204);
+    let rerun = host.admin.post("/v1/tenants/acme/runs/rerun", "").await.expect(202);
+    assert_eq!((&rerun["rerun"], &rerun["skipped"], held(&host).await.len()), (&json!(0), &json!(1), 1));
 }
 
 #[tokio::test]

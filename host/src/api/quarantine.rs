@@ -62,8 +62,19 @@ async fn quarantine(
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
     let event = EventId::new(now_ms, u128::from_be_bytes(random));
-    let Some(spec) = configuration.quarantine(version, streak, event).await? else { return Ok(()) };
     let (tenant, module, digest) = (&version.tenant, &version.module, &version.digest);
+    let spec = match configuration.quarantine(version, streak, event).await {
+        Ok(Some(spec)) => spec,
+        Ok(None) => return Ok(()),
+        Err(error @ (ChangeError::Commit(_) | ChangeError::Read(_) | ChangeError::Answer(_))) => {
+            return Err(error.into());
+        }
+        // It is this tenant's trouble alone: the others' modules are still watched. The next failures in a row try again.
+        Err(error) => {
+            tracing::error!(%tenant, %module, %digest, %error, "a failing module cannot be quarantined");
+            return Ok(());
+        }
+    };
     tracing::warn!(%tenant, %module, %digest, failures = streak.failures, code = streak.code, "a module is quarantined");
     announce(configuration, pipeline, tenant, &spec).await
 }
