@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build guests demo run test lint bench deny clean
+.PHONY: help setup build guests demo run test lint bench soak deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +46,11 @@ lint: ## formatting, clippy, and that no lock file names a registry's host
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	@! grep -nE '"resolved"|https?://' tests/demo/package-lock.json tests/demo/requirements.txt
 
-bench: build ## measure the road of an event
-	cargo bench --workspace --locked --bench road
+bench: setup build ## measure the road of an event, and the calls of modules
+	cargo bench --workspace --locked --bench road --bench modules
+
+soak: build ## call modules CALLS times (a million by itself) and see that nothing leaks
+	cargo bench --workspace --locked --bench soak
 
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)
 	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \

@@ -11,6 +11,7 @@ hookswitch-filter-reshape reshape
 hookswitch-filter-github-to-slack github-to-slack
 hookswitch-guest-ten-lines ten-lines
 hookswitch-guest-misbehave misbehave
+hookswitch-guest-no-op no-op
 hookswitch-guest-route-by-label route-by-label
 "
 

@@ -1,5 +1,6 @@
 //! `make bench`: how fast the road is, as ratios inside one run. The load comes from this process, over loopback, for a bounded time, onto
-//! the same cores as what it measures; so believe the ratios, and take the absolute figures for this machine's.
+//! the same cores as what it measures; so believe the ratios, and take the absolute figures for this machine's. What a request costs the
+//! server's process in processor time is the steadiest of them: it hardly minds what else the machine does.
 //!
 //! - *bare*: a hyper server in a process of its own that reads the body and answers 202.
 //! - *accept*: a host whose route calls the filter `match`; the 202 follows the fdatasync of event, run, trace and delivery.
@@ -48,23 +49,25 @@ fn main() {
 }
 
 async fn measure() {
-    let (_bare, bare_at) = start_bare().await;
+    let (bare_server, bare_at) = start_bare().await;
+    let bare_pid = bare_server.id().unwrap();
     let accepting = host(&format!("http://{bare_at}/"), true).await;
     let delivering = host(&format!("http://{bare_at}/"), false).await;
     println!("{CONNECTIONS} connections, {BODY_BYTES}-byte JSON bodies, {ROUNDS} rounds of {ROUND:?} each");
     let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
-        let bare = load(&bare_at, "/").await;
-        let accept = load(accepting.ingest_url.strip_prefix("http://").unwrap(), "/in/acme/in").await;
-        let began = Instant::now();
-        let sent = load(delivering.ingest_url.strip_prefix("http://").unwrap(), "/in/acme/in").await;
+        let bare = load(&bare_at, "/", || cpu_time(bare_pid)).await;
+        let at = accepting.ingest_url.strip_prefix("http://").unwrap();
+        let accept = load(at, "/in/acme/in", || cpu_time(accepting.pid())).await;
+        let (began, cpu) = (Instant::now(), cpu_time(delivering.pid()));
+        let at = delivering.ingest_url.strip_prefix("http://").unwrap();
+        let sent = load(at, "/in/acme/in", || cpu_time(delivering.pid())).await;
         drained(&delivering).await;
         let road = per_second(sent.answers, began.elapsed());
-        println!(
-            "round {round}: bare {:.0}/s (p99 {:.1} ms)   accept {:.0}/s (p50 {:.1} ms, p99 {:.1} ms)   road {road:.0}/s",
-            bare.rate, bare.p99_ms, accept.rate, accept.p50_ms, accept.p99_ms
-        );
-        rounds.push([bare.rate, accept.rate, road]);
+        let road_cpu_us = micros_each(cpu_time(delivering.pid()) - cpu, sent.answers);
+        let (bare_told, accept_told) = (bare.told("bare"), accept.told("accept"));
+        println!("round {round}: {bare_told}   {accept_told}   road {road:.0}/s (cpu {road_cpu_us:.0} µs)");
+        rounds.push([bare.rate, accept.rate, road, bare.cpu_us, accept.cpu_us, road_cpu_us]);
     }
     let median = |column: usize| {
         let mut all: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
@@ -73,9 +76,13 @@ async fn measure() {
     };
     let (bare, accept, road) = (median(0), median(1), median(2));
     println!(
-        "road: bare_per_s={bare:.0} accept_per_s={accept:.0} accept_to_bare={:.3} events_per_s={road:.0} events_to_bare={:.3}",
+        "road: bare_per_s={bare:.0} accept_per_s={accept:.0} accept_to_bare={:.3} events_per_s={road:.0} events_to_bare={:.3} \
+         bare_cpu_us={:.0} accept_cpu_us={:.0} road_cpu_us={:.0}",
         accept / bare,
-        road / bare
+        road / bare,
+        median(3),
+        median(4),
+        median(5)
     );
 }
 
@@ -106,10 +113,20 @@ struct Load {
     rate: f64,
     p50_ms: f64,
     p99_ms: f64,
+    /// What one request cost the server's process.
+    cpu_us: f64,
+}
+
+impl Load {
+    fn told(&self, name: &str) -> String {
+        let Self { rate, p50_ms, p99_ms, cpu_us, .. } = self;
+        format!("{name} {rate:.0}/s (p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, cpu {cpu_us:.0} µs)")
+    }
 }
 
 /// Sends requests over [`CONNECTIONS`] connections for one [`ROUND`].
-async fn load(address: &str, path: &str) -> Load {
+async fn load(address: &str, path: &str, cpu_time: impl Fn() -> Duration) -> Load {
+    let cpu = cpu_time();
     let end = Instant::now() + ROUND;
     let connections: Vec<_> =
         (0..CONNECTIONS).map(|_| tokio::spawn(one_connection(address.to_owned(), path.to_owned(), end))).collect();
@@ -119,7 +136,8 @@ async fn load(address: &str, path: &str) -> Load {
     }
     times_ms.sort_by(f64::total_cmp);
     let at = |share: usize| times_ms[(times_ms.len() * share / 100).min(times_ms.len() - 1)];
-    Load { answers: times_ms.len(), rate: per_second(times_ms.len(), ROUND), p50_ms: at(50), p99_ms: at(99) }
+    let cpu_us = micros_each(cpu_time() - cpu, times_ms.len());
+    Load { answers: times_ms.len(), rate: per_second(times_ms.len(), ROUND), p50_ms: at(50), p99_ms: at(99), cpu_us }
 }
 
 async fn one_connection(address: String, path: String, end: Instant) -> Vec<f64> {
@@ -143,6 +161,19 @@ async fn one_connection(address: String, path: String, end: Instant) -> Vec<f64>
 #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
 fn per_second(count: usize, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+fn micros_each(time: Duration, count: usize) -> f64 {
+    time.as_secs_f64() * 1e6 / count as f64
+}
+
+/// How much time the processors have given a process so far, in the kernel's units of 10 ms.
+fn cpu_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // Behind the program's name, which may hold anything, come the state and ten other fields, then user and system time.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    Duration::from_millis(fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap() * 10).sum())
 }
 
 /// Starts this program as the bare server. It ends with the handle.

@@ -61,6 +61,11 @@ impl Host {
         (self.ingest_url, self.admin_url) = (ingest_url, admin_url);
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
@@ -83,7 +88,7 @@ impl Host {
 
     /// Sends SIGTERM.
     pub(crate) async fn tell_to_stop(&self) {
-        let pid = self.child.id().unwrap().to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     }
 

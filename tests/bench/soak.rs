@@ -1,0 +1,140 @@
+//! `make soak CALLS=10000000`: calls of modules without end, good ones and such that trap, loop, hoard and flood, on as many threads as
+//! a host has; and what the process weighs after a tenth of them and at the end. Growth is a leak: above 5 % it fails.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot go on says why by a panic"
+)]
+
+#[path = "../it/support/guests.rs"]
+mod guests;
+
+use bytes::Bytes;
+use guests::guest;
+use hookswitch::model::{Event, EventId, Message, Origin};
+use hookswitch::runtime::{Call, Config, Directory, Module, Runtime};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const CALLS_BY_ITSELF: u64 = 1_000_000;
+const GROWTH_MAX: f64 = 0.05;
+/// How many lines of progress there are.
+const STAGES: u64 = 10;
+/// Of so many calls one misbehaves.
+const MISBEHAVES_EVERY: u64 = 100;
+
+fn main() -> ExitCode {
+    let calls = std::env::var("CALLS").map_or(CALLS_BY_ITSELF, |text| text.parse().expect("CALLS is a number"));
+    let config = Config { max_time_ms: 10, ..Config::default() };
+    let threads = config.threads;
+    let runtime = Runtime::start(config).unwrap();
+    let all = Guests::new(&runtime);
+    println!("soak: {calls} calls on {threads} threads, every {MISBEHAVES_EVERY}th of a module that misbehaves");
+    let (done, began) = (AtomicU64::new(0), Instant::now());
+    let mut weights = Vec::new();
+    for stage in 1..=STAGES {
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let number = done.fetch_add(1, Ordering::Relaxed);
+                        if number >= calls * stage / STAGES {
+                            break;
+                        }
+                        all.call(number);
+                    }
+                });
+            }
+        });
+        done.store(calls * stage / STAGES, Ordering::Relaxed);
+        weights.push(resident_bytes());
+        println!(
+            "  {:>10} calls  {:>6.1} s  {:>6.1} MiB",
+            calls * stage / STAGES,
+            began.elapsed().as_secs_f64(),
+            mib(resident_bytes())
+        );
+    }
+    let (warm, end) = (weights[0], weights[weights.len() - 1]);
+    let growth = end as f64 / warm as f64 - 1.0;
+    println!(
+        "soak: calls={calls} seconds={:.0} rss_warm_mib={:.1} rss_end_mib={:.1} growth_percent={:.1}",
+        began.elapsed().as_secs_f64(),
+        mib(warm),
+        mib(end),
+        growth * 100.0
+    );
+    if growth > GROWTH_MAX { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The modules, and what they are called with.
+struct Guests {
+    good: Vec<Module>,
+    misbehave: Module,
+    event: Event,
+    body: Bytes,
+    message: Message,
+}
+
+impl Guests {
+    fn new(runtime: &Runtime) -> Self {
+        let body = Bytes::from_static(br#"{"action":"opened","sender":{"login":"octocat"},"number":7}"#);
+        let event = Event {
+            id: EventId::new(1_700_000_000_000, 7),
+            seq: 1,
+            tenant: "acme".parse().unwrap(),
+            source: "github".parse().unwrap(),
+            event_type: "pull_request".into(),
+            content_type: "application/json".into(),
+            received_at_ms: 1_700_000_000_000,
+            headers: Vec::new(),
+            body_bytes: 0,
+            dedup_key: None,
+        };
+        let message = Message::of_event(&event, &body);
+        let compile = |name: &str| runtime.compile(&guest(name)).unwrap();
+        let good = ["no-op", "ten-lines", "github-to-slack"].map(compile).into();
+        Self { good, misbehave: compile("misbehave"), event, body, message }
+    }
+
+    /// The call of this number.
+    fn call(&self, number: u64) {
+        const SINS: [&str; 6] = ["trap", "panic", "memory", "log-flood", "big-output", "deep-recursion"];
+        let turn = |length: usize| usize::try_from(number / MISBEHAVES_EVERY).unwrap() % length;
+        let good = !number.is_multiple_of(MISBEHAVES_EVERY);
+        let settings = if good { "{}".to_owned() } else { format!(r#"{{"do":"{}"}}"#, SINS[turn(SINS.len())]) };
+        let module =
+            if good { &self.good[usize::try_from(number).unwrap() % self.good.len()] } else { &self.misbehave };
+        let report = module.call(&Call {
+            event: &self.event,
+            event_body: &self.body,
+            message: &self.message,
+            settings: &settings,
+            origin: Origin::Live,
+            time: Duration::from_secs(10),
+            endpoints: Directory::default(),
+        });
+        // A flood of logs is only cut: that call ends well.
+        assert!(!good || report.result.is_ok(), "{:?}", report.result);
+    }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
+/// What the process weighs: the resident set of Linux.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+}
