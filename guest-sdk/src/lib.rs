@@ -34,6 +34,8 @@
 // The generated code names the crate by its name, here as well as in a module's crate.
 extern crate self as hookswitch_guest;
 
+#[cfg(any(test, all(target_arch = "wasm32", feature = "allocator")))]
+mod allocator;
 mod message;
 mod output;
 mod verdict;

@@ -1,5 +1,6 @@
 //! `make bench`, the part about modules: what a fresh sandbox for every call costs, beside the same code run natively in the same
-//! process. Calls alternate in short rounds, and each ratio is taken inside its round; so believe the ratios.
+//! process, with the system's allocator as a program has by itself. Calls alternate in short rounds, and each ratio is taken inside its
+//! round; so believe the ratios.
 //!
 //! - *native*: `github-to-slack` as plain Rust, on a real payload of a pull request, of 24 KB or so.
 //! - *fresh*: the same crate as a module, by the host's own runtime: instance, settings, call, answer, and everything dropped.
@@ -23,9 +24,6 @@ use hookswitch_filter_github_to_slack as native;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 21;
 const CALLS_PER_ROUND: usize = 200;
