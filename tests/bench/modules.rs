@@ -18,8 +18,8 @@
 
 use bytes::Bytes;
 use guests::guest;
-use hookswitch::model::{Event, EventId, Header, Message, Origin};
-use hookswitch::runtime::{Call, Config, Directory, Module, Runtime, Verdict};
+use hookswitch::model::{Event, EventId, Header, Message};
+use hookswitch::runtime::{Call, Config, Module, Runtime, Verdict};
 use hookswitch_filter_github_to_slack as native;
 use std::hint::black_box;
 use std::path::Path;
@@ -88,15 +88,7 @@ fn main() {
 
 /// One call by the host's runtime; the body of the message that came of it, if one did.
 fn call(module: &Module, settings: &str, event: &Event, body: &Bytes, message: &Message) -> Option<Bytes> {
-    let report = module.call(&Call {
-        event,
-        event_body: body,
-        message,
-        settings,
-        origin: Origin::Live,
-        time: std::time::Duration::from_secs(10),
-        endpoints: Directory::default(),
-    });
+    let report = module.call(&Call::trial(event, body, message, settings));
     match report.result.expect("the module does its work") {
         Verdict::Messages(messages) => Some(messages[0].body.clone()),
         _ => None,

@@ -15,12 +15,12 @@ mod guests;
 
 use bytes::Bytes;
 use guests::guest;
-use hookswitch::model::{Event, EventId, Message, Origin};
-use hookswitch::runtime::{Call, Config, Directory, Module, Runtime};
+use hookswitch::model::{Event, EventId, Message};
+use hookswitch::runtime::{Call, Config, Module, Runtime};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -114,15 +114,7 @@ impl Guests {
         let settings = if good { "{}".to_owned() } else { format!(r#"{{"do":"{}"}}"#, SINS[turn(SINS.len())]) };
         let module =
             if good { &self.good[usize::try_from(number).unwrap() % self.good.len()] } else { &self.misbehave };
-        let report = module.call(&Call {
-            event: &self.event,
-            event_body: &self.body,
-            message: &self.message,
-            settings: &settings,
-            origin: Origin::Live,
-            time: Duration::from_secs(10),
-            endpoints: Directory::default(),
-        });
+        let report = module.call(&Call::trial(&self.event, &self.body, &self.message, &settings));
         // A flood of logs is only cut: that call ends well.
         assert!(!good || report.result.is_ok(), "{:?}", report.result);
     }

@@ -35,6 +35,15 @@ pub struct Call<'a> {
     pub endpoints: Directory,
 }
 
+impl<'a> Call<'a> {
+    /// A call outside of any run, to try a module out: with the origin `test`, as much time as the host gives, and no endpoint to see.
+    #[must_use]
+    pub fn trial(event: &'a Event, event_body: &'a Bytes, message: &'a Message, settings: &'a str) -> Self {
+        let (origin, time, time_set_by) = (Origin::Test, Duration::MAX, TimeBound::Host);
+        Self { event, event_body, message, settings, origin, time, time_set_by, endpoints: Directory::default() }
+    }
+}
+
 /// How a call went.
 #[derive(Debug)]
 pub struct Report<T> {
