@@ -31,6 +31,7 @@ pub use call_error::CallError;
 pub use directory::{Directory, EndpointInfo};
 pub use executor::{Busy, Closed, Executor, Job, Lane};
 pub use limits::{Config, ConfigError};
+pub use metadata::{WIT_FILES, component_type};
 pub use module::Module;
 pub use module_error::ModuleError;
 

@@ -1,0 +1,129 @@
+//! The languages that modules can be written in, and the tools that each is built with.
+//!
+//! Everything that differs from one language to the next is in this file or in `templates/`.
+
+use clap::ValueEnum;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A language that there is a template for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Language {
+    Rust,
+    #[value(name = "javascript", alias = "js")]
+    JavaScript,
+    #[value(name = "typescript", alias = "ts")]
+    TypeScript,
+    Python,
+    C,
+    Zig,
+}
+
+/// A tool that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub(super) what: &'static str,
+    pub(super) install: &'static str,
+}
+
+const NPM_CI: &str = "npm ci";
+const PIP_INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r requirements.txt";
+const RUSTUP: &str = "rustup target add wasm32-unknown-unknown";
+const MAKE: Missing = Missing { what: "`make`", install: "install `make` with your system's packages" };
+
+impl Language {
+    /// As `--lang` takes it, and as the folder of its template is called.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::JavaScript => "javascript",
+            Self::TypeScript => "typescript",
+            Self::Python => "python",
+            Self::C => "c",
+            Self::Zig => "zig",
+        }
+    }
+
+    /// The language of the module in this folder, by the file that only this language has.
+    pub(super) fn detect(dir: &Path) -> Option<Self> {
+        let has = |file: &str| dir.join(file).is_file();
+        match () {
+            () if has("Cargo.toml") => Some(Self::Rust),
+            () if has("tsconfig.json") => Some(Self::TypeScript),
+            () if has("package.json") => Some(Self::JavaScript),
+            () if has("module.py") => Some(Self::Python),
+            () if has("module.zig") => Some(Self::Zig),
+            () if has("module.c") => Some(Self::C),
+            () => None,
+        }
+    }
+
+    /// The command that builds, as a person types it in the module's folder.
+    pub(super) const fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::Rust => &["cargo", "build", "--release", "--target", "wasm32-unknown-unknown"],
+            Self::JavaScript | Self::TypeScript => &["npm", "run", "build"],
+            Self::Python | Self::C | Self::Zig => &["make"],
+        }
+    }
+
+    /// The command that brings the pinned tools into the module's folder, where they are not a matter of the whole machine.
+    pub(super) const fn install(self) -> &'static str {
+        match self {
+            Self::Rust => RUSTUP,
+            Self::JavaScript | Self::TypeScript => NPM_CI,
+            Self::Python | Self::C | Self::Zig => PIP_INSTALL,
+        }
+    }
+
+    /// Where the .wasm is, seen from the module's folder, once it is built.
+    pub(super) const fn output_dir(self) -> &'static str {
+        match self {
+            Self::Rust => "target/wasm32-unknown-unknown/release",
+            _ => "build",
+        }
+    }
+
+    /// The first tool that is missing to build the module in this folder. `path` is what `PATH` will be.
+    pub(super) fn missing(self, dir: &Path, path: &OsString) -> Option<Missing> {
+        let absent = |program: &str| !runs(path, program, &["--version"]);
+        let pinned = |what| Missing { what, install: self.install() };
+        match self {
+            Self::Rust if absent("cargo") => Some(Missing { what: "`cargo`", install: "install Rust" }),
+            Self::Rust => None,
+            Self::JavaScript | Self::TypeScript if absent("npm") => {
+                Some(Missing { what: "`npm`", install: "install Node.js, 20 or later" })
+            }
+            Self::JavaScript | Self::TypeScript => {
+                above(dir, "node_modules/.bin/componentize-qjs").is_none().then(|| pinned("`componentize-qjs`"))
+            }
+            _ if absent("make") => Some(MAKE),
+            Self::Python => absent("componentize-py").then(|| pinned("`componentize-py`")),
+            Self::C | Self::Zig => {
+                let zig = runs(path, "zig", &["version"]) || runs(path, "python3", &["-m", "ziglang", "version"]);
+                (!zig).then(|| pinned("`zig`"))
+            }
+        }
+    }
+}
+
+/// What `PATH` is for building in `dir`: the tools of a virtual environment in it or above it come first.
+pub(super) fn search_path(dir: &Path) -> OsString {
+    let own = above(dir, ".venv/bin");
+    let system = std::env::var_os("PATH").unwrap_or_default();
+    // It fails only for a folder with a colon in its name, which no PATH can have.
+    std::env::join_paths(own.into_iter().chain(std::env::split_paths(&system))).unwrap_or(system)
+}
+
+/// Looks for a file or folder in `dir`, then in the folder around it, and so on.
+fn above(dir: &Path, name: &str) -> Option<PathBuf> {
+    let dir = dir.canonicalize().ok()?;
+    dir.ancestors().map(|dir| dir.join(name)).find(|path| path.exists())
+}
+
+fn runs(path: &OsString, program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).env("PATH", path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
