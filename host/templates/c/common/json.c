@@ -133,7 +133,23 @@ bool json_parse(hs_text text, json *value) {
   return true;
 }
 
-// Steps to the next item of a value that json_parse has checked.
+// Where a value ends that json_parse has checked: only brackets and quotes have to be looked at.
+static const char *after_value(const char *at, const char *end) {
+  int depth = 0;
+  while (at < end) {
+    char c = *at;
+    if (depth == 0 && (c == ',' || c == '}' || c == ']' || is_space(c))) return at;
+    at++;
+    if (c == '"')
+      while (*at++ != '"') at += at[-1] == '\\';
+    if (c == '{' || c == '[') depth++;
+    if (c == '}' || c == ']') depth--;
+    if (depth == 0 && (c == '"' || c == '}' || c == ']')) return at;
+  }
+  return at;
+}
+
+// Steps to the next item of such a value.
 static bool next(json from, const char **at, char open, hs_text *name, json *value) {
   const char *end = from.data + from.length;
   if (from.length == 0 || from.data[0] != open) return false;
@@ -141,11 +157,11 @@ static bool next(json from, const char **at, char open, hs_text *name, json *val
   if (*here == ',') here = skip_space(here + 1, end);
   if (here >= end - 1) return false;
   if (name) {
-    const char *after = skip_string(here, end);
+    const char *after = after_value(here, end);
     json_string((json){here, (size_t)(after - here)}, name);
     here = skip_space(skip_space(after, end) + 1, end);
   }
-  *at = skip_value(here, end, JSON_DEPTH_MAX);
+  *at = after_value(here, end);
   *value = (json){here, (size_t)(*at - here)};
   return true;
 }
