@@ -26,6 +26,7 @@ mod module_files;
 mod reader;
 mod record;
 mod sled_backend;
+mod state;
 mod stored;
 mod transition;
 mod tree;
@@ -36,6 +37,7 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
 pub use module_files::ModuleFiles;
 pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
+pub use state::{StateChange, StateEntry, StateHead};
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };

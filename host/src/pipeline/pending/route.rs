@@ -94,7 +94,8 @@ impl Pipeline {
         let mut next = Some(routed);
         let mut shorter = [without_logs(run.clone()), without_trace(run)].into_iter();
         while let Some(routed) = next.take() {
-            let transition = Transition::Route(Box::new(RouteRun { tenant: tenant.clone(), routed }));
+            let transition =
+                Transition::Route(Box::new(RouteRun { tenant: tenant.clone(), routed, states: Vec::new() }));
             match self.store.commit(transition).await {
                 Ok(_) => return Fate::Over,
                 Err(error @ (CommitError::Poisoned { .. } | CommitError::Unknown { .. } | CommitError::Closed)) => {
