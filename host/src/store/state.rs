@@ -63,7 +63,7 @@ impl StateEntry {
 pub struct StateChange {
     /// Which step.
     pub step: StepKey,
-    /// The state it read; none where there was none.
+    /// The state it read, of which `id` and `revision` count here; none where there was none.
     pub seen: Option<StateHead>,
     /// The state's time after it. Not before what it was.
     pub time_ms: u64,

@@ -41,7 +41,7 @@ pub(super) fn write(
         return Ok(());
     }
     for change in changes.into_iter().filter(|change| !change.writes.is_empty()) {
-        let mut head = match change.seen {
+        let mut head = match state::head(view, tenant, route, &change.step)? {
             Some(head) => head,
             None => StateHead { id: meta::next_state(view)?, revision: 0, keys: 0, bytes: 0, time_ms: 0 },
         };
