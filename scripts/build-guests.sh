@@ -13,6 +13,7 @@ hookswitch-guest-ten-lines ten-lines
 hookswitch-guest-misbehave misbehave
 hookswitch-guest-no-op no-op
 hookswitch-guest-route-by-label route-by-label
+hookswitch-guest-stateful stateful
 "
 
 settings=$(scripts/wasm-target.sh --env)

@@ -18,6 +18,7 @@ mod health;
 mod ingest;
 mod layers;
 mod modules;
+mod state;
 mod support;
 mod uploads;
 mod versions;

@@ -91,6 +91,7 @@ async fn a_walk_through_canary_shadow_quarantine_rollback_and_rerun() {
         digest: digest(1),
         world: World::Transform,
         settings: json!({}),
+        state: false,
         canary: Some(Canary { digest: digest(2), percent: 20 }),
         max_time: None,
     };

@@ -124,7 +124,7 @@ impl Configuration {
     }
 
     /// Holds the configuration still, for a commit that builds on it.
-    pub(super) async fn still(&self) -> Still<'_> {
+    pub(super) async fn still(&self) -> Still {
         self.published.still().await
     }
 

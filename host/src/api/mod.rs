@@ -2,7 +2,7 @@
 //!
 //! `change` is how configuration changes, and `versions` how that of a module does; `resources` and `modules` put that on HTTP;
 //! `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
-//! runs again what is held. Every refusal is a [`Problem`].
+//! runs again what is held, `state` shows what modules keep. Every refusal is a [`Problem`].
 
 mod access;
 mod body;
@@ -12,6 +12,7 @@ mod modules;
 pub mod quarantine;
 mod rerun;
 mod resources;
+mod state;
 mod versions;
 
 pub use access::{Access, OperatorKey};
@@ -98,6 +99,7 @@ impl Api {
             .route(&at("/deliveries/{delivery}"), get(data::get_delivery))
             .route(&at("/deliveries/{delivery}/body"), get(data::get_delivery_body))
             .route(&at("/deliveries/{delivery}/retry"), post(data::retry))
+            .route(&at("/routes/{name}/state"), get(state::get).delete(state::delete))
             .route(&at(&format!("/{kind}")), get(resources::list))
             .route(&at(&format!("/{kind}/{{name}}")), put(resources::put).get(resources::get).delete(resources::delete))
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_key));

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::PlanStep;
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
-use crate::pipeline::{Library, Pipeline, Published, pending, shadow};
+use crate::pipeline::{Library, Pipeline, Published, pending, shadow, sweep};
 use crate::runtime::{Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
@@ -90,6 +90,10 @@ impl Host {
         let (told, for_pending) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("pending"), told_workers.clone(), move || {
             pending::work(for_pending.clone(), told.clone())
+        }));
+        let (told, for_sweeper) = (told_workers.clone(), store.clone());
+        workers.spawn(supervise(health.worker("sweeper"), told_workers.clone(), move || {
+            sweep::work(for_sweeper.clone(), told.clone())
         }));
         let (told, for_shadow) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("shadow"), told_workers.clone(), move || {

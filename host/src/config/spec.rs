@@ -413,7 +413,8 @@ pub struct RouteSpec {
     /// What becomes of a run whose module fails.
     #[serde(default)]
     pub on_failure: OnFailure,
-    /// Whether events go through one at a time, in the order they came in. A held run then blocks the route.
+    /// Whether events go through one at a time, in the order they came in, and a held run blocks the route. A route with a step
+    /// that keeps state goes one at a time by itself; a held run lets those behind it pass, unless this is set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ordered: bool,
     /// Whether events pass it by for now.
@@ -430,6 +431,9 @@ pub struct StepSpec {
     /// What the module is told: any JSON value. By itself `{}`.
     #[serde(default = "default_settings")]
     pub settings: Value,
+    /// Whether the module may keep state here. The route then takes its events one at a time, after they are acknowledged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub state: bool,
 }
 
 fn default_settings() -> Value {

@@ -1,7 +1,7 @@
 //! The way of an event from ingest to its acknowledgement: route what can be routed within the budget, commit everything.
 
 use super::failures::Note;
-use super::run::{Job, OverBudget, execute, missing_endpoint, new_run, unrouted};
+use super::run::{Job, execute, missing_endpoint, new_run, unrouted};
 use super::shadow::Observed;
 use super::{Config, Failures, Library, Published, Shadows};
 use crate::clock::Clock;
@@ -149,7 +149,7 @@ impl Pipeline {
         for route in tenant.routes.values().filter(|route| route.takes(&event.source, &event.event_type)) {
             let run = new_run(event, &route.name, route.plan_digest, now_ms);
             match self.modules_if_ready(route, event.id) {
-                Some(modules) if !route.ordered => inline.push(Ready { run, route: route.clone(), modules }),
+                Some(modules) if !route.in_order() => inline.push(Ready { run, route: route.clone(), modules }),
                 _ => runs.push(pending(run)),
             }
         }
@@ -232,13 +232,15 @@ impl Work {
                 observed: &observed,
                 told: None,
                 now_ms,
+                // A route with state is never inline.
+                state: None,
             };
             match execute(&job, run.clone()) {
                 Ok(routed) => {
                     all_observed.extend(observed.take());
                     routed
                 }
-                Err(OverBudget) => pending(run),
+                Err(_) => pending(run),
             }
         });
         let runs = each.collect();

@@ -4,9 +4,9 @@
 //! What waits is bounded, and dropped and counted beyond. Counts and samples are in memory: a restart begins anew, and so does a
 //! change of the shadow.
 
-use super::Pipeline;
+use super::{Pipeline, RunState};
 use crate::config::{ModuleRef, TimeBound};
-use crate::model::{Digest, EndpointName, Event, Message, ModuleName, Origin, RunId, TenantName};
+use crate::model::{Digest, EndpointName, Event, Message, ModuleName, Origin, RunId, StepKey, TenantName};
 use crate::runtime::{Call, CallError, Directory, Lane, Verdict};
 use crate::shutdown::Shutdown;
 use bytes::Bytes;
@@ -44,6 +44,8 @@ pub(super) struct Observed {
     pub(super) origin: Origin,
     pub(super) time: (Duration, TimeBound),
     pub(super) endpoints: Directory,
+    /// What the version that decided found in the step's state, where it has one.
+    pub(super) state: Option<(RunState, StepKey)>,
     /// What the version said that decided.
     pub(super) result: Result<Verdict, CallError>,
 }
@@ -177,7 +179,8 @@ impl Observed {
             Ok(Verdict::Dispatches(made)) => made.iter().map(|(_, message)| message.body.len()).sum(),
             _ => 0,
         };
-        self.event_body.len() + self.message.body.len() + self.settings.len() + made
+        let found = self.state.as_ref().map_or(0, |(state, _)| state.carried_bytes());
+        self.event_body.len() + self.message.body.len() + self.settings.len() + made + found
     }
 }
 
@@ -233,6 +236,7 @@ impl Pipeline {
                 time,
                 time_set_by,
                 endpoints: one.endpoints,
+                state: one.state.map(|(state, step)| state.begin(step)),
             });
             let _ = sender.send(report.result);
         };
@@ -340,6 +344,7 @@ mod tests {
             origin: Origin::Live,
             time: (Duration::from_millis(10), TimeBound::Host),
             endpoints: Directory::default(),
+            state: None,
             result: Ok(Verdict::Accept),
         }
     }

@@ -7,7 +7,7 @@ use super::logs::cut;
 use super::module::{Instance, Module};
 use super::output::{self, Outputs};
 use super::ticker::Ticker;
-use super::{Config, Directory, Shared};
+use super::{Config, Directory, Shared, StateHandle};
 use crate::config::TimeBound;
 use crate::model::{EndpointName, Event, Header, LogLine, Message, Origin};
 use bytes::Bytes;
@@ -33,6 +33,8 @@ pub struct Call<'a> {
     pub time_set_by: TimeBound,
     /// What a router may know of the tenant's endpoints. Filters and transforms never see it.
     pub endpoints: Directory,
+    /// The step's state; none for a step without: the module is then told so.
+    pub state: Option<StateHandle>,
 }
 
 impl<'a> Call<'a> {
@@ -40,7 +42,17 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn trial(event: &'a Event, event_body: &'a Bytes, message: &'a Message, settings: &'a str) -> Self {
         let (origin, time, time_set_by) = (Origin::Test, Duration::MAX, TimeBound::Host);
-        Self { event, event_body, message, settings, origin, time, time_set_by, endpoints: Directory::default() }
+        Self {
+            event,
+            event_body,
+            message,
+            settings,
+            origin,
+            time,
+            time_set_by,
+            endpoints: Directory::default(),
+            state: None,
+        }
     }
 }
 
@@ -82,7 +94,8 @@ impl Module {
             let error = CallError::InputTooLarge { given, max: config.module_body_bytes_max };
             return Report { result: Err(error), duration_us: 0, logs: Vec::new(), logs_cut: false };
         }
-        let state = HostState::new(config, call.event_body.clone(), call.origin, call.endpoints.clone());
+        let mut state = HostState::new(config, call.event_body.clone(), call.origin, call.endpoints.clone());
+        state.state.clone_from(&call.state);
         self.in_fresh_store(state, (call.time, call.time_set_by), |store| {
             let instance = self.configured(store, call.settings)?;
             store.data_mut().phase = Phase::Call;

@@ -2,7 +2,7 @@
 
 use super::Config;
 use super::bindings::types::Failure;
-use super::host::OnlyLog;
+use super::host::{OnlyLog, StateUnavailable};
 use super::limiter::Refused;
 use super::logs::cut;
 use crate::config::TimeBound;
@@ -93,6 +93,9 @@ pub enum CallError {
         /// The function.
         function: &'static str,
     },
+    /// The host could not read the step's state. It says nothing about the module: the run is to be made again.
+    #[error("the state of the step cannot be read: {0}")]
+    StateUnavailable(String),
     /// No instance was free. It says nothing about the module: try again.
     #[error("every instance of the pool is in use; try again")]
     Busy,
@@ -117,6 +120,7 @@ impl CallError {
             Self::SettingsInvalid { .. } => "settings_invalid",
             Self::Failed { .. } => "failed",
             Self::Denied { .. } => "denied",
+            Self::StateUnavailable(_) => "state_unavailable",
             Self::Busy => "busy",
             Self::Start(_) => "start_failed",
         }
@@ -183,6 +187,9 @@ impl Stop {
         };
         if let Some(OnlyLog { function }) = error.downcast_ref() {
             return CallError::Denied { function };
+        }
+        if let Some(StateUnavailable(why)) = error.downcast_ref() {
+            return CallError::StateUnavailable(why.clone());
         }
         if error.is::<PoolConcurrencyLimitError>() {
             return CallError::Busy;

@@ -20,6 +20,7 @@ mod module;
 mod module_error;
 mod output;
 mod screen;
+mod state;
 mod ticker;
 mod upload;
 
@@ -33,6 +34,7 @@ pub use executor::{Busy, Closed, Executor, Job, Lane};
 pub use limits::{Config, ConfigError};
 pub use module::Module;
 pub use module_error::ModuleError;
+pub use state::{StateAccess, StateError, StateHandle};
 
 use std::sync::Arc;
 

@@ -26,6 +26,7 @@ mod module_files;
 mod reader;
 mod record;
 mod sled_backend;
+mod state;
 mod stored;
 mod transition;
 mod tree;
@@ -36,6 +37,7 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
 pub use module_files::ModuleFiles;
 pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
+pub use state::{StateChange, StateEntry, StateHead};
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
@@ -170,13 +172,25 @@ impl Store {
     /// # Errors
     /// See [`CommitError`]; after all but `Unknown` nothing was written.
     pub async fn commit(&self, transition: Transition) -> Result<Outcome, CommitError> {
+        self.submit(transition).await?.await
+    }
+
+    /// Puts a transition in the queue, and answers what waits for its outcome. Who submits one after the other has them written in that
+    /// order, and without a wait in between.
+    ///
+    /// # Errors
+    /// [`CommitError::Closed`]; what the answer gives is as for [`Store::commit`].
+    pub async fn submit(
+        &self,
+        transition: Transition,
+    ) -> Result<impl Future<Output = Result<Outcome, CommitError>> + Send + use<>, CommitError> {
         let room = u32::try_from(transition.weight() / ROOM_BYTES).unwrap_or(u32::MAX).clamp(1, self.shared.room_max);
         let room = Arc::clone(&self.shared.room).acquire_many_owned(room).await.map_err(|_| CommitError::Closed)?;
         let (answer, outcome) = oneshot::channel();
         let job = Message::Commit(Job { transition, answer, room });
         self.shared.queue.send(job).await.map_err(|_| CommitError::Closed)?;
         let lost = || CommitError::Unknown { reason: "the committer ended".to_owned() };
-        outcome.await.unwrap_or_else(|_| Err(lost()))
+        Ok(async move { outcome.await.unwrap_or_else(|_| Err(lost())) })
     }
 
     /// Whether it takes transitions: who does something that only a commit can record asks first.

@@ -5,7 +5,7 @@ mod calls;
 mod guests;
 mod uploads;
 
-use super::{Call, CallError, Config, Directory, Module, ModuleError, Report, Runtime, Verdict};
+use super::{Call, CallError, Config, Directory, Module, ModuleError, Report, Runtime, StateHandle, Verdict};
 use crate::config::TimeBound;
 use crate::model::{Event, EventId, Header, LogLine, Message, Origin};
 use bytes::Bytes;
@@ -55,6 +55,7 @@ struct Setting {
     origin: Origin,
     time: Duration,
     endpoints: Directory,
+    state: Option<StateHandle>,
 }
 
 impl Default for Setting {
@@ -62,7 +63,7 @@ impl Default for Setting {
         let (event, body) = (event(), Bytes::from_static(br#"{"ref":"main"}"#));
         let message = Message::of_event(&event, &body);
         let (origin, time) = (Origin::Live, Duration::from_secs(10));
-        Self { event, body, message, origin, time, endpoints: Directory::default() }
+        Self { event, body, message, origin, time, endpoints: Directory::default(), state: None }
     }
 }
 
@@ -77,6 +78,7 @@ impl Setting {
             time: self.time,
             time_set_by: TimeBound::Module,
             endpoints: self.endpoints.clone(),
+            state: self.state.clone(),
         })
     }
 }
