@@ -45,6 +45,7 @@ pub mod endpoints;
 pub mod json;
 pub mod log;
 pub mod state;
+pub mod time;
 
 mod settings;
 
