@@ -47,6 +47,15 @@ pub mod log;
 pub mod state;
 pub mod time;
 
+#[cfg(feature = "form")]
+pub mod form;
+#[cfg(feature = "msgpack")]
+pub mod msgpack;
+#[cfg(feature = "protobuf")]
+pub mod protobuf;
+#[cfg(feature = "xml")]
+pub mod xml;
+
 mod settings;
 
 #[cfg(not(target_arch = "wasm32"))]
