@@ -51,6 +51,8 @@ pub mod time;
 pub mod form;
 #[cfg(feature = "msgpack")]
 pub mod msgpack;
+#[cfg(feature = "place")]
+pub mod place;
 #[cfg(feature = "protobuf")]
 pub mod protobuf;
 #[cfg(feature = "xml")]
