@@ -9,6 +9,7 @@ guests="
 hookswitch-filter-match match
 hookswitch-filter-reshape reshape
 hookswitch-filter-github-to-slack github-to-slack
+hookswitch-filter-split split
 hookswitch-guest-ten-lines ten-lines
 hookswitch-guest-transcode transcode
 hookswitch-guest-misbehave misbehave
