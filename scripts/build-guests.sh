@@ -10,6 +10,7 @@ hookswitch-filter-match match
 hookswitch-filter-reshape reshape
 hookswitch-filter-github-to-slack github-to-slack
 hookswitch-filter-split split
+hookswitch-filter-redact redact
 hookswitch-guest-ten-lines ten-lines
 hookswitch-guest-transcode transcode
 hookswitch-guest-misbehave misbehave
