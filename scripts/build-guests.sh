@@ -12,6 +12,7 @@ hookswitch-filter-github-to-slack github-to-slack
 hookswitch-filter-split split
 hookswitch-filter-redact redact
 hookswitch-filter-xml-to-json xml-to-json
+hookswitch-filter-cloudevents cloudevents
 hookswitch-guest-ten-lines ten-lines
 hookswitch-guest-transcode transcode
 hookswitch-guest-misbehave misbehave
