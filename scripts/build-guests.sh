@@ -13,6 +13,9 @@ hookswitch-filter-split split
 hookswitch-filter-redact redact
 hookswitch-filter-xml-to-json xml-to-json
 hookswitch-filter-cloudevents cloudevents
+hookswitch-filter-sample sample
+hookswitch-filter-threshold threshold
+hookswitch-filter-dedupe dedupe
 hookswitch-guest-ten-lines ten-lines
 hookswitch-guest-transcode transcode
 hookswitch-guest-misbehave misbehave
