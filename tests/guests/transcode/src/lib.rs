@@ -85,3 +85,6 @@ fn to_xml(order: &Order) -> Element {
     let root = root.with_element(Element::new("customer").with_text(&order.customer));
     order.tags.iter().fold(root, |root, tag| root.with_element(Element::new("tag").with_text(tag)))
 }
+
+#[cfg(test)]
+mod tests;
