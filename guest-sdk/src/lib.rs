@@ -45,6 +45,18 @@ pub mod endpoints;
 pub mod json;
 pub mod log;
 pub mod state;
+pub mod time;
+
+#[cfg(feature = "form")]
+pub mod form;
+#[cfg(feature = "msgpack")]
+pub mod msgpack;
+#[cfg(feature = "place")]
+pub mod place;
+#[cfg(feature = "protobuf")]
+pub mod protobuf;
+#[cfg(feature = "xml")]
+pub mod xml;
 
 mod settings;
 

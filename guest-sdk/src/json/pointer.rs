@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer};
+
 /// How many tokens a pointer may have. It bounds how deep a payload is ever opened.
 pub const POINTER_TOKENS_MAX: usize = 64;
 
@@ -69,6 +71,13 @@ fn unescape(token: &str) -> Option<String> {
         });
     }
     Some(plain)
+}
+
+/// In settings a pointer is a text.
+impl<'de> Deserialize<'de> for Pointer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
 }
 
 impl fmt::Display for Pointer {

@@ -8,7 +8,7 @@ mod receiver;
 pub(crate) use client::Client;
 pub(crate) use guests::guest;
 pub(crate) use host::{Host, OPERATOR_KEY, hookswitch};
-pub(crate) use receiver::{Receiver, Reply};
+pub(crate) use receiver::{Received, Receiver, Reply};
 
 use std::time::Duration;
 
