@@ -10,6 +10,7 @@ mod apply;
 mod backend;
 mod body;
 mod committer;
+mod compiled_files;
 #[cfg(test)]
 mod contract;
 mod dedup;
@@ -30,8 +31,11 @@ mod stored;
 mod transition;
 mod tree;
 mod view;
+mod waiting_uploads;
+mod whole_file;
 
 pub use backend::BackendError;
+pub use compiled_files::CompiledFiles;
 pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
 pub use module_files::ModuleFiles;
@@ -39,6 +43,7 @@ pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
+pub use waiting_uploads::{WaitingUpload, WaitingUploads};
 
 use crate::model::{Delivery, DeliveryId, TenantName};
 use crate::telemetry::Health;
