@@ -12,10 +12,12 @@ mod modules;
 pub mod quarantine;
 mod rerun;
 mod resources;
+mod uploads;
 mod versions;
 
 pub use access::{Access, OperatorKey};
 pub use change::{ChangeError, Configuration, load};
+pub use uploads::Uploads;
 
 use crate::clock::Clock;
 use crate::pipeline::{Library, Shadows};
@@ -56,6 +58,8 @@ pub struct Parts {
     pub store: Store,
     /// Compiled modules.
     pub library: Library,
+    /// Modules on their way.
+    pub uploads: Uploads,
     /// What the shadows of modules have said.
     pub shadows: Shadows,
     /// The time.
@@ -88,6 +92,7 @@ impl Api {
             .route(&at("/quarantine"), get(modules::list_quarantined))
             .route("/v1/operator/modules", get(modules::list_operator))
             .merge(modules::routes("/v1/operator"))
+            .route("/v1/operator/library", get(modules::report))
             .route(&at("/events"), get(data::list_events))
             .route(&at("/events/{event}"), get(data::get_event))
             .route(&at("/events/{event}/body"), get(data::get_event_body))
