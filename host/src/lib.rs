@@ -3,6 +3,8 @@
 //! The modules below stand in layers; each uses only layers above its own line here (`tests/it/layers.rs` holds it to that).
 //! Read them in this order, and ARCHITECTURE.md first.
 
+#![deny(unsafe_code)]
+
 // L0: the words everything speaks in.
 pub mod clock;
 pub mod model;

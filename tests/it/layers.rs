@@ -17,7 +17,14 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// Crates that only one layer may name.
-const QUARANTINED: [(&str, &str); 3] = [("wasmtime", "runtime"), ("sled", "store"), ("reqwest", "transport")];
+const QUARANTINED: [(&str, &str); 6] = [
+    ("wasmtime", "runtime"),
+    ("rlimit", "runtime"),
+    ("landlock", "runtime"),
+    ("close_fds", "runtime"),
+    ("sled", "store"),
+    ("reqwest", "transport"),
+];
 
 fn rank(module: &str) -> usize {
     LAYERS.iter().position(|layer| layer.contains(&module)).unwrap_or_else(|| panic!("`{module}` stands in no layer"))

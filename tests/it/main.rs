@@ -11,6 +11,7 @@
 )]
 
 mod apply;
+mod compiling;
 mod configuration;
 mod crashes;
 mod deliveries;

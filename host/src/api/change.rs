@@ -237,9 +237,6 @@ impl Configuration {
         }
         match self.store.commit(Transition::Configure(configure)).await? {
             Outcome::Configured { .. } => {
-                if id.kind == Kind::Module {
-                    self.library.keep_only(&next.module_digests().collect());
-                }
                 self.published.publish(next);
                 Ok(())
             }

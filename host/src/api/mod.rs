@@ -13,10 +13,12 @@ pub mod quarantine;
 mod rerun;
 mod resources;
 mod state;
+mod uploads;
 mod versions;
 
 pub use access::{Access, OperatorKey};
 pub use change::{ChangeError, Configuration, load};
+pub use uploads::Uploads;
 
 use crate::clock::Clock;
 use crate::pipeline::{Library, Shadows};
@@ -57,6 +59,8 @@ pub struct Parts {
     pub store: Store,
     /// Compiled modules.
     pub library: Library,
+    /// Modules on their way.
+    pub uploads: Uploads,
     /// What the shadows of modules have said.
     pub shadows: Shadows,
     /// The time.
@@ -89,6 +93,7 @@ impl Api {
             .route(&at("/quarantine"), get(modules::list_quarantined))
             .route("/v1/operator/modules", get(modules::list_operator))
             .merge(modules::routes("/v1/operator"))
+            .route("/v1/operator/library", get(modules::report))
             .route(&at("/events"), get(data::list_events))
             .route(&at("/events/{event}"), get(data::get_event))
             .route(&at("/events/{event}/body"), get(data::get_event_body))

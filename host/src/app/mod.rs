@@ -8,16 +8,16 @@ mod supervise;
 pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV};
 pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsError};
 
-use crate::api::{Access, Api, Configuration, Parts, quarantine};
+use crate::api::{Access, Api, Configuration, Parts, Uploads, quarantine};
 use crate::clock::Clock;
 use crate::config::PlanStep;
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
 use crate::pipeline::{Library, Pipeline, Published, pending, shadow, sweep};
-use crate::runtime::{Executor, Runtime};
+use crate::runtime::{Compiler, Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
-use crate::store::{ModuleFiles, Store};
+use crate::store::{CompiledFiles, ModuleFiles, Store, WaitingUploads};
 use crate::telemetry::Health;
 use crate::transport::Transport;
 use anyhow::Context as _;
@@ -29,6 +29,9 @@ use std::time::Duration;
 use supervise::supervise;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+/// What the key is for that authenticates compiled modules.
+const COMPILED_LABEL: &str = "compiled modules";
 
 /// A host at work.
 pub struct Host {
@@ -63,7 +66,13 @@ impl Host {
         let executor =
             Arc::new(Executor::start(&settings.runtime, &health).context("cannot start the module threads")?);
         let files = ModuleFiles::open(&data.join("modules")).context("cannot open the modules directory")?;
-        let library = Library::new(runtime, files);
+        let (compiler, confinement) = Compiler::subprocess(&settings.runtime).await?;
+        tracing::info!(%confinement, "modules are compiled in processes of their own");
+        let compiled = CompiledFiles::open(&data.join("compiled"), runtime.engine_id(), &master.derive(COMPILED_LABEL))
+            .context("cannot open the directory of compiled modules")?;
+        let (waiting, found) =
+            WaitingUploads::open(&data.join("uploads")).context("cannot open the directory of waiting uploads")?;
+        let library = Library::new(runtime, compiler, files, compiled);
         let transport = Transport::new(&settings.transport).context("in [transport]")?;
         let published = Published::new(snapshot);
         let pipeline = Pipeline::new(
@@ -77,6 +86,8 @@ impl Host {
         let configuration =
             Configuration::new(store.clone(), library.clone(), executor.clone(), master, published.clone());
         warm_up(&library, &configuration);
+        let uploads = Uploads::start(library.clone(), configuration.clone(), clock.clone(), waiting, found)
+            .context("cannot take up the waiting uploads")?;
 
         let (stop_workers, told_workers) = shutdown::channel();
         let mut workers = JoinSet::new();
@@ -122,6 +133,7 @@ impl Host {
             configuration,
             store: store_too,
             library,
+            uploads,
             shadows,
             clock,
             health: health_too,
@@ -193,7 +205,7 @@ where
     Ok(address)
 }
 
-/// Compiles the modules that routes use, one after the other, so that the first events find them ready.
+/// Loads the modules that routes use, one after the other and as many as memory is given, so that the first events find them ready.
 fn warm_up(library: &Library, configuration: &Configuration) {
     let snapshot = configuration.snapshot();
     let library = library.clone();
@@ -202,11 +214,7 @@ fn warm_up(library: &Library, configuration: &Configuration) {
         let routes = tenants.flat_map(|tenant| tenant.routes.values());
         let wanted: std::collections::BTreeSet<_> =
             routes.flat_map(|route| route.plan.steps.iter().flat_map(PlanStep::versions)).collect();
-        for digest in wanted {
-            if let Err(error) = library.load(&digest).await {
-                tracing::error!(%digest, %error, "a module is not to be had; runs that need it are held");
-            }
-        }
+        library.warm_up(wanted).await;
     });
 }
 

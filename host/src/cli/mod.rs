@@ -2,6 +2,7 @@
 //! authors of modules, `settings` prints the defaults.
 
 mod apply;
+mod compile_module;
 mod module;
 mod resources_file;
 mod serve;
@@ -44,6 +45,12 @@ enum Command {
     Module(module::ModuleCommand),
     /// Print every setting of `serve --config`, commented, with its default
     Settings,
+    /// What a host starts to compile an upload: wasm on stdin, code or a refusal on stdout
+    #[command(hide = true, name = crate::runtime::COMPILE_COMMAND)]
+    CompileModule {
+        /// The host's `[runtime]` settings, as JSON
+        config: String,
+    },
 }
 
 /// What `serve` takes.
@@ -117,6 +124,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args.config.as_deref(), &args.data),
         Command::Apply(args) => apply::run(&args),
+        Command::CompileModule { config } => compile_module::run(&config),
         Command::Module(command) => module::run(&command),
         Command::Settings => {
             print!("{}", crate::app::DEFAULT_SETTINGS);

@@ -157,16 +157,6 @@ impl Snapshot {
         }
     }
 
-    /// The versions of all modules that run, or may at any moment.
-    pub fn module_digests(&self) -> impl Iterator<Item = Digest> {
-        let records = self.tenants.values().flat_map(|tenant| tenant.records.values());
-        let own = records.filter_map(|spec| match spec {
-            Spec::Module(record) => Some(record),
-            _ => None,
-        });
-        own.chain(self.operator_modules.values()).flat_map(ModuleRecord::in_use)
-    }
-
     /// All quarantines of a tenant.
     pub fn quarantines_of<'a>(&'a self, tenant: Option<&'a TenantName>) -> impl Iterator<Item = ResourceId> + 'a {
         let found = tenant.and_then(|name| Some((name, self.tenants.get(name)?)));

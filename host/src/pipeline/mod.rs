@@ -17,7 +17,7 @@ pub mod sweep;
 
 pub use failures::{Failures, Streak, VersionOf};
 pub use inline::{AcceptError, Accepted, Pipeline};
-pub use library::{Library, LibraryError};
+pub use library::{Library, LibraryError, LibraryReport, Place, Scope, Turn};
 pub use published::{Published, Still};
 pub use shadow::{ModuleId, Sample, ShadowReport, Shadows};
 pub use state::{RunState, StateConfig, StateConfigError};

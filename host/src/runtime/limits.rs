@@ -46,6 +46,15 @@ pub struct Config {
     pub log_bytes_max: usize,
     /// The longest reason of a filter, or message of a failure, that is kept, in bytes; what is over it is cut.
     pub reason_bytes_max: usize,
+    /// The most memory that compiling one upload may take, in bytes of address space. A JavaScript or Python module takes 450 MB.
+    pub compile_memory_bytes_max: usize,
+    /// The most CPU time that compiling one upload may take, in seconds.
+    pub compile_cpu_s_max: u64,
+    /// The longest that compiling one upload may take by the wall clock, in seconds.
+    pub compile_time_s_max: u64,
+    /// The most memory that compiled modules may take together, in bytes. Those not used for longest make room for others, and come
+    /// back from the disk when they are needed; those in use stay, even over this bound.
+    pub modules_memory_bytes_max: usize,
     /// How many threads run modules. The default is the number of cores.
     pub threads: usize,
     /// The most jobs that wait for a thread, in each lane.
@@ -89,6 +98,10 @@ impl Default for Config {
             log_lines_max: 100,
             log_bytes_max: 16 * KIB,
             reason_bytes_max: KIB,
+            compile_memory_bytes_max: 1024 * MIB,
+            compile_cpu_s_max: 120,
+            compile_time_s_max: 300,
+            modules_memory_bytes_max: 512 * MIB,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             queue_max: 256,
         }
@@ -115,6 +128,8 @@ impl Config {
             ("log_lines_max", self.log_lines_max, 0, 10_000),
             ("log_bytes_max", self.log_bytes_max, 0, MIB),
             ("reason_bytes_max", self.reason_bytes_max, 0, 64 * KIB),
+            ("compile_memory_bytes_max", self.compile_memory_bytes_max, 256 * MIB, 64 * 1024 * MIB),
+            ("modules_memory_bytes_max", self.modules_memory_bytes_max, 0, 1024 * 1024 * MIB),
             ("threads", self.threads, 1, 1024),
             ("queue_max", self.queue_max, 1, 1_000_000),
         ];
@@ -122,6 +137,8 @@ impl Config {
             within(name, given as u64, min as u64, max as u64)?;
         }
         within("max_time_ms", self.max_time_ms, 1, 60_000)?;
+        within("compile_cpu_s_max", self.compile_cpu_s_max, 1, 3600)?;
+        within("compile_time_s_max", self.compile_time_s_max, 1, 3600)?;
         within("delay_ms_max", self.delay_ms_max, 0, 366 * 24 * 60 * 60 * 1000)?;
         within("memories_max_per_component", self.memories_max_per_component.into(), 1, 16)?;
         within("tables_max_per_component", self.tables_max_per_component.into(), 1, 256)?;

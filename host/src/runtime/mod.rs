@@ -1,6 +1,6 @@
 //! Where untrusted code runs: the only layer that names wasmtime.
 //!
-//! [`Runtime::compile`] turns an upload into a [`Module`]. [`Module::call`] makes a fresh instance, gives it one message and
+//! A [`Compiler`] turns an upload into [`Compiled`] code, [`Runtime::load`] that into a [`Module`]. [`Module::call`] makes a fresh instance, gives it one message and
 //! takes what it answers; nothing of the instance is left afterwards. Calls are synchronous work, for the threads of an
 //! [`Executor`]. Every bound is in [`Config`], and whatever a module does within its bounds or against them, the host goes on:
 //! the call has a [`CallError`], the upload a [`ModuleError`].
@@ -8,6 +8,8 @@
 mod bindings;
 mod call;
 mod call_error;
+mod compiled;
+mod compiler;
 mod directory;
 mod engine;
 mod executor;
@@ -29,6 +31,8 @@ pub(crate) mod tests;
 
 pub use call::{Call, Report, Verdict};
 pub use call_error::CallError;
+pub use compiled::Compiled;
+pub use compiler::{COMMAND as COMPILE_COMMAND, Compiler, CompilerError, Confinement, compile_module};
 pub use directory::{Directory, EndpointInfo};
 pub use executor::{Busy, Closed, Executor, Job, Lane};
 pub use limits::{Config, ConfigError};
@@ -36,6 +40,7 @@ pub use module::Module;
 pub use module_error::ModuleError;
 pub use state::{StateAccess, StateError, StateHandle};
 
+use crate::model::Digest;
 use std::sync::Arc;
 
 /// The version of the `hookswitch:module` package in `wit/` that this host speaks.
@@ -89,13 +94,35 @@ impl Runtime {
         &self.0.config
     }
 
-    /// Checks an upload, a component or a core module with WIT metadata, and compiles it. It blocks: 0.1 s for a Rust
-    /// module, 15 s for one that carries an interpreter.
+    /// Checks an upload, a component or a core module with WIT metadata, and compiles it, in this process. It blocks: 0.1 s for
+    /// a Rust module, 15 s for one that carries an interpreter; longer for one that means harm. The host has a [`Compiler`].
     ///
     /// # Errors
     /// The upload is no module that this host can run; the error says why, and what its author can do.
     pub fn compile(&self, upload: &[u8]) -> Result<Module, ModuleError> {
-        upload::compile(&self.0, upload)
+        self.load(Digest::of(upload), &self.precompile(upload)?)
+    }
+
+    /// The first half of [`Runtime::compile`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn precompile(&self, upload: &[u8]) -> Result<Compiled, ModuleError> {
+        upload::precompile(&self.0.engine, &self.0.config, upload)
+    }
+
+    /// Makes a module of code that a [`Compiler`] made of the upload with this digest. It takes milliseconds.
+    ///
+    /// # Errors
+    /// The module does not fit its world or the bounds, or the code is for another engine.
+    pub fn load(&self, digest: Digest, compiled: &Compiled) -> Result<Module, ModuleError> {
+        upload::load(&self.0, digest, compiled)
+    }
+
+    /// Names all that compiled code depends on beside the upload. Code that was compiled under another name is of no use here.
+    #[must_use]
+    pub fn engine_id(&self) -> Digest {
+        compiled::engine_id(&self.0.engine)
     }
 }
 

@@ -2,15 +2,18 @@
 
 use super::WIT_VERSION;
 use super::logs::cut;
+use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
 
 /// The longest text about what is wrong with an upload, in bytes: it may quote the upload.
 const TEXT_BYTES_MAX: usize = 1024;
 
-/// An upload that this host cannot run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// An upload that this host cannot run. As JSON it has its code, and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "code", content = "what")]
 pub enum ModuleError {
     /// It is something else.
+    #[serde(rename = "module_not_wasm")]
     #[error(
         "the upload is not WebAssembly: it begins with {beginning}, not with `\\0asm`. Upload the .wasm file itself, as \
          `application/wasm`, neither its text format nor an archive"
@@ -20,6 +23,7 @@ pub enum ModuleError {
         beginning: String,
     },
     /// It is broken: cut off, or not valid by the WebAssembly specification.
+    #[serde(rename = "module_invalid")]
     #[error("the module is not valid{}: {problem}. Build it anew, and check that the upload is complete", at(*offset))]
     Invalid {
         /// What is wrong.
@@ -28,6 +32,7 @@ pub enum ModuleError {
         offset: Option<usize>,
     },
     /// It is too large.
+    #[serde(rename = "module_too_large")]
     #[error("the module has {given} bytes, and `runtime.module_bytes_max` is {max}: strip its debug information")]
     TooLarge {
         /// Its size.
@@ -36,12 +41,14 @@ pub enum ModuleError {
         max: usize,
     },
     /// It is a core module that does not say which world it targets.
+    #[serde(rename = "module_no_wit")]
     #[error(
         "the upload is a core module without WIT metadata: build it with the guest SDK, wit-bindgen or another tool that \
          knows the component model, and do not strip the section `component-type`"
     )]
     NoWit,
     /// It was built against a version of the contract that this host does not know.
+    #[serde(rename = "module_wit_version")]
     #[error(
         "the module was built for hookswitch:module@{module}, and this host speaks hookswitch:module@{WIT_VERSION}: build it \
          with the `wit/` of this host, or upgrade the host"
@@ -51,6 +58,7 @@ pub enum ModuleError {
         module: String,
     },
     /// It does not target one of the three worlds.
+    #[serde(rename = "module_world")]
     #[error(
         "the module fits none of the worlds: filter exports `configure` and `accept`, transform `configure` and `apply`, \
          router `configure` and `route`; {problem}"
@@ -60,14 +68,16 @@ pub enum ModuleError {
         problem: String,
     },
     /// It imports what the host does not give.
+    #[serde(rename = "module_import")]
     #[error("the module imports `{import}`, which this host does not give: {advice}")]
     Import {
         /// The import's name.
         import: String,
         /// What to do.
-        advice: &'static str,
+        advice: String,
     },
     /// It uses a WebAssembly feature that the host refuses.
+    #[serde(rename = "module_feature")]
     #[error("the module uses a refused WebAssembly feature ({feature}){}: {problem}. Build it without", at(Some(*offset)))]
     Feature {
         /// The feature's name.
@@ -78,12 +88,44 @@ pub enum ModuleError {
         offset: usize,
     },
     /// It needs more than any module may have.
+    #[serde(rename = "module_limits")]
     #[error("the module needs more than a module may have: {problem}")]
     Limits {
         /// What, and the bound by its name in the config.
         problem: String,
     },
+    /// Compiling it takes more memory than it may.
+    #[serde(rename = "compile_memory")]
+    #[error(
+        "compiling the module takes more memory than `runtime.compile_memory_bytes_max` = {max}: is one of its functions huge? \
+         Build it with optimisations"
+    )]
+    CompileMemory {
+        /// The bound in bytes.
+        max: usize,
+    },
+    /// Compiling it takes more work than it may.
+    #[serde(rename = "compile_cpu")]
+    #[error(
+        "compiling the module takes more CPU time than `runtime.compile_cpu_s_max` = {max_s} seconds: is one of its functions \
+         huge? Build it with optimisations"
+    )]
+    CompileCpu {
+        /// The bound in seconds of CPU time.
+        max_s: u64,
+    },
+    /// Compiling it takes longer than it may.
+    #[serde(rename = "compile_time")]
+    #[error(
+        "compiling the module takes longer than `runtime.compile_time_s_max` = {max_s} seconds: is one of its functions huge, \
+         or the machine very busy? Build it with optimisations, or try again"
+    )]
+    CompileTime {
+        /// The bound in seconds by the wall clock.
+        max_s: u64,
+    },
     /// The host could not compile it, through no fault of the module's.
+    #[serde(rename = "module_host")]
     #[error("the host could not compile the module: {0}")]
     Host(String),
 }
@@ -102,6 +144,9 @@ impl ModuleError {
             Self::Import { .. } => "module_import",
             Self::Feature { .. } => "module_feature",
             Self::Limits { .. } => "module_limits",
+            Self::CompileMemory { .. } => "compile_memory",
+            Self::CompileCpu { .. } => "compile_cpu",
+            Self::CompileTime { .. } => "compile_time",
             Self::Host(_) => "module_host",
         }
     }
@@ -127,7 +172,7 @@ impl ModuleError {
     }
 
     pub(super) fn import(import: &str, advice: &'static str) -> Self {
-        Self::Import { import: cut(import, TEXT_BYTES_MAX), advice }
+        Self::Import { import: cut(import, TEXT_BYTES_MAX), advice: advice.to_owned() }
     }
 
     pub(super) fn wit_version(module: &str) -> Self {
@@ -143,4 +188,33 @@ impl ModuleError {
 
 fn at(offset: Option<usize>) -> String {
     offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_json_it_has_its_code_and_reads_back() {
+        let errors = [
+            ModuleError::not_wasm(b"PK"),
+            ModuleError::invalid("cut off", Some(7)),
+            ModuleError::TooLarge { given: 2, max: 1 },
+            ModuleError::NoWit,
+            ModuleError::wit_version("9.0.0"),
+            ModuleError::world("it exports nothing"),
+            ModuleError::import("wasi:cli/exit@0.2.0", "leave it out"),
+            ModuleError::Feature { feature: "gc".into(), problem: "a struct".into(), offset: 3 },
+            ModuleError::limits("17 tables"),
+            ModuleError::CompileMemory { max: 1 },
+            ModuleError::CompileCpu { max_s: 1 },
+            ModuleError::CompileTime { max_s: 1 },
+            ModuleError::Host("out of luck".into()),
+        ];
+        for error in errors {
+            let json = serde_json::to_value(&error).unwrap();
+            assert_eq!(json["code"], error.code());
+            assert_eq!(serde_json::from_value::<ModuleError>(json).unwrap(), error);
+        }
+    }
 }

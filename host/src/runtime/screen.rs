@@ -36,14 +36,20 @@ pub(super) enum Screened {
     Component(World),
 }
 
-/// Looks through an upload.
-pub(super) fn screen(upload: &[u8], config: &Config) -> Result<Screened, ModuleError> {
+/// Looks at what costs nothing to see.
+pub(super) fn begins_well(upload: &[u8], config: &Config) -> Result<(), ModuleError> {
     if upload.len() > config.module_bytes_max {
         return Err(ModuleError::TooLarge { given: upload.len(), max: config.module_bytes_max });
     }
     if !upload.starts_with(b"\0asm") {
         return Err(ModuleError::not_wasm(upload));
     }
+    Ok(())
+}
+
+/// Looks through an upload.
+pub(super) fn screen(upload: &[u8], config: &Config) -> Result<Screened, ModuleError> {
+    begins_well(upload, config)?;
     check_shape(upload)?;
     validate(upload)?;
     let found = Found::in_binary(upload, config)?;

@@ -10,6 +10,7 @@ mod apply;
 mod backend;
 mod body;
 mod committer;
+mod compiled_files;
 #[cfg(test)]
 mod contract;
 mod dedup;
@@ -31,8 +32,11 @@ mod stored;
 mod transition;
 mod tree;
 mod view;
+mod waiting_uploads;
+mod whole_file;
 
 pub use backend::BackendError;
+pub use compiled_files::CompiledFiles;
 pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
 pub use module_files::ModuleFiles;
@@ -41,6 +45,7 @@ pub use state::{StateChange, StateEntry, StateHead};
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
+pub use waiting_uploads::{WaitingUpload, WaitingUploads};
 
 use crate::model::{Delivery, DeliveryId, TenantName};
 use crate::telemetry::Health;

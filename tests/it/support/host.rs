@@ -71,6 +71,16 @@ impl Host {
         self.dir.path().join("data")
     }
 
+    /// The processes that it has started and that are still there.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id().unwrap())).unwrap();
+        let of_task =
+            |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let all: String = tasks.map(|task| of_task(task.unwrap())).collect();
+        all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
     /// Kills it with -9, as a crash would.
     pub(crate) async fn kill(&mut self) {
         self.child.start_kill().unwrap();

