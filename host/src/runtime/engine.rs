@@ -26,8 +26,25 @@ const KEEP_RESIDENT_BYTES: usize = 1 << 20;
 /// How many functions of a trapped module's stack are told.
 const BACKTRACE_FRAMES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
-/// Makes the engine. `config` has been checked.
+/// Makes the engine that events are routed by. `config` has been checked.
 pub(super) fn new(config: &Config) -> wasmtime::Result<Engine> {
+    let mut engine = base(config);
+    engine.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+    Engine::new(&engine)
+}
+
+/// Makes an engine that counts fuel, for [`super::Meter`]. It takes the same modules. What a call does depends there on nothing
+/// of the machine: not on the pool, and not on the bits that its processor puts into a NaN.
+pub(super) fn metered(config: &Config) -> wasmtime::Result<Engine> {
+    let mut engine = base(config);
+    engine
+        .consume_fuel(true)
+        .cranelift_nan_canonicalization(true)
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&engine)
+}
+
+fn base(config: &Config) -> wasmtime::Config {
     let mut engine = wasmtime::Config::new();
     engine
         .wasm_features(FEATURES.complement(), false)
@@ -38,9 +55,8 @@ pub(super) fn new(config: &Config) -> wasmtime::Result<Engine> {
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES_MAX))
         // A module's debug information is its author's data: it is not parsed at the moment of a trap.
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
-    Engine::new(&engine)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    engine
 }
 
 fn pool(config: &Config) -> PoolingAllocationConfig {

@@ -1,23 +1,37 @@
 //! Why an upload is not taken, in words for its author.
 
-use super::WIT_VERSION;
+use super::import_advice::advice;
 use super::logs::cut;
+use super::{Import, WIT_VERSION};
 use wasmparser::WasmFeatures;
 
 /// The longest text about what is wrong with an upload, in bytes: it may quote the upload.
 const TEXT_BYTES_MAX: usize = 1024;
+
+/// What people upload by mistake, by how it begins.
+const BEGINNINGS: [(&[u8], &str); 7] = [
+    (b"(module", ": it is WebAssembly's text format, which wat2wasm turns into a module"),
+    (b"(component", ": it is WebAssembly's text format, which `wasm-tools parse` turns into a component"),
+    (b"PK", ": it is a zip archive"),
+    (b"\x1f\x8b", ": it is compressed with gzip"),
+    (b"\x7fELF", ": it is a program or library for Linux, so the build was not for a wasm32 target"),
+    (b"!<arch>", ": it is a static library (Rust: say `crate-type = [\"cdylib\"]`)"),
+    (b"<", ": it is HTML or XML, perhaps the error page of a download"),
+];
 
 /// An upload that this host cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleError {
     /// It is something else.
     #[error(
-        "the upload is not WebAssembly: it begins with {beginning}, not with `\\0asm`. Upload the .wasm file itself, as \
-         `application/wasm`, neither its text format nor an archive"
+        "the upload is not WebAssembly: it begins with {beginning}, not with `\\0asm`{guess}. Give the .wasm file itself, neither \
+         its text format nor an archive"
     )]
     NotWasm {
         /// Its first bytes, for a person.
         beginning: String,
+        /// What it seems to be; empty where nothing is known of such a beginning.
+        guess: &'static str,
     },
     /// It is broken: cut off, or not valid by the WebAssembly specification.
     #[error("the module is not valid{}: {problem}. Build it anew, and check that the upload is complete", at(*offset))]
@@ -37,8 +51,10 @@ pub enum ModuleError {
     },
     /// It is a core module that does not say which world it targets.
     #[error(
-        "the upload is a core module without WIT metadata: build it with the guest SDK, wit-bindgen or another tool that \
-         knows the component model, and do not strip the section `component-type`"
+        "the upload is a core module without WIT metadata (a section `component-type`), so it does not say which world it is \
+         for: build it with the guest SDK, wit-bindgen or another tool that knows the component model; where a step after \
+         the build (wasm-strip, wasm-opt) removed the section, leave that step out; or embed it anew with \
+         `wasm-tools component embed wit --world filter module.wasm -o out.wasm`"
     )]
     NoWit,
     /// It was built against a version of the contract that this host does not know.
@@ -60,12 +76,12 @@ pub enum ModuleError {
         problem: String,
     },
     /// It imports what the host does not give.
-    #[error("the module imports `{import}`, which this host does not give: {advice}")]
+    #[error("the module imports {import}, which this host does not give: {advice}")]
     Import {
-        /// The import's name.
-        import: String,
+        /// From where, and of a core module also what.
+        import: Import,
         /// What to do.
-        advice: &'static str,
+        advice: String,
     },
     /// It uses a WebAssembly feature that the host refuses.
     #[error("the module uses a refused WebAssembly feature ({feature}){}: {problem}. Build it without", at(Some(*offset)))]
@@ -111,7 +127,8 @@ impl ModuleError {
             None | Some([]) => "nothing".to_owned(),
             Some(bytes) => format!("`{}`", bytes.escape_ascii()),
         };
-        Self::NotWasm { beginning }
+        let known = BEGINNINGS.iter().find(|(begins, _)| upload.starts_with(begins));
+        Self::NotWasm { beginning, guess: known.map_or("", |(_, guess)| guess) }
     }
 
     pub(super) fn invalid(problem: &str, offset: Option<usize>) -> Self {
@@ -126,8 +143,9 @@ impl ModuleError {
         Self::Limits { problem: cut(problem, TEXT_BYTES_MAX) }
     }
 
-    pub(super) fn import(import: &str, advice: &'static str) -> Self {
-        Self::Import { import: cut(import, TEXT_BYTES_MAX), advice }
+    pub(super) fn import(import: Import) -> Self {
+        let advice = advice(&import.from);
+        Self::Import { import, advice }
     }
 
     pub(super) fn wit_version(module: &str) -> Self {

@@ -31,7 +31,7 @@ pub(super) fn compile(shared: &Arc<Shared>, upload: &[u8]) -> Result<Module, Mod
     Ok(Module::new(shared, Digest::of(upload), upload.len(), pre))
 }
 
-fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) -> Result<T, ModuleError> {
+pub(super) fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) -> Result<T, ModuleError> {
     thread::scope(|scope| {
         let builder = thread::Builder::new().name("compile".into()).stack_size(COMPILE_STACK_BYTES);
         let thread = builder.spawn_scoped(scope, work).map_err(|error| ModuleError::Host(error.to_string()))?;
