@@ -21,6 +21,9 @@ const FUNCTIONS_MAX: usize = 5;
 const NOT_THE_AUTHORS: [&str; 9] =
     ["std::", "core::", "alloc::", "panic_abort::", "rust_", "__rust", "hookswitch_guest::", "wit-component:", "cabi_"];
 
+/// What is in the names of the functions that a Rust module exports its own ones by.
+const GLUE: &str = " as hookswitch_guest::bindings::";
+
 /// What happened, and where. The last line of level `error` counts as the reason of a panic or an abort.
 pub(super) fn in_words(trap: Trap, error: &wasmtime::Error, logs: &[LogLine]) -> String {
     let last = logs.iter().rev().find(|line| line.level == LogLevel::Error);
@@ -63,7 +66,10 @@ fn functions(frames: &[FrameInfo]) -> Vec<String> {
     let mut all: Vec<String> = frames.iter().map(name).collect();
     // A recursion is told once.
     all.dedup();
-    let own = |name: &&String| !NOT_THE_AUTHORS.iter().any(|begin| name.trim_start_matches('<').starts_with(begin));
+    let own = |name: &&String| {
+        let glue = name.contains(GLUE);
+        !glue && !NOT_THE_AUTHORS.iter().any(|begin| name.trim_start_matches('<').starts_with(begin))
+    };
     let own: Vec<String> = all.iter().filter(own).cloned().collect();
     let mut told = if own.is_empty() { all } else { own };
     told.truncate(FUNCTIONS_MAX);

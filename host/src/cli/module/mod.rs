@@ -1,7 +1,10 @@
 //! `hookswitch module …`: what the author of a module does, one file for each command.
 
 mod check;
+mod expected;
+mod fixture;
 mod on_host;
+mod test;
 mod versions;
 mod words;
 
@@ -19,6 +22,15 @@ pub(super) enum ModuleCommand {
     /// Shows the world it is for, the version of the contract, its imports, its size and its memory. Where a host would refuse it,
     /// says why and what to do, and ends with exit code 1. No host is needed.
     Check(check::CheckArgs),
+    /// Run a module on its fixtures: recorded events, and what has to come of them
+    ///
+    /// A fixture is a folder below fixtures/ with event.json (type, headers), body.json (the payload) and expected.json. For each one
+    /// it shows the result or where it differs, the log, and time, memory and cost beside a host's limits. No host is needed.
+    /// The exit code is 1 where a fixture fails.
+    #[command(
+        after_help = "Begin with:\n  hookswitch module test --update   # write what the module makes now as what is expected"
+    )]
+    Test(test::TestArgs),
     /// Upload a .wasm file as a new version of a module
     ///
     /// The version is active at once: events that come from then on run it, runs under way keep what they began with.
@@ -63,6 +75,7 @@ impl LimitsArgs {
 pub(super) fn run(command: &ModuleCommand) -> anyhow::Result<()> {
     match command {
         ModuleCommand::Check(args) => check::run(args),
+        ModuleCommand::Test(args) => test::run(args),
         ModuleCommand::Push(args) => versions::push(args),
         ModuleCommand::List(args) => versions::list(args),
         ModuleCommand::Activate(args) => versions::activate(args),

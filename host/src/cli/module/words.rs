@@ -17,6 +17,32 @@ fn in_units(bytes: usize, unit: usize, name: &str) -> String {
     }
 }
 
+/// A number with its thousands apart.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 fixture`, `2 fixtures`.
+pub(super) fn plural(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The beginning of a text, at most 300 characters.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(300) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Microseconds as milliseconds, to a hundredth.
 pub(super) fn milliseconds(us: u64) -> String {
     let hundredths = us / 10;
@@ -30,6 +56,9 @@ mod tests {
     #[test]
     fn numbers_are_short_and_never_rounded_up() {
         assert_eq!([size(1023), size(1024), size(1_179_648)], ["1023 bytes", "1 KiB", "1.1 MiB"]);
+        assert_eq!([count(0), count(999), count(1000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([plural(1, "file"), plural(2, "file")], ["1 file", "2 files"]);
+        assert_eq!((shortened("ab").as_str(), shortened(&"x".repeat(301)).len()), ("ab", 303));
         assert_eq!([milliseconds(9), milliseconds(12_345)], ["0.00 ms", "12.34 ms"]);
     }
 }
