@@ -8,6 +8,7 @@ mod access;
 mod body;
 mod change;
 mod data;
+mod module_test;
 mod modules;
 pub mod quarantine;
 mod rerun;
@@ -20,8 +21,10 @@ pub use change::{ChangeError, Configuration, load};
 use crate::clock::Clock;
 use crate::pipeline::{Library, Shadows};
 use crate::problem::Problem;
+use crate::runtime::Executor;
 use crate::store::{ReadError, Store};
 use crate::telemetry::Health;
+use crate::trial::Costs;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -58,6 +61,10 @@ pub struct Parts {
     pub library: Library,
     /// What the shadows of modules have said.
     pub shadows: Shadows,
+    /// What modules cost, for those who try one.
+    pub costs: Costs,
+    /// The threads that modules run on.
+    pub executor: Arc<Executor>,
     /// The time.
     pub clock: Clock,
     /// The state of the workers.

@@ -4,6 +4,7 @@
 use super::Api;
 use super::body::{Path, Whole, parse_json, read};
 use super::change::{ChangeError, Changed};
+use super::module_test;
 use super::resources::{PageQuery, Params, delete_spec, document, list_kind, name, not_found, page_of, tenant_id};
 use crate::config::{Kind, ModuleOptions, ModuleRecord, ModuleVersion, ResourceId, Spec, VersionError, VersionRef};
 use crate::model::{Digest, ModuleName, TenantName};
@@ -29,6 +30,7 @@ pub(super) fn routes(scope: &str) -> Router<Api> {
         .route(&at("/canary"), post(set_canary))
         .route(&at("/shadow"), post(set_shadow).get(shadow_report))
         .route(&at("/release"), post(release))
+        .route(&at("/test"), post(module_test::test))
 }
 
 pub(super) async fn list(
@@ -58,9 +60,9 @@ pub(super) async fn list_quarantined(
 }
 
 /// The module that a path names, in a scope that is there.
-struct At {
-    id: ResourceId,
-    module: ModuleId,
+pub(super) struct At {
+    pub(super) id: ResourceId,
+    pub(super) module: ModuleId,
 }
 
 impl FromRequestParts<Api> for At {
@@ -236,7 +238,7 @@ async fn change(
     Ok(Json(document).into_response())
 }
 
-fn record(api: &Api, id: &ResourceId) -> Result<ModuleRecord, Problem> {
+pub(super) fn record(api: &Api, id: &ResourceId) -> Result<ModuleRecord, Problem> {
     api.parts().configuration.snapshot().module(id).cloned().ok_or_else(|| not_found(id))
 }
 

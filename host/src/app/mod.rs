@@ -20,6 +20,7 @@ use crate::shutdown::{self, Shutdown, Trigger};
 use crate::store::{ModuleFiles, Store};
 use crate::telemetry::Health;
 use crate::transport::Transport;
+use crate::trial::Costs;
 use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
@@ -63,6 +64,7 @@ impl Host {
         let executor =
             Arc::new(Executor::start(&settings.runtime, &health).context("cannot start the module threads")?);
         let files = ModuleFiles::open(&data.join("modules")).context("cannot open the modules directory")?;
+        let costs = Costs::new(settings.runtime.clone(), files.clone());
         let library = Library::new(runtime, files);
         let transport = Transport::new(&settings.transport).context("in [transport]")?;
         let published = Published::new(snapshot);
@@ -113,14 +115,15 @@ impl Host {
             .await?;
         let access = Access { operator, hosts: settings.admin.hosts.clone() };
         let body_time_max = Duration::from_millis(settings.admin.server.body_timeout_ms);
-        let (store_too, health_too) = (store.clone(), health.clone());
         let parts = Parts {
             configuration,
-            store: store_too,
+            store: store.clone(),
             library,
             shadows,
+            costs,
+            executor: executor.clone(),
             clock,
-            health: health_too,
+            health: health.clone(),
             access,
             body_time_max,
         };

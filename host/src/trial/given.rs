@@ -23,6 +23,14 @@ pub enum GivenError {
     /// The name of the test itself: it is one.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// The event is said to be another tenant's.
+    #[error("the event's tenant is `{given}`, and it is tried for `{tenant}`: leave `tenant` out")]
+    Tenant {
+        /// What it says.
+        given: TenantName,
+        /// Whose it can only be.
+        tenant: TenantName,
+    },
     /// Two bodies.
     #[error("give one of `body` (JSON), `body_text` and `body_base64`, not several")]
     Bodies,
@@ -110,6 +118,19 @@ pub struct GivenBody {
 }
 
 impl GivenEvent {
+    /// The same as an event of this tenant, where there is one.
+    ///
+    /// # Errors
+    /// It says that it is another tenant's.
+    pub fn of_tenant(self, tenant: Option<&TenantName>) -> Result<Self, GivenError> {
+        match (self.tenant, tenant) {
+            (Some(given), Some(tenant)) if given != *tenant => {
+                Err(GivenError::Tenant { given, tenant: tenant.clone() })
+            }
+            (given, tenant) => Ok(Self { tenant: given.or_else(|| tenant.cloned()), ..self }),
+        }
+    }
+
     /// The event and its body: the one that is given apart from it, or the one that it holds, or none.
     ///
     /// # Errors

@@ -3,15 +3,17 @@
 //! The same documents are the body and the answer of `POST …/modules/{name}/test` and the fixtures of `hookswitch module test`. A
 //! trial commits nothing, and the module sees the origin `test`.
 
+mod costs;
 mod exact;
 mod given;
 mod shown;
 
+pub use costs::{Costs, CostsError};
 pub use exact::{Exact, NotExact};
 pub use given::{GivenBody, GivenEndpoint, GivenError, GivenEvent, GivenMessage};
 pub use shown::{BodyForm, body, body_as, head, message, outcome};
 
-use crate::config::TimeBound;
+use crate::config::{CallTime, TimeBound};
 use crate::model::{Event, Message, Origin};
 use crate::runtime::{Call, Directory, Metered, Module, Report, Verdict};
 use bytes::Bytes;
@@ -28,6 +30,8 @@ pub struct Trial {
     pub message: Message,
     /// The step's settings, a JSON text.
     pub settings: String,
+    /// How long the call may take, where the module or the tenant bounds it.
+    pub max_time: Option<CallTime>,
     /// What a router may know of the endpoints.
     pub endpoints: Directory,
 }
@@ -46,15 +50,19 @@ impl Trial {
     }
 
     fn call(&self) -> Call<'_> {
+        // The host's bound counts where it is the lower one.
+        let (time, time_set_by) = match self.max_time {
+            Some(bound) => (Duration::from_millis(bound.ms), bound.set_by),
+            None => (Duration::MAX, TimeBound::Host),
+        };
         Call {
             event: &self.event,
             event_body: &self.body,
             message: &self.message,
             settings: &self.settings,
             origin: Origin::Test,
-            // The bound of every call is less.
-            time: Duration::MAX,
-            time_set_by: TimeBound::Host,
+            time,
+            time_set_by,
             endpoints: self.endpoints.clone(),
         }
     }

@@ -71,6 +71,7 @@ fn read(folder: &Path, settings: &str) -> anyhow::Result<Fixture> {
             message: Message::of_event(&event, &body),
             event,
             body,
+            max_time: None,
             settings: own.unwrap_or_else(|| settings.to_owned()),
             endpoints: endpoints.map_or_else(Directory::default, GivenEndpoint::directory),
         },
