@@ -17,6 +17,8 @@ mod deliveries;
 mod health;
 mod ingest;
 mod layers;
+mod module_commands;
+mod module_trials;
 mod modules;
 mod support;
 mod uploads;

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn names_lose_what_the_compiler_added_and_have_a_bound() {
         assert_eq!(readable("_ZN4core3fmt5write17h0123456789abcdefE"), "core::fmt::write");
-        assert_eq!(readable("_RNvCs1234_7mycrate3foo"), "mycrate::foo");
+        assert_eq!(readable("_RNvCs1234_5mymod3foo"), "mymod::foo");
         assert_eq!(readable("main.apply"), "main.apply");
         let long = readable(&"x".repeat(500));
         assert!(long.len() == NAME_BYTES_MAX && long.ends_with("..."), "{long}");

@@ -54,7 +54,8 @@ fn lines(facts: &Facts, bytes: usize, config: &Config) -> Vec<(&'static str, Str
             lines.extend(rest.iter().map(|import| ("", import.to_string())));
         }
     }
-    lines.push(("exports", list(&facts.exports)));
+    let named = facts.exports.iter().filter(|name| !plumbing(name));
+    lines.push(("exports", list(&named.map(String::as_str).collect::<Vec<_>>())));
     let memory = usize::try_from(facts.memory_bytes_min).unwrap_or(usize::MAX);
     let memory_max = size(config.memory_bytes_max);
     lines.push(("memory", format!("{} at the start, of {memory_max} (runtime.memory_bytes_max)", size(memory))));
@@ -73,7 +74,12 @@ fn contract(versions: &[String]) -> String {
     }
 }
 
-fn list(names: &[String]) -> String {
+/// What every core module exports for the component model and for linkers.
+fn plumbing(export: &str) -> bool {
+    export == "memory" || export.starts_with("cabi_") || export.starts_with("__")
+}
+
+fn list(names: &[&str]) -> String {
     if names.is_empty() { "nothing".to_owned() } else { format!("`{}`", names.join("`, `")) }
 }
 

@@ -3,7 +3,7 @@
 
 use super::expected::{differences, to_write};
 use super::fixture::{self, Fixture};
-use super::words::{count, milliseconds, plural, size};
+use super::words::{count, milliseconds, plural, shortened, size, visible};
 use super::{LimitsArgs, read_module};
 use crate::runtime::{Config, Meter, Metered, Module, Report, Runtime, Verdict};
 use crate::trial::Exact;
@@ -167,9 +167,9 @@ fn judge(
     if let (Err(error), Exact::Object(members)) = (&report.result, made)
         && members.contains_key("error")
     {
-        return Ok((Mark::Failed, vec![format!("error     {} ({})", error, error.code())]));
+        return Ok((Mark::Failed, vec![format!("error     {} ({})", visible(&error.to_string()), error.code())]));
     }
-    let result = format!("result    {}", super::words::shortened(&made.to_string()));
+    let result = format!("result    {}", shortened(&made.to_string()));
     let differing =
         fixture.expected.as_ref().map(|expected| differences(expected, &report.result, &fixture.trial.message));
     match differing {
@@ -202,8 +202,7 @@ fn measured(report: &Report<Verdict>, duration_us: u64, fuel: Option<u64>, confi
             None => "cost      none: the call did not end by itself".to_owned(),
         },
     ];
-    lines
-        .extend(report.logs.iter().map(|log| format!("log       {}: {}", log.level.as_str(), log.line.escape_debug())));
+    lines.extend(report.logs.iter().map(|log| format!("log       {}: {}", log.level.as_str(), visible(&log.line))));
     if report.logs_cut {
         lines.push("log       and more, which is not kept (runtime.log_bytes_max, runtime.log_lines_max)".to_owned());
     }

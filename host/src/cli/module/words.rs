@@ -43,6 +43,15 @@ pub(super) fn shortened(text: &str) -> String {
     }
 }
 
+/// A text with what a terminal would obey written out.
+pub(super) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
+    }
+    shown
+}
+
 /// Microseconds as milliseconds, to a hundredth.
 pub(super) fn milliseconds(us: u64) -> String {
     let hundredths = us / 10;
@@ -59,6 +68,7 @@ mod tests {
         assert_eq!([count(0), count(999), count(1000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([plural(1, "file"), plural(2, "file")], ["1 file", "2 files"]);
         assert_eq!((shortened("ab").as_str(), shortened(&"x".repeat(301)).len()), ("ab", 303));
+        assert_eq!(visible("\"ä\"\n\u{1b}[31m"), "\"ä\"\\n\\u{1b}[31m");
         assert_eq!([milliseconds(9), milliseconds(12_345)], ["0.00 ms", "12.34 ms"]);
     }
 }
