@@ -14,6 +14,7 @@ mod apply;
 mod configuration;
 mod crashes;
 mod deliveries;
+mod golden;
 mod health;
 mod ingest;
 mod layers;
