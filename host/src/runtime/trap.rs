@@ -42,8 +42,12 @@ pub(super) fn in_words(trap: Trap, error: &wasmtime::Error, logs: &[LogLine]) ->
 
 /// `what`, and the functions the module was in, the innermost first.
 pub(super) fn with_functions(what: &str, error: &wasmtime::Error) -> String {
-    let functions = error.downcast_ref::<WasmBacktrace>().map(|trace| functions(trace.frames())).unwrap_or_default();
+    let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or_default();
+    let functions = functions(frames);
     let mut text = what.to_owned();
+    if functions.is_empty() && !frames.is_empty() {
+        text.push_str("; in functions without names (the module lacks its section `name`)");
+    }
     for (position, function) in functions.iter().enumerate() {
         let between = match position {
             0 => "; in",
@@ -61,26 +65,19 @@ fn plain(trap: Trap) -> String {
     text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned()
 }
 
-/// The author's functions, or all where that leaves none.
+/// The author's functions, or all that have names where that leaves none.
 fn functions(frames: &[FrameInfo]) -> Vec<String> {
-    let mut all: Vec<String> = frames.iter().map(name).collect();
+    let mut named: Vec<String> = frames.iter().filter_map(|frame| frame.func_name().map(readable)).collect();
     // A recursion is told once.
-    all.dedup();
+    named.dedup();
     let own = |name: &&String| {
         let glue = name.contains(GLUE);
         !glue && !NOT_THE_AUTHORS.iter().any(|begin| name.trim_start_matches('<').starts_with(begin))
     };
-    let own: Vec<String> = all.iter().filter(own).cloned().collect();
-    let mut told = if own.is_empty() { all } else { own };
+    let own: Vec<String> = named.iter().filter(own).cloned().collect();
+    let mut told = if own.is_empty() { named } else { own };
     told.truncate(FUNCTIONS_MAX);
     told
-}
-
-fn name(frame: &FrameInfo) -> String {
-    match frame.func_name() {
-        Some(name) => readable(name),
-        None => format!("function {} (the module has no names: keep its section `name`)", frame.func_index()),
-    }
 }
 
 /// A function's name without the compiler's additions.

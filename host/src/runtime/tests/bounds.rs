@@ -35,6 +35,12 @@ fn a_trap_without_words_says_what_it_was() {
     assert_eq!(text("unreachable"), silent);
     let outside = text("(i32.load (i32.const -4))");
     assert_eq!(outside, "the module trapped: out of bounds memory access; in `accept`");
+    // Without its names a module can only be told that they are missing.
+    let mut nameless = Guest { call: "unreachable".into(), ..Guest::of("filter") }.core();
+    let at = nameless.windows(5).position(|part| part == b"\x04name").expect("the section");
+    nameless[at + 1] = b'N';
+    let text = error(&compile(&nameless)).to_string();
+    assert!(text.contains("without words; in functions without names"), "{text}");
     // A recursion is told once, and frames of no use to the author not at all.
     let deep = "(func $deep (param i32) (if (local.get 0) (then (call $deep (i32.sub (local.get 0) (i32.const 1))))
                                                           (else (call $panic))))
