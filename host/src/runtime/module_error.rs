@@ -59,8 +59,9 @@ pub enum ModuleError {
     NoWit,
     /// It was built against a version of the contract that this host does not know.
     #[error(
-        "the module was built for hookswitch:module@{module}, and this host speaks hookswitch:module@{WIT_VERSION}: build it \
-         with the `wit/` of this host, or upgrade the host"
+        "the module was built for hookswitch:module{}, and this host speaks hookswitch:module@{WIT_VERSION}: build it \
+         with the `wit/` of this host, or upgrade the host",
+        if module.is_empty() { " without a version".to_owned() } else { format!("@{module}") }
     )]
     WitVersion {
         /// The module's version; empty where it names none.

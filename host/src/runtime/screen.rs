@@ -33,11 +33,11 @@ pub(super) enum Screened {
 
 /// Looks through an upload.
 pub(super) fn screen(upload: &[u8], config: &Config) -> Result<Screened, ModuleError> {
-    if upload.len() > config.module_bytes_max {
-        return Err(ModuleError::TooLarge { given: upload.len(), max: config.module_bytes_max });
-    }
     if !upload.starts_with(b"\0asm") {
         return Err(ModuleError::not_wasm(upload));
+    }
+    if upload.len() > config.module_bytes_max {
+        return Err(ModuleError::TooLarge { given: upload.len(), max: config.module_bytes_max });
     }
     check_shape(upload)?;
     validate(upload)?;

@@ -36,7 +36,8 @@ fn a_broken_module_is_told_where() {
 fn a_module_too_large_is_told_the_bound() {
     let runtime =
         Runtime::start(Config { threads: 1, module_bytes_max: 1024, ..Config::default() }).expect("a runtime");
-    let error = runtime.compile(&[0; 1025]).expect_err("refused");
+    let upload = [&b"\0asm"[..], &[0; 1021]].concat();
+    let error = runtime.compile(&upload).expect_err("refused");
     assert_eq!(error, ModuleError::TooLarge { given: 1025, max: 1024 });
     assert!(error.code() == "module_too_large" && error.to_string().contains("module_bytes_max"), "{error}");
 }
