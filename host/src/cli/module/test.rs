@@ -193,10 +193,15 @@ fn judge(
 
 /// What the call took, beside what it may take; and what it logged.
 fn measured(report: &Report<Verdict>, duration_us: u64, fuel: Option<u64>, config: &Config) -> Vec<String> {
-    let (time_max, memory_max) = (config.max_time_ms, size(config.memory_bytes_max));
+    let (time_max, memory_max) = (config.max_time_ms, config.memory_bytes_max);
+    let close =
+        |used: u64, max: u64| if used.saturating_mul(4) >= max.saturating_mul(3) { "; close to it" } else { "" };
+    let time_close = close(duration_us, time_max.saturating_mul(1000));
+    let memory_close = close(report.memory_bytes as u64, memory_max as u64);
+    let (time, memory) = (milliseconds(duration_us), size(report.memory_bytes));
     let mut lines = vec![
-        format!("time      {} of {time_max} ms (runtime.max_time_ms)", milliseconds(duration_us)),
-        format!("memory    {} of {memory_max} (runtime.memory_bytes_max)", size(report.memory_bytes)),
+        format!("time      {time} of {time_max} ms (runtime.max_time_ms){time_close}"),
+        format!("memory    {memory} of {} (runtime.memory_bytes_max){memory_close}", size(memory_max)),
         match fuel {
             Some(fuel) => format!("cost      {} fuel, the same at every run", count(fuel)),
             None => "cost      none: the call did not end by itself".to_owned(),

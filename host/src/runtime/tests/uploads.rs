@@ -28,6 +28,12 @@ fn a_broken_module_is_told_where() {
     assert!(error.to_string().contains("at byte"), "{error}");
     assert_eq!(code(b"\0asm"), "module_invalid");
     assert_eq!(code(b"\0asm\x07\0\0\0"), "module_invalid");
+    let plain = wat::parse_str(Guest::of("filter").wat()).expect("WebAssembly text");
+    let error = refused(&with_section(&plain, 0, b"\x0ecomponent-type")).to_string();
+    assert!(
+        error.starts_with("the module is not valid: its WIT metadata (the section `component-type`) is broken"),
+        "{error}"
+    );
     let not_typed = "(module (func (result i32)))";
     assert!(wat::parse_str(not_typed).is_ok_and(|upload| code(&upload) == "module_invalid"));
 }
