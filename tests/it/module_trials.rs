@@ -41,6 +41,30 @@ async fn a_given_event_is_tried_and_nothing_is_kept() {
 }
 
 #[tokio::test]
+async fn any_version_can_be_tried_within_the_time_that_is_its_modules() {
+    let (host, _receiver) = host_with(&[]).await;
+    let path = "/v1/tenants/acme/modules/m";
+    let upload = async |query: &str, guest: &str| {
+        host.admin.put_bytes(&format!("{path}{query}"), super::support::guest(guest)).await.json()["version"].clone()
+    };
+    upload("", "ten-lines").await;
+    let second = upload("?activate=false&max_time_ms=20", "misbehave").await;
+    let event = json!({ "event_type": "push", "body": {} });
+    let of = async |version: Value| {
+        let request = json!({ "event": event, "settings": { "do": "loop" }, "version": version });
+        tried(&host, &format!("{path}/test"), &request).await
+    };
+    let active = tried(&host, &format!("{path}/test"), &json!({ "event": event })).await;
+    assert_eq!(active["result"]["messages"][0]["body"]["summary"], "push by somebody");
+    for version in [second["number"].clone(), second["digest"].clone()] {
+        let answer = of(version).await;
+        assert_eq!((&answer["digest"], &answer["limits"]["max_time_ms"]), (&second["digest"], &json!(20)));
+        let stopped = answer["result"]["error"]["message"].as_str().unwrap();
+        assert!(stopped.contains("20 ms") && stopped.contains("the module's `max_time_ms`"), "{stopped}");
+    }
+}
+
+#[tokio::test]
 async fn a_stored_event_is_tried_with_the_origin_test() {
     let (host, receiver) = host_with(&[]).await;
     let wasm = super::support::guest("misbehave");

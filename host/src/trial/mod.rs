@@ -13,8 +13,8 @@ pub use exact::{Exact, NotExact};
 pub use given::{GivenBody, GivenEndpoint, GivenError, GivenEvent, GivenMessage};
 pub use shown::{BodyForm, body, body_as, head, message, outcome};
 
-use crate::config::{CallTime, TimeBound};
-use crate::model::{Event, Message, Origin};
+use crate::config::CallTime;
+use crate::model::{Event, Message};
 use crate::runtime::{Call, Directory, Metered, Module, Report, Verdict};
 use bytes::Bytes;
 use std::time::Duration;
@@ -50,20 +50,12 @@ impl Trial {
     }
 
     fn call(&self) -> Call<'_> {
-        // The host's bound counts where it is the lower one.
-        let (time, time_set_by) = match self.max_time {
-            Some(bound) => (Duration::from_millis(bound.ms), bound.set_by),
-            None => (Duration::MAX, TimeBound::Host),
-        };
-        Call {
-            event: &self.event,
-            event_body: &self.body,
-            message: &self.message,
-            settings: &self.settings,
-            origin: Origin::Test,
-            time,
-            time_set_by,
-            endpoints: self.endpoints.clone(),
+        let call = Call::trial(&self.event, &self.body, &self.message, &self.settings);
+        let endpoints = self.endpoints.clone();
+        match self.max_time {
+            // The host's bound counts where it is the lower one.
+            Some(bound) => Call { time: Duration::from_millis(bound.ms), time_set_by: bound.set_by, endpoints, ..call },
+            None => Call { endpoints, ..call },
         }
     }
 }
