@@ -25,6 +25,7 @@ pub mod transport;
 pub mod deliverer;
 pub mod ingest;
 pub mod pipeline;
+pub mod trial;
 // L4: the admin interface.
 pub mod api;
 // L5: composition.

@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 8] = [
     &["config"],
     &["runtime", "server", "store", "transport"],
     // Within L3 the road has a direction: ingest hands events to the pipeline.
-    &["deliverer", "pipeline"],
+    &["deliverer", "pipeline", "trial"],
     &["ingest", "api"],
     &["app"],
     &["cli"],

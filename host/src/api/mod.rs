@@ -8,6 +8,7 @@ mod access;
 mod body;
 mod change;
 mod data;
+mod module_test;
 mod modules;
 pub mod quarantine;
 mod rerun;
@@ -23,8 +24,10 @@ pub use uploads::Uploads;
 use crate::clock::Clock;
 use crate::pipeline::{Library, Shadows};
 use crate::problem::Problem;
+use crate::runtime::Executor;
 use crate::store::{ReadError, Store};
 use crate::telemetry::Health;
+use crate::trial::Costs;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -63,6 +66,10 @@ pub struct Parts {
     pub uploads: Uploads,
     /// What the shadows of modules have said.
     pub shadows: Shadows,
+    /// What modules cost, for those who try one.
+    pub costs: Costs,
+    /// The threads that modules run on.
+    pub executor: Arc<Executor>,
     /// The time.
     pub clock: Clock,
     /// The state of the workers.

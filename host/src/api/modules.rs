@@ -4,6 +4,7 @@
 use super::Api;
 use super::body::{Path, Whole, parse_json, read};
 use super::change::{ChangeError, Changed, Configuration};
+use super::module_test;
 use super::resources::{PageQuery, Params, document, list_kind, name, not_found, page_of, tenant_id};
 use super::uploads::{broken_down, scope_of};
 use crate::config::{Kind, ModuleOptions, ModuleRecord, ModuleVersion, ResourceId, Spec, VersionError, VersionRef};
@@ -31,6 +32,7 @@ pub(super) fn routes(scope: &str) -> Router<Api> {
         .route(&at("/canary"), post(set_canary))
         .route(&at("/shadow"), post(set_shadow).get(shadow_report))
         .route(&at("/release"), post(release))
+        .route(&at("/test"), post(module_test::test))
 }
 
 pub(super) async fn list(
@@ -77,9 +79,9 @@ pub(super) async fn list_quarantined(
 }
 
 /// The module that a path names, in a scope that is there.
-struct At {
-    id: ResourceId,
-    module: ModuleId,
+pub(super) struct At {
+    pub(super) id: ResourceId,
+    pub(super) module: ModuleId,
 }
 
 impl FromRequestParts<Api> for At {
@@ -296,7 +298,7 @@ async fn change(
     Ok(Json(document).into_response())
 }
 
-fn record(api: &Api, id: &ResourceId) -> Result<ModuleRecord, Problem> {
+pub(super) fn record(api: &Api, id: &ResourceId) -> Result<ModuleRecord, Problem> {
     api.parts().configuration.snapshot().module(id).cloned().ok_or_else(|| not_found(id))
 }
 

@@ -20,6 +20,7 @@ use crate::shutdown::{self, Shutdown, Trigger};
 use crate::store::{CompiledFiles, ModuleFiles, Store, WaitingUploads};
 use crate::telemetry::Health;
 use crate::transport::Transport;
+use crate::trial::Costs;
 use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
@@ -66,6 +67,7 @@ impl Host {
         let executor =
             Arc::new(Executor::start(&settings.runtime, &health).context("cannot start the module threads")?);
         let files = ModuleFiles::open(&data.join("modules")).context("cannot open the modules directory")?;
+        let costs = Costs::new(settings.runtime.clone(), files.clone());
         let (compiler, confinement) = Compiler::subprocess(&settings.runtime).await?;
         tracing::info!(%confinement, "modules are compiled in processes of their own");
         let compiled = CompiledFiles::open(&data.join("compiled"), runtime.engine_id(), &master.derive(COMPILED_LABEL))
@@ -128,15 +130,16 @@ impl Host {
             .await?;
         let access = Access { operator, hosts: settings.admin.hosts.clone() };
         let body_time_max = Duration::from_millis(settings.admin.server.body_timeout_ms);
-        let (store_too, health_too) = (store.clone(), health.clone());
         let parts = Parts {
             configuration,
-            store: store_too,
+            store: store.clone(),
             library,
             uploads,
             shadows,
+            costs,
+            executor: executor.clone(),
             clock,
-            health: health_too,
+            health: health.clone(),
             access,
             body_time_max,
         };

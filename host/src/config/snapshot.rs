@@ -323,7 +323,8 @@ impl Tenant {
     }
 
     /// How long one call of a module may take, where it or the tenant says so: the shorter one.
-    pub(super) fn max_time(&self, record: &ModuleRecord) -> Option<CallTime> {
+    #[must_use]
+    pub fn max_time(&self, record: &ModuleRecord) -> Option<CallTime> {
         let own = record.max_time_ms.map(|ms| CallTime { ms, set_by: TimeBound::Module });
         let tenant = self.module_time_ms_max.map(|ms| CallTime { ms, set_by: TimeBound::Tenant });
         own.into_iter().chain(tenant).min_by_key(|bound| bound.ms)

@@ -102,10 +102,10 @@ pub fn parse(kind: Kind, json: &[u8]) -> Result<Spec, Invalid> {
     }
 }
 
-/// Reads any struct from JSON.
+/// Reads a JSON text as `T`.
 ///
 /// # Errors
-/// As [`parse`].
+/// Where it is none: the error points at the place.
 pub fn parse_as<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, Invalid> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {

@@ -14,6 +14,9 @@ use bytes::Bytes;
 use std::time::{Duration, Instant};
 use wasmtime::Store;
 
+/// What a call may use up where fuel is counted. It is time that bounds a call, so this is never reached.
+const FUEL: u64 = u64::MAX;
+
 /// What a module is called with.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
@@ -67,6 +70,17 @@ pub struct Report<T> {
     pub logs: Vec<LogLine>,
     /// Whether it logged more than is kept.
     pub logs_cut: bool,
+    /// The most that the instance's linear memories had together, in bytes.
+    pub memory_bytes: usize,
+    /// What it cost, where the engine counts that: see [`super::Meter`].
+    pub(super) fuel: Option<u64>,
+}
+
+impl<T> Report<T> {
+    /// Of a call that never began.
+    fn refused(error: CallError) -> Self {
+        Self { result: Err(error), duration_us: 0, logs: Vec::new(), logs_cut: false, memory_bytes: 0, fuel: None }
+    }
 }
 
 /// What a module decided.
@@ -91,8 +105,7 @@ impl Module {
         let config = &self.shared().config;
         let given = call.message.body.len().max(call.event_body.len());
         if given > config.module_body_bytes_max {
-            let error = CallError::InputTooLarge { given, max: config.module_body_bytes_max };
-            return Report { result: Err(error), duration_us: 0, logs: Vec::new(), logs_cut: false };
+            return Report::refused(CallError::InputTooLarge { given, max: config.module_body_bytes_max });
         }
         let mut state = HostState::new(config, call.event_body.clone(), call.origin, call.endpoints.clone());
         state.state.clone_from(&call.state);
@@ -129,20 +142,32 @@ impl Module {
         work: impl FnOnce(&mut Store<HostState>) -> Result<T, Stop>,
     ) -> Report<T> {
         let began = Instant::now();
-        let Shared { config, engine, ticker, .. } = self.shared();
+        let Shared { config, engine, ticker, metered, .. } = self.shared();
         let set_by = if config.max_time() <= time { TimeBound::Host } else { set_by };
         let time = time.min(config.max_time());
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(Ticker::epochs(time));
         store.set_hostcall_fuel(output::lift_bytes_max(config));
+        if *metered {
+            // The engine counts: it takes any number.
+            drop(store.set_fuel(FUEL));
+        }
         let ticking = ticker.keep_ticking();
         let result = work(&mut store);
         drop(ticking);
+        let fuel = metered.then(|| store.get_fuel().ok()).flatten().map(|left| FUEL.saturating_sub(left));
         let state = store.into_data();
-        let result = result.map_err(|stop| stop.judge(state.limiter.refused(), time, set_by, config));
         let (logs, logs_cut) = state.logs.finish();
-        Report { result, duration_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), logs, logs_cut }
+        let result = result.map_err(|stop| stop.judge(state.limiter.refused(), (time, set_by), config, &logs));
+        Report {
+            result,
+            duration_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            logs,
+            logs_cut,
+            memory_bytes: state.limiter.memory_bytes(),
+            fuel,
+        }
     }
 }
 

@@ -5,9 +5,11 @@ use super::bindings::types::Failure;
 use super::host::{OnlyLog, StateUnavailable};
 use super::limiter::Refused;
 use super::logs::cut;
+use super::trap;
 use crate::config::TimeBound;
+use crate::model::LogLine;
 use std::time::Duration;
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 /// The longest text about a trap or a wrong value, in bytes.
 const TEXT_BYTES_MAX: usize = 2048;
@@ -171,14 +173,14 @@ impl From<CallError> for Stop {
 }
 
 impl Stop {
-    /// Finds out why. `refused` is what the instance did not get; `time` was the call's limit, and
-    /// `set_by` says whose.
+    /// Finds out why. `refused` is what the instance did not get; `time` was the call's limit, with what set it; `logs` is what
+    /// it said.
     pub(super) fn judge(
         self,
         refused: Option<Refused>,
-        time: Duration,
-        set_by: TimeBound,
+        (time, set_by): (Duration, TimeBound),
         config: &Config,
+        logs: &[LogLine],
     ) -> CallError {
         let (error, starting) = match self {
             Self::Known(error) => return error,
@@ -200,20 +202,14 @@ impl Stop {
             }
             (Some(Trap::StackOverflow), _) => CallError::StackOverflow { max: config.stack_bytes_max },
             (_, Some(Refused { bound, max })) => CallError::MemoryLimit { bound, max },
-            (Some(trap), None) => CallError::Trap(describe(&trap.to_string(), &error)),
+            (Some(trap), None) => CallError::Trap(trap::in_words(*trap, &error, logs)),
             (None, None) if handed_too_much(&error) => {
                 CallError::output_limit("output_bytes_max", config.output_bytes_max)
             }
             (None, None) if starting => CallError::Start(cut(&format!("{error:#}"), TEXT_BYTES_MAX)),
-            (None, None) => CallError::OutputInvalid(describe(&error.root_cause().to_string(), &error)),
+            (None, None) => CallError::OutputInvalid(trap::with_functions(&error.root_cause().to_string(), &error)),
         }
     }
-}
-
-/// The cause, and the functions the module was in.
-fn describe(cause: &str, error: &wasmtime::Error) -> String {
-    let trace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
-    cut(format!("{cause}\n{trace}").trim_end(), TEXT_BYTES_MAX)
 }
 
 /// Whether the guest passed more to the host in one go than [`super::output::lift_bytes_max`]. Wasmtime keeps that error's type to

@@ -36,7 +36,18 @@ pub(super) fn compile_only(config: &Config) -> wasmtime::Result<Engine> {
     Engine::new(&settings(config))
 }
 
-/// What both have in common: all that compiled code depends on.
+/// Makes an engine that counts fuel, for [`super::Meter`]. It takes the same modules. What a call does depends there on nothing
+/// of the machine: not on the pool, and not on the bits that its processor puts into a NaN.
+pub(super) fn metered(config: &Config) -> wasmtime::Result<Engine> {
+    let mut engine = settings(config);
+    engine
+        .consume_fuel(true)
+        .cranelift_nan_canonicalization(true)
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&engine)
+}
+
+/// What all have in common: all that compiled code depends on.
 fn settings(config: &Config) -> wasmtime::Config {
     let mut engine = wasmtime::Config::new();
     engine

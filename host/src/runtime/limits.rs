@@ -72,6 +72,8 @@ pub struct ConfigError {
     rule: &'static str,
 }
 
+/// What such a stack has beside the module's, in bytes.
+const HOST_STACK_BYTES: usize = 1 << 20;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 /// The unit in which a linear memory grows, in bytes.
@@ -149,6 +151,12 @@ impl Config {
             return Err(ConfigError { name: "memory_bytes_max", given, min, max, rule: ", a multiple of 65536" });
         }
         Ok(())
+    }
+
+    /// How large the stack of a thread has to be that calls modules, in bytes.
+    #[must_use]
+    pub const fn thread_stack_bytes(&self) -> usize {
+        self.stack_bytes_max.saturating_add(HOST_STACK_BYTES)
     }
 
     /// [`Config::max_time_ms`] as a duration.

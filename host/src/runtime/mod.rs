@@ -14,16 +14,20 @@ mod directory;
 mod engine;
 mod executor;
 mod host;
+mod import_advice;
+mod inspect;
 mod limiter;
 mod limits;
 mod logs;
 mod metadata;
+mod meter;
 mod module;
 mod module_error;
 mod output;
 mod screen;
 mod state;
 mod ticker;
+mod trap;
 mod upload;
 
 #[cfg(test)]
@@ -35,7 +39,9 @@ pub use compiled::Compiled;
 pub use compiler::{COMMAND as COMPILE_COMMAND, Compiler, CompilerError, Confinement, compile_module};
 pub use directory::{Directory, EndpointInfo};
 pub use executor::{Busy, Closed, Executor, Job, Lane};
+pub use inspect::{Facts, Import};
 pub use limits::{Config, ConfigError};
+pub use meter::{Meter, Metered};
 pub use module::Module;
 pub use module_error::ModuleError;
 pub use state::{StateAccess, StateError, StateHandle};
@@ -57,6 +63,8 @@ struct Shared {
     linker: wasmtime::component::Linker<host::HostState>,
     router_linker: wasmtime::component::Linker<host::HostState>,
     ticker: ticker::Ticker,
+    /// Whether the engine counts fuel.
+    metered: bool,
 }
 
 /// The runtime could not start.
@@ -79,13 +87,17 @@ impl Runtime {
     /// # Errors
     /// A bound makes no sense, or the machine does not give what the pool needs.
     pub fn start(config: Config) -> Result<Self, RuntimeError> {
+        Self::start_with(config, false)
+    }
+
+    fn start_with(config: Config, metered: bool) -> Result<Self, RuntimeError> {
         config.check()?;
         let refused = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
-        let engine = engine::new(&config).map_err(refused)?;
+        let engine = if metered { engine::metered(&config) } else { engine::new(&config) }.map_err(refused)?;
         let linker = host::linker(&engine).map_err(refused)?;
         let router_linker = host::router_linker(&engine).map_err(refused)?;
         let ticker = ticker::Ticker::start(engine.clone())?;
-        Ok(Self(Arc::new(Shared { config, engine, linker, router_linker, ticker })))
+        Ok(Self(Arc::new(Shared { config, engine, linker, router_linker, ticker, metered })))
     }
 
     /// The bounds it runs by.
@@ -123,6 +135,12 @@ impl Runtime {
     #[must_use]
     pub fn engine_id(&self) -> Digest {
         compiled::engine_id(&self.0.engine)
+    }
+
+    /// What can be told of an upload without compiling it; none where it is no WebAssembly at all.
+    #[must_use]
+    pub fn inspect(upload: &[u8]) -> Option<Facts> {
+        upload::on_own_thread(|| Ok(inspect::facts(upload))).ok().flatten()
     }
 }
 

@@ -1,12 +1,24 @@
 //! Why an upload is not taken, in words for its author.
 
-use super::WIT_VERSION;
+use super::import_advice::advice;
 use super::logs::cut;
+use super::{Import, WIT_VERSION};
 use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
 
 /// The longest text about what is wrong with an upload, in bytes: it may quote the upload.
 const TEXT_BYTES_MAX: usize = 1024;
+
+/// What people upload by mistake, by how it begins.
+const BEGINNINGS: [(&[u8], &str); 7] = [
+    (b"(module", ": it is WebAssembly's text format, which wat2wasm turns into a module"),
+    (b"(component", ": it is WebAssembly's text format, which `wasm-tools parse` turns into a component"),
+    (b"PK", ": it is a zip archive"),
+    (b"\x1f\x8b", ": it is compressed with gzip"),
+    (b"\x7fELF", ": it is a program or library for Linux, so the build was not for a wasm32 target"),
+    (b"!<arch>", ": it is a static library (Rust: say `crate-type = [\"cdylib\"]`)"),
+    (b"<", ": it is HTML or XML, perhaps the error page of a download"),
+];
 
 /// An upload that this host cannot run. As JSON it has its code, and what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -15,12 +27,14 @@ pub enum ModuleError {
     /// It is something else.
     #[serde(rename = "module_not_wasm")]
     #[error(
-        "the upload is not WebAssembly: it begins with {beginning}, not with `\\0asm`. Upload the .wasm file itself, as \
-         `application/wasm`, neither its text format nor an archive"
+        "the upload is not WebAssembly: it begins with {beginning}, not with `\\0asm`{guess}. Give the .wasm file itself, neither \
+         its text format nor an archive"
     )]
     NotWasm {
         /// Its first bytes, for a person.
         beginning: String,
+        /// What it seems to be; empty where nothing is known of such a beginning.
+        guess: String,
     },
     /// It is broken: cut off, or not valid by the WebAssembly specification.
     #[serde(rename = "module_invalid")]
@@ -43,15 +57,18 @@ pub enum ModuleError {
     /// It is a core module that does not say which world it targets.
     #[serde(rename = "module_no_wit")]
     #[error(
-        "the upload is a core module without WIT metadata: build it with the guest SDK, wit-bindgen or another tool that \
-         knows the component model, and do not strip the section `component-type`"
+        "the upload is a core module without WIT metadata (a section `component-type`), so it does not say which world it is \
+         for: build it with the guest SDK, wit-bindgen or another tool that knows the component model; where a step after \
+         the build (wasm-strip, wasm-opt) removed the section, leave that step out; or embed it anew with \
+         `wasm-tools component embed wit --world filter module.wasm -o out.wasm`"
     )]
     NoWit,
     /// It was built against a version of the contract that this host does not know.
     #[serde(rename = "module_wit_version")]
     #[error(
-        "the module was built for hookswitch:module@{module}, and this host speaks hookswitch:module@{WIT_VERSION}: build it \
-         with the `wit/` of this host, or upgrade the host"
+        "the module was built for hookswitch:module{}, and this host speaks hookswitch:module@{WIT_VERSION}: build it \
+         with the `wit/` of this host, or upgrade the host",
+        if module.is_empty() { " without a version".to_owned() } else { format!("@{module}") }
     )]
     WitVersion {
         /// The module's version; empty where it names none.
@@ -69,10 +86,10 @@ pub enum ModuleError {
     },
     /// It imports what the host does not give.
     #[serde(rename = "module_import")]
-    #[error("the module imports `{import}`, which this host does not give: {advice}")]
+    #[error("the module imports {import}, which this host does not give: {advice}")]
     Import {
-        /// The import's name.
-        import: String,
+        /// From where, and of a core module also what.
+        import: Import,
         /// What to do.
         advice: String,
     },
@@ -156,7 +173,8 @@ impl ModuleError {
             None | Some([]) => "nothing".to_owned(),
             Some(bytes) => format!("`{}`", bytes.escape_ascii()),
         };
-        Self::NotWasm { beginning }
+        let known = BEGINNINGS.iter().find(|(begins, _)| upload.starts_with(begins));
+        Self::NotWasm { beginning, guess: known.map_or_else(String::new, |(_, guess)| (*guess).to_owned()) }
     }
 
     pub(super) fn invalid(problem: &str, offset: Option<usize>) -> Self {
@@ -171,8 +189,9 @@ impl ModuleError {
         Self::Limits { problem: cut(problem, TEXT_BYTES_MAX) }
     }
 
-    pub(super) fn import(import: &str, advice: &'static str) -> Self {
-        Self::Import { import: cut(import, TEXT_BYTES_MAX), advice: advice.to_owned() }
+    pub(super) fn import(import: Import) -> Self {
+        let advice = advice(&import.from);
+        Self::Import { import, advice }
     }
 
     pub(super) fn wit_version(module: &str) -> Self {
@@ -203,7 +222,7 @@ mod tests {
             ModuleError::NoWit,
             ModuleError::wit_version("9.0.0"),
             ModuleError::world("it exports nothing"),
-            ModuleError::import("wasi:cli/exit@0.2.0", "leave it out"),
+            ModuleError::import(Import { from: "wasi:cli/exit@0.2.0".to_owned(), names: Vec::new() }),
             ModuleError::Feature { feature: "gc".into(), problem: "a struct".into(), offset: 3 },
             ModuleError::limits("17 tables"),
             ModuleError::CompileMemory { max: 1 },

@@ -40,7 +40,7 @@ pub(super) fn load(shared: &Arc<Shared>, digest: Digest, compiled: &Compiled) ->
     Ok(Module::new(shared, digest, compiled.code().len(), link(shared, &component, compiled.world())?))
 }
 
-fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) -> Result<T, ModuleError> {
+pub(super) fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) -> Result<T, ModuleError> {
     thread::scope(|scope| {
         let builder = thread::Builder::new().name("compile".into()).stack_size(COMPILE_STACK_BYTES);
         let thread = builder.spawn_scoped(scope, work).map_err(|error| ModuleError::Host(error.to_string()))?;

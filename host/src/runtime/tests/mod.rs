@@ -3,6 +3,7 @@
 mod bounds;
 mod calls;
 mod guests;
+mod meter;
 mod uploads;
 
 use super::{Call, CallError, Config, Directory, Module, ModuleError, Report, Runtime, StateHandle, Verdict};
