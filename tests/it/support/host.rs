@@ -45,15 +45,6 @@ impl Host {
         Self { child, ingest, admin, admin_url, ingest_url, dir, settings }
     }
 
-    /// Starts it again on the same data directory, where no file may be longer than this: to write more is an error, as on a full disk.
-    pub(crate) async fn start_again_with_files_up_to(&mut self, kib: u64) {
-        // A signal that is ignored stays so in the program that follows: it gets the error instead.
-        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
-        let mut command = clean(Command::new("bash"));
-        command.args(["-c", &limited, env!("CARGO_BIN_EXE_hookswitch")]);
-        self.start_again_as(command).await;
-    }
-
     async fn start_again_as(&mut self, command: Command) {
         let (child, ingest_url, admin_url) = spawn(command, self.dir.path(), &self.settings).await;
         self.child = child;
