@@ -10,12 +10,13 @@
     reason = "a benchmark that cannot go on says why by a panic"
 )]
 
+mod event;
 #[path = "../it/support/guests.rs"]
 mod guests;
 
 use bytes::Bytes;
 use guests::guest;
-use hookswitch::model::{Event, EventId, Message};
+use hookswitch::model::{Event, Message};
 use hookswitch::runtime::{Call, Config, Module, Runtime};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,18 +89,7 @@ struct Guests {
 impl Guests {
     fn new(runtime: &Runtime) -> Self {
         let body = Bytes::from_static(br#"{"action":"opened","sender":{"login":"octocat"},"number":7}"#);
-        let event = Event {
-            id: EventId::new(1_700_000_000_000, 7),
-            seq: 1,
-            tenant: "acme".parse().unwrap(),
-            source: "github".parse().unwrap(),
-            event_type: "pull_request".into(),
-            content_type: "application/json".into(),
-            received_at_ms: 1_700_000_000_000,
-            headers: Vec::new(),
-            body_bytes: 0,
-            dedup_key: None,
-        };
+        let event = event::pull_request_event();
         let message = Message::of_event(&event, &body);
         let compile = |name: &str| runtime.compile(&guest(name)).unwrap();
         let good = ["no-op", "ten-lines", "github-to-slack"].map(compile).into();

@@ -1,18 +1,9 @@
 //! A module tried out on a host: what it makes of a given or of a stored event, what that takes, and that nothing is kept.
 
-use super::support::{Host, Receiver};
+use super::support::Host;
 use serde_json::{Value, json};
 
 const MISBEHAVE: &str = "/v1/operator/modules/misbehave/test";
-
-async fn host_with(guests: &[&str]) -> (Host, Receiver) {
-    let (host, receiver) = (Host::start().await, Receiver::start().await);
-    host.acme(&receiver.url("/out")).await;
-    for guest in guests {
-        host.upload(guest).await;
-    }
-    (host, receiver)
-}
 
 async fn tried(host: &Host, path: &str, request: &Value) -> Value {
     host.admin.post(path, request.to_string()).await.expect(200)
@@ -20,7 +11,7 @@ async fn tried(host: &Host, path: &str, request: &Value) -> Value {
 
 #[tokio::test]
 async fn a_given_event_is_tried_and_nothing_is_kept() {
-    let (host, receiver) = host_with(&[]).await;
+    let (host, receiver) = Host::with(&[]).await;
     let wasm = super::support::guest("ten-lines");
     host.admin.put_bytes("/v1/tenants/acme/modules/summary", wasm).await.expect(201);
     let path = "/v1/tenants/acme/modules/summary/test";
@@ -42,7 +33,7 @@ async fn a_given_event_is_tried_and_nothing_is_kept() {
 
 #[tokio::test]
 async fn any_version_can_be_tried_within_the_time_that_is_its_modules() {
-    let (host, _receiver) = host_with(&[]).await;
+    let (host, _receiver) = Host::with(&[]).await;
     let path = "/v1/tenants/acme/modules/m";
     let upload = async |query: &str, guest: &str| {
         host.admin.put_bytes(&format!("{path}{query}"), super::support::guest(guest)).await.json()["version"].clone()
@@ -66,7 +57,7 @@ async fn any_version_can_be_tried_within_the_time_that_is_its_modules() {
 
 #[tokio::test]
 async fn a_stored_event_is_tried_with_the_origin_test() {
-    let (host, receiver) = host_with(&[]).await;
+    let (host, receiver) = Host::with(&[]).await;
     let wasm = super::support::guest("misbehave");
     host.admin.put_bytes("/v1/tenants/acme/modules/m", wasm).await.expect(201);
     host.route("plain", json!([])).await;
@@ -82,7 +73,7 @@ async fn a_stored_event_is_tried_with_the_origin_test() {
 
 #[tokio::test]
 async fn what_goes_wrong_is_the_result_with_its_log() {
-    let (host, _receiver) = host_with(&["misbehave"]).await;
+    let (host, _receiver) = Host::with(&["misbehave"]).await;
     let with = |settings: Value| json!({ "event": {}, "settings": settings });
     let panic = tried(&host, MISBEHAVE, &with(json!({ "do": "panic" }))).await;
     assert_eq!(panic["result"]["error"]["code"], "trap");
@@ -100,7 +91,7 @@ async fn what_goes_wrong_is_the_result_with_its_log() {
 
 #[tokio::test]
 async fn a_router_finds_the_tenants_endpoints_or_those_it_is_given() {
-    let (host, _receiver) = host_with(&["route-by-label"]).await;
+    let (host, _receiver) = Host::with(&["route-by-label"]).await;
     let wasm = super::support::guest("route-by-label");
     host.admin.put_bytes("/v1/tenants/acme/modules/r", wasm).await.expect(201);
     let spec = json!({ "url": "http://127.0.0.1:1/", "labels": { "team": "core" }, "secrets": [] });
@@ -121,7 +112,7 @@ async fn a_router_finds_the_tenants_endpoints_or_those_it_is_given() {
 
 #[tokio::test]
 async fn a_message_and_bytes_come_and_go_as_they_are() {
-    let (host, _receiver) = host_with(&["misbehave"]).await;
+    let (host, _receiver) = Host::with(&["misbehave"]).await;
     let request = json!({
         "event": { "body": 1 },
         "message": { "event_type": "item", "body_base64": "//4=", "headers": [{ "name": "x-a", "value": "b" }] },
@@ -139,7 +130,7 @@ async fn a_message_and_bytes_come_and_go_as_they_are() {
 
 #[tokio::test]
 async fn every_mistake_is_a_problem_that_points_at_its_place() {
-    let (host, _receiver) = host_with(&["misbehave"]).await;
+    let (host, _receiver) = Host::with(&["misbehave"]).await;
     let acme = "/v1/tenants/acme/modules/misbehave/test";
     host.admin.put_bytes("/v1/tenants/acme/modules/misbehave", super::support::guest("misbehave")).await.expect(201);
     let cases = [

@@ -3,7 +3,7 @@
 
 use super::module::CALL_TIME_MS_MAX;
 use super::resolve::{Endpoint, Modules, Route, Source, name_of};
-use super::spec::within;
+use super::resource::within;
 use super::{CallTime, Kind, MasterKey, ModuleRecord, ModuleRef, QuarantineSpec, ResourceId, Spec, Target, TimeBound};
 use crate::model::{Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, TenantName};
 use std::collections::{BTreeMap, HashMap, HashSet};

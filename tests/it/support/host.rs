@@ -1,6 +1,6 @@
 //! A host in a process of its own, on ports that were free.
 
-use super::{Client, PATIENCE, until};
+use super::{Client, PATIENCE, Receiver, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -125,6 +125,16 @@ impl Host {
         self.put("/v1/tenants/acme", &json!({})).await;
         self.put("/v1/tenants/acme/sources/in", &json!({ "verify": { "scheme": "none" } })).await;
         self.put("/v1/tenants/acme/endpoints/out", &json!({ "url": url, "secrets": [] })).await;
+    }
+
+    /// A host with the tenant `acme`, whose endpoint `out` is the receiver, and these guests as the operator's modules.
+    pub(crate) async fn with(guests: &[&str]) -> (Self, Receiver) {
+        let (host, receiver) = (Self::start().await, Receiver::start().await);
+        host.acme(&receiver.url("/out")).await;
+        for guest in guests {
+            host.upload(guest).await;
+        }
+        (host, receiver)
     }
 
     /// Makes a route of `acme` from `in` to `out` through these steps.
