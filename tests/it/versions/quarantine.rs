@@ -152,6 +152,24 @@ async fn an_operators_module_is_quarantined_only_for_the_tenant_it_fails() {
 }
 
 #[tokio::test]
+async fn an_operators_module_is_quarantined_also_where_the_version_before_does_not_fit() {
+    let host = Host::start().await;
+    host.acme("http://127.0.0.1:1/").await;
+    let path = "/v1/operator/modules/shared";
+    // The first version knows nothing of the settings that the route has by the time the second one fails.
+    let options = "?quarantine_after=1&rollback_on_quarantine=true";
+    host.admin.put_bytes(&format!("{path}{options}"), guest("ten-lines")).await.expect(201);
+    host.admin.put_bytes(path, version(0)).await.expect(200);
+    host.route("r", json!([{ "module": "operator/shared", "settings": { "do": "by-mark" } }])).await;
+    let event = host.event("order", "{}").await;
+    host.run_with(&event, "held").await;
+    let found = quarantined(&host, path, 2).await;
+    assert_eq!((&found["tenant"], &found["rolled_back_to"]), (&json!("acme"), &Value::Null));
+    let event = host.event("order", "{}").await;
+    assert_eq!(host.run_with(&event, "held").await["failure"]["code"], "module_quarantined");
+}
+
+#[tokio::test]
 async fn under_pass_a_quarantined_module_is_passed_by_and_under_drop_its_runs_are_held() {
     let (host, receiver) = host_with_m("?quarantine_after=1").await;
     push(&host, "", version(0)).await;
