@@ -218,7 +218,8 @@ fn call(
     let settings = step.settings.to_string();
     let endpoints = if module.world() == World::Router { directory(job.tenant) } else { Directory::default() };
     let shadow = job.tenant.shadow_of(&step.module).filter(|shadow| *shadow != digest);
-    let state = job.state.filter(|_| step.state).zip(job.plan.step_key(position.step as usize));
+    let state =
+        job.state.filter(|_| step.state).and_then(|state| Some((state, job.plan.step_key(position.step as usize)?)));
     let handle = state.as_ref().map(|(state, key)| state.begin(key.clone()));
     if let (Some((state, _)), Some(_)) = (&state, &shadow) {
         state.note_found();
