@@ -18,7 +18,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use sha2::{Digest as _, Sha256};
 
 use crate::json::{Json, Pointer};
-use crate::{Decision, Event, Failure, Message, accept, reject};
+use crate::{Decision, Event, Failure, Message, accept, hex, reject};
 
 /// How many places one setting may name.
 pub const PLACES_MAX: usize = 16;
@@ -246,7 +246,7 @@ impl fmt::Display for Place {
 /// 64 hex digits, for keys of state.
 impl fmt::Display for Digest {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        out.write_str(&hex(&self.0))
     }
 }
 
