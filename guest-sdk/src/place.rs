@@ -11,6 +11,7 @@
 //! What must hold: two digests are equal only if the same is at the same places. A string counts by its characters, anything else
 //! as it is written: `1` and `1.0` are two things, and so are `1` and `"1"`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -46,7 +47,7 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places(Vec<Place>);
 
-/// SHA-256 of what is at some places.
+/// SHA-256 of some places and what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
@@ -87,6 +88,20 @@ impl Place {
                 ));
             }
         })
+    }
+
+    /// As it is written in settings; each place in one way only.
+    #[must_use]
+    pub fn written(&self) -> Cow<'_, str> {
+        match self {
+            Self::Pointer(pointer) => pointer.as_str().into(),
+            Self::Header(name) => format!("header:{name}").into(),
+            Self::Id => "event:id".into(),
+            Self::Type => "event:type".into(),
+            Self::Source => "event:source".into(),
+            Self::Tenant => "event:tenant".into(),
+            Self::Body => "body".into(),
+        }
     }
 }
 
@@ -174,7 +189,7 @@ impl<'a> Facts<'a> {
         Ok(None)
     }
 
-    /// A digest of what is at these places. `purpose` keeps digests for one thing apart from those for another.
+    /// A digest of these places and what is there. `purpose` keeps digests for one thing apart from those for another.
     ///
     /// # Errors
     /// See [`Facts::text`].
@@ -187,6 +202,7 @@ impl<'a> Facts<'a> {
         };
         feed(b'p', purpose.as_bytes());
         for place in places.iter() {
+            feed(b'@', place.written().as_bytes());
             let is_json = match place {
                 Place::Pointer(pointer) => {
                     self.json()?.get(pointer)?.is_some_and(|json| json.kind() != crate::json::Kind::String)
