@@ -12,7 +12,7 @@
 //! as it is written: `1` and `1.0` are two things, and so are `1` and `"1"`.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::{fmt, slice};
 
 use serde::Deserialize;
 use serde::de::{self, SeqAccess, Visitor};
@@ -120,6 +120,15 @@ impl Places {
     }
 }
 
+impl<'a> IntoIterator for &'a Places {
+    type Item = &'a Place;
+    type IntoIter = slice::Iter<'a, Place>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
 impl From<Place> for Places {
     fn from(place: Place) -> Self {
         Self(vec![place])
@@ -193,7 +202,11 @@ impl<'a> Facts<'a> {
     ///
     /// # Errors
     /// See [`Facts::text`].
-    pub fn digest(&mut self, purpose: &str, places: &Places) -> Result<Digest, Failure> {
+    pub fn digest<'p>(
+        &mut self,
+        purpose: &str,
+        places: impl IntoIterator<Item = &'p Place>,
+    ) -> Result<Digest, Failure> {
         let mut hash = Sha256::new();
         let mut feed = |kind: u8, bytes: &[u8]| {
             hash.update([kind]);
@@ -201,7 +214,7 @@ impl<'a> Facts<'a> {
             hash.update(bytes);
         };
         feed(b'p', purpose.as_bytes());
-        for place in places.iter() {
+        for place in places {
             feed(b'@', place.written().as_bytes());
             let is_json = match place {
                 Place::Pointer(pointer) => {
