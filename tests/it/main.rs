@@ -23,6 +23,7 @@ mod layers;
 mod module_commands;
 mod module_trials;
 mod modules;
+mod remembering;
 mod state;
 mod support;
 mod uploads;

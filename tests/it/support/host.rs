@@ -137,6 +137,11 @@ impl Host {
         (host, receiver)
     }
 
+    /// The day on which an event came in, in UTC, since 1970.
+    pub(crate) async fn day(&self, event: &str) -> u64 {
+        self.show(event).await["received_at_ms"].as_u64().unwrap() / 86_400_000
+    }
+
     /// Makes a route of `acme` from `in` to `out` through these steps.
     pub(crate) async fn route(&self, name: &str, steps: Value) {
         let spec = json!({ "source": "in", "steps": steps, "to": { "endpoints": ["out"] } });
