@@ -15,6 +15,7 @@ mod compiling;
 mod configuration;
 mod crashes;
 mod deliveries;
+mod docs;
 mod formats;
 mod golden;
 mod health;
