@@ -21,7 +21,7 @@ use hookswitch::runtime::{Call, Config, Module, Runtime};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,9 +33,14 @@ const STAGES: u64 = 10;
 /// Of so many calls one misbehaves.
 const MISBEHAVES_EVERY: u64 = 100;
 
+/// How long a good call may take by the clock: it must not fail because the system ran other things meanwhile.
+const GOOD_TIME_MS_MAX: u64 = 10_000;
+/// How long one that misbehaves may take: as in a host, by itself.
+const BAD_TIME: Duration = Duration::from_millis(100);
+
 fn main() -> ExitCode {
     let calls = std::env::var("CALLS").map_or(CALLS_BY_ITSELF, |text| text.parse().expect("CALLS is a number"));
-    let config = Config { max_time_ms: 10, ..Config::default() };
+    let config = Config { max_time_ms: GOOD_TIME_MS_MAX, ..Config::default() };
     let threads = config.threads;
     let runtime = Runtime::start(config).unwrap();
     let all = Guests::new(&runtime);
@@ -98,13 +103,15 @@ impl Guests {
 
     /// The call of this number.
     fn call(&self, number: u64) {
-        const SINS: [&str; 6] = ["trap", "panic", "memory", "log-flood", "big-output", "deep-recursion"];
+        const SINS: [&str; 7] = ["trap", "panic", "loop", "memory", "log-flood", "big-output", "deep-recursion"];
         let turn = |length: usize| usize::try_from(number / MISBEHAVES_EVERY).unwrap() % length;
         let good = !number.is_multiple_of(MISBEHAVES_EVERY);
         let settings = if good { "{}".to_owned() } else { format!(r#"{{"do":"{}"}}"#, SINS[turn(SINS.len())]) };
         let module =
             if good { &self.good[usize::try_from(number).unwrap() % self.good.len()] } else { &self.misbehave };
-        let report = module.call(&Call::trial(&self.event, &self.body, &self.message, &settings));
+        let call = Call::trial(&self.event, &self.body, &self.message, &settings);
+        let time = if good { call.time } else { BAD_TIME };
+        let report = module.call(&Call { time, ..call });
         // A flood of logs is only cut: that call ends well.
         assert!(!good || report.result.is_ok(), "{:?}", report.result);
     }
