@@ -1,6 +1,6 @@
 //! A module tried out on a host: what it makes of a given or of a stored event, what that takes, and that nothing is kept.
 
-use super::support::Host;
+use super::support::{Host, slow_filter};
 use serde_json::{Value, json};
 
 const MISBEHAVE: &str = "/v1/operator/modules/misbehave/test";
@@ -87,6 +87,23 @@ async fn what_goes_wrong_is_the_result_with_its_log() {
     assert_eq!(refused["result"]["failure"]["code"], "settings-invalid");
     let endless = tried(&host, MISBEHAVE, &with(json!({ "do": "loop" }))).await;
     assert_eq!((&endless["result"]["error"]["code"], &endless["fuel"]), (&json!("time_limit"), &Value::Null));
+}
+
+#[tokio::test]
+async fn counting_a_call_is_compiled_within_the_bounds_of_an_upload() {
+    let (mut host, _receiver) = Host::with(&[]).await;
+    host.admin.put_bytes("/v1/tenants/acme/modules/slow", slow_filter(8)).await.expect(201);
+    for (settings, bound) in [
+        ("runtime.compile_cpu_s_max = 1\n", "runtime.compile_cpu_s_max"),
+        ("runtime.compile_time_s_max = 1\n", "runtime.compile_time_s_max"),
+    ] {
+        // The engine that runs the module finds its code on disk.
+        host.terminate().await;
+        host.start_again_with(settings).await;
+        let answer = tried(&host, "/v1/tenants/acme/modules/slow/test", &json!({ "event": {} })).await;
+        assert_eq!((&answer["result"], &answer["fuel"]), (&json!({ "decision": "accept" }), &Value::Null));
+        assert!(answer["not_counted"].as_str().unwrap().contains(bound), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -67,8 +67,8 @@ impl Host {
         let executor =
             Arc::new(Executor::start(&settings.runtime, &health).context("cannot start the module threads")?);
         let files = ModuleFiles::open(&data.join("modules")).context("cannot open the modules directory")?;
-        let costs = Costs::new(settings.runtime.clone(), files.clone());
         let (compiler, confinement) = Compiler::subprocess(&settings.runtime).await?;
+        let costs = Costs::new(settings.runtime.clone(), compiler.clone(), files.clone());
         tracing::info!(%confinement, "modules are compiled in processes of their own");
         let compiled = CompiledFiles::open(&data.join("compiled"), runtime.engine_id(), &master.derive(COMPILED_LABEL))
             .context("cannot open the directory of compiled modules")?;

@@ -50,6 +50,9 @@ enum Command {
     CompileModule {
         /// The host's `[runtime]` settings, as JSON
         config: String,
+        /// Compile for the engine that counts what a call costs
+        #[arg(long)]
+        metered: bool,
     },
 }
 
@@ -124,7 +127,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args.config.as_deref(), &args.data),
         Command::Apply(args) => apply::run(&args),
-        Command::CompileModule { config } => compile_module::run(&config),
+        Command::CompileModule { config, metered } => compile_module::run(&config, metered),
         Command::Module(command) => module::run(&command),
         Command::Settings => {
             print!("{}", crate::app::DEFAULT_SETTINGS);

@@ -1,9 +1,11 @@
-//! The modules that were compiled to be counted, for a host. Compiling takes as long as it does for an upload, so it is done when a
-//! cost is first asked for, one module at a time, and the last few are kept. Nobody waits for it longer than [`WAIT_MAX`].
+//! The modules that were compiled to be counted, for a host. Compiling takes as long as it does for an upload, and goes the same way, in
+//! a process of its own within the same bounds. It is done when a cost is first asked for, one module at a time, and the last few are
+//! kept. Nobody waits for it longer than [`WAIT_MAX`].
 
 use crate::model::Digest;
-use crate::runtime::{Config, Meter, Metered, ModuleError, RuntimeError};
+use crate::runtime::{Compiler, Config, Meter, Metered, ModuleError, RuntimeError};
 use crate::store::ModuleFiles;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ pub struct Costs {
 
 struct Inner {
     config: Config,
+    compiler: Compiler,
     files: ModuleFiles,
     /// Whoever compiles holds it; the others wait for their turn.
     state: Arc<Mutex<State>>,
@@ -59,8 +62,8 @@ pub enum CostsError {
 impl Costs {
     /// Nothing is started before it is needed.
     #[must_use]
-    pub fn new(config: Config, files: ModuleFiles) -> Self {
-        Self { inner: Arc::new(Inner { config, files, state: Arc::default() }) }
+    pub fn new(config: Config, compiler: Compiler, files: ModuleFiles) -> Self {
+        Self { inner: Arc::new(Inner { config, compiler, files, state: Arc::default() }) }
     }
 
     /// The bounds that modules run by.
@@ -91,12 +94,13 @@ async fn find(inner: Arc<Inner>, mut state: OwnedMutexGuard<State>, digest: Dige
         return Ok(metered);
     }
     let meter = state.meter.clone();
-    let compiled = tokio::task::spawn_blocking(move || -> Result<(Meter, Metered), CostsError> {
-        let meter = meter.map_or_else(|| Meter::start(&inner.config), Ok)?;
-        let metered = meter.compile(&inner.files.get(&digest)?)?;
-        Ok((meter, metered))
+    let on_disk = Arc::clone(&inner);
+    let begun = tokio::task::spawn_blocking(move || -> Result<(Meter, Bytes), CostsError> {
+        let meter = meter.map_or_else(|| Meter::start(&on_disk.config), Ok)?;
+        Ok((meter, on_disk.files.get(&digest)?))
     });
-    let (meter, metered) = compiled.await??;
+    let (meter, wasm) = begun.await??;
+    let metered = meter.compile_with(&inner.compiler, wasm).await?;
     state.meter = Some(meter);
     if state.kept.len() == KEPT_MAX {
         state.kept.pop_front();
@@ -118,7 +122,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_without_end() {
         let dir = tempfile::tempdir().unwrap();
-        let costs = Costs::new(Config { threads: 1, ..Config::default() }, ModuleFiles::open(dir.path()).unwrap());
+        let costs = Costs::new(
+            Config { threads: 1, ..Config::default() },
+            Compiler::InProcess,
+            ModuleFiles::open(dir.path()).unwrap(),
+        );
         let _compiling = costs.inner.state.lock().await;
         assert!(matches!(costs.module(Digest::of(b"any")).await, Err(CostsError::StillCompiling)));
     }
@@ -127,7 +135,7 @@ mod tests {
     async fn the_last_few_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let files = ModuleFiles::open(dir.path()).unwrap();
-        let costs = Costs::new(Config { threads: 1, ..Config::default() }, files.clone());
+        let costs = Costs::new(Config { threads: 1, ..Config::default() }, Compiler::InProcess, files.clone());
         // A custom section makes another module of the same code.
         let uploads = (0..=KEPT_MAX).map(|number| {
             let mut upload = crate::runtime::tests::small_upload();

@@ -1,6 +1,6 @@
 //! The host's side: starts the compiler's process, gives it the upload, takes its answer, and ends it at its time.
 
-use super::{Answer, COMMAND, Outcome};
+use super::{Answer, COMMAND, METERED, Outcome};
 use crate::runtime::Config;
 use crate::runtime::compiled::Compiled;
 use crate::runtime::module_error::ModuleError;
@@ -25,9 +25,14 @@ const ARENA_RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "0");
 const SIGABRT: i32 = 6;
 const SIGXCPU: i32 = 24;
 
-/// Compiles an upload.
-pub(super) async fn compile(program: &Path, config: &Config, upload: Bytes) -> Result<Compiled, ModuleError> {
-    let (answer, code) = ask(program, config, upload).await?;
+/// Compiles an upload, for the engine that counts fuel where it is to be `metered`.
+pub(super) async fn compile(
+    program: &Path,
+    config: &Config,
+    metered: bool,
+    upload: Bytes,
+) -> Result<Compiled, ModuleError> {
+    let (answer, code) = ask(program, config, metered, upload).await?;
     match answer.outcome {
         Outcome::Refused(refused) => Err(refused),
         Outcome::Compiled { world, code_bytes } if code_bytes == code.len() => Ok(Compiled::new(world, code)),
@@ -38,9 +43,14 @@ pub(super) async fn compile(program: &Path, config: &Config, upload: Bytes) -> R
 }
 
 /// Gives a process an upload, and takes its answer with the code that may follow.
-pub(super) async fn ask(program: &Path, config: &Config, upload: Bytes) -> Result<(Answer, Vec<u8>), ModuleError> {
+pub(super) async fn ask(
+    program: &Path,
+    config: &Config,
+    metered: bool,
+    upload: Bytes,
+) -> Result<(Answer, Vec<u8>), ModuleError> {
     let failed = |error: io::Error| broken(format!("its process does not run: {error}"));
-    let mut child = spawn(program, config).map_err(failed)?;
+    let mut child = spawn(program, config, metered).map_err(failed)?;
     let time_max = Duration::from_secs(config.compile_time_s_max);
     // Dropped with this future, it is killed: also where nobody waits any longer.
     let Ok(ended) = tokio::time::timeout(time_max, converse(&mut child, config, upload)).await else {
@@ -62,9 +72,9 @@ pub(super) async fn ask(program: &Path, config: &Config, upload: Bytes) -> Resul
 }
 
 /// A process that has no environment but one setting for its allocator, no directory, and none of our files.
-fn spawn(program: &Path, config: &Config) -> io::Result<Child> {
+fn spawn(program: &Path, config: &Config, metered: bool) -> io::Result<Child> {
     let mut command = Command::new(program);
-    command.arg0("hookswitch").arg(COMMAND).arg(serde_json::to_string(config)?);
+    command.arg0("hookswitch").arg(COMMAND).arg(serde_json::to_string(config)?).args(metered.then_some(METERED));
     command.env_clear().env(ARENA_RESERVE.0, ARENA_RESERVE.1).current_dir("/").kill_on_drop(true);
     // A Ctrl-C at the terminal is for the host, which ends what it started.
     command.process_group(0);
