@@ -107,6 +107,17 @@ async fn counting_a_call_is_compiled_within_the_bounds_of_an_upload() {
 }
 
 #[tokio::test]
+async fn every_trial_begins_with_an_empty_state() {
+    let (host, _receiver) = Host::with(&["stateful"]).await;
+    let request = json!({ "event": { "body": { "n": 7 } }, "settings": { "do": "count" } });
+    for _ in 0..2 {
+        let answer = tried(&host, "/v1/operator/modules/stateful/test", &request).await;
+        assert_eq!(answer["result"]["messages"][0]["body"], json!({ "n": 7, "count": 1 }), "{answer}");
+        assert!(answer["fuel"].is_u64(), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_router_finds_the_tenants_endpoints_or_those_it_is_given() {
     let (host, _receiver) = Host::with(&["route-by-label"]).await;
     let wasm = super::support::guest("route-by-label");

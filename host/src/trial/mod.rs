@@ -1,7 +1,7 @@
 //! A module tried out by a person: an event and a message written by hand, what came of the call as a document, and what it cost.
 //!
 //! The same documents are the body and the answer of `POST …/modules/{name}/test` and the fixtures of `hookswitch module test`. A
-//! trial commits nothing, and the module sees the origin `test`.
+//! trial commits nothing, and the module sees the origin `test` and a state that begins empty, each time anew.
 
 mod costs;
 mod exact;
@@ -14,7 +14,8 @@ pub use given::{GivenBody, GivenEndpoint, GivenError, GivenEvent, GivenMessage};
 pub use shown::{BodyForm, body, body_as, head, message, outcome};
 
 use crate::config::CallTime;
-use crate::model::{Event, Message};
+use crate::model::{Event, Message, StepKey};
+use crate::pipeline::{RunState, StateConfig};
 use crate::runtime::{Call, Directory, Metered, Module, Report, Verdict};
 use bytes::Bytes;
 use std::time::Duration;
@@ -52,10 +53,12 @@ impl Trial {
     fn call(&self) -> Call<'_> {
         let call = Call::trial(&self.event, &self.body, &self.message, &self.settings);
         let endpoints = self.endpoints.clone();
+        let state = RunState::empty(&self.event, StateConfig::default()).begin(StepKey::new(&"test", 1));
+        let call = Call { endpoints, state: Some(state), ..call };
         match self.max_time {
             // The host's bound counts where it is the lower one.
-            Some(bound) => Call { time: Duration::from_millis(bound.ms), time_set_by: bound.set_by, endpoints, ..call },
-            None => Call { endpoints, ..call },
+            Some(bound) => Call { time: Duration::from_millis(bound.ms), time_set_by: bound.set_by, ..call },
+            None => call,
         }
     }
 }
