@@ -158,7 +158,7 @@ impl Uploads {
         if let Err(problem) = self.remove_files(gone.clone()).await {
             tracing::error!(module = %job.id, problem.detail, "an upload that is through could not be removed");
         }
-        self.board().end(&job.id, ticket, &gone, refused);
+        self.board().end(&job.id, (ticket, job.number), &gone, refused);
         done
     }
 

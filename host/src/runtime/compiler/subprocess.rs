@@ -23,6 +23,7 @@ const ARENA_RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "0");
 
 /// The signals that end a process which takes more than it may. They have these numbers on every system we build for.
 const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 
 /// Compiles an upload, for the engine that counts fuel where it is to be `metered`.
@@ -117,8 +118,9 @@ async fn first_of(stream: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> i
 /// What a process died of that gave no answer.
 fn judge(status: ExitStatus, stderr: &[u8], config: &Config) -> ModuleError {
     match status.signal() {
-        // Rust's way out where memory is not to be had.
-        Some(SIGABRT) => ModuleError::CompileMemory { max: config.compile_memory_bytes_max },
+        // Rust's way out where memory is not to be had; and the kernel's, where the machine has less than the bound. We ourselves
+        // kill only what is out of time, and do not ask what it died of.
+        Some(SIGABRT | SIGKILL) => ModuleError::CompileMemory { max: config.compile_memory_bytes_max },
         Some(SIGXCPU) => ModuleError::CompileCpu { max_s: config.compile_cpu_s_max },
         _ => broken(format!("{status}: {}", String::from_utf8_lossy(stderr).trim())),
     }
@@ -126,4 +128,18 @@ fn judge(status: ExitStatus, stderr: &[u8], config: &Config) -> ModuleError {
 
 fn broken(what: String) -> ModuleError {
     ModuleError::Host(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_killed_took_too_much() {
+        let config = Config::default();
+        let died_of = |signal| judge(ExitStatus::from_raw(signal), b"", &config).code();
+        assert_eq!([SIGABRT, SIGKILL].map(died_of), ["compile_memory"; 2]);
+        assert_eq!(died_of(SIGXCPU), "compile_cpu");
+        assert_eq!(died_of(11), "module_host");
+    }
 }
