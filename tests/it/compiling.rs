@@ -106,6 +106,24 @@ async fn a_module_that_is_removed_while_it_compiles_stays_away() {
 }
 
 #[tokio::test]
+async fn no_upload_outlives_its_tenant() {
+    let host = Host::start().await;
+    let (tenant, module) = ("/v1/tenants/t", "/v1/tenants/t/modules/m");
+    host.put(tenant, &json!({})).await;
+    hand_in(&host, module, b"no module".to_vec()).await;
+    module_with(&host, module, "refused").await;
+    hand_in(&host, module, slow_filter(8)).await;
+    assert_eq!(host.admin.delete(tenant).await.problem(409)["code"], "in_use");
+    assert_eq!(host.admin.delete(module).await.status, 204);
+    hand_in(&host, "/v1/tenants/t/modules/bad", b"no module".to_vec()).await;
+    // It has its turn when the removed one, whose compiling goes on, is through.
+    module_with(&host, "/v1/tenants/t/modules/bad", "refused").await;
+    assert_eq!(host.admin.delete(tenant).await.status, 204);
+    host.put(tenant, &json!({})).await;
+    assert_eq!(host.admin.get("/v1/tenants/t/modules").await.expect(200)["items"], json!([]));
+}
+
+#[tokio::test]
 async fn a_module_that_compiles_too_long_or_too_large_is_refused_with_the_bound() {
     for (settings, wasm, code) in [
         ("runtime.compile_cpu_s_max = 1\n", slow_filter(40), "compile_cpu"),

@@ -44,6 +44,13 @@ struct Entry {
     kept: Vec<u64>,
 }
 
+impl Entry {
+    /// Whether there are files of it.
+    fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty() || !self.kept.is_empty()
+    }
+}
+
 impl Board {
     /// Notes an upload that came.
     pub(super) fn begin(&mut self, id: &ResourceId, digest: Digest, file: u64) -> Ticket {
@@ -124,6 +131,16 @@ impl Board {
         self.entries.remove(id).map(|entry| [entry.kept, entry.waiting].concat())
     }
 
+    /// Whether uploads of a scope wait, for their turn or for the host's next start.
+    pub(super) fn is_awaited(&self, scope: &Scope) -> bool {
+        self.of_scope(scope).any(|(_, entry)| entry.is_awaited())
+    }
+
+    /// Forgets what was refused of a scope that is removed.
+    pub(super) fn forget_refusals(&mut self, scope: &Scope) {
+        self.entries.retain(|id, entry| id.tenant != *scope || entry.is_awaited());
+    }
+
     /// Adds a module's state to what is shown of it, and where the latest upload is not ready, which one that is.
     pub(super) fn show(&self, id: &ResourceId, document: &mut Map<String, Value>) {
         let (state, upload) = match self.entries.get(id) {
@@ -152,8 +169,7 @@ impl Board {
     }
 
     fn forget_old_refusals(&mut self, scope: &Scope) {
-        let old = |entry: &Entry| entry.refused.is_some() && entry.waiting.is_empty() && entry.kept.is_empty();
-        let refusals = self.of_scope(scope).filter(|(_, entry)| old(entry));
+        let refusals = self.of_scope(scope).filter(|(_, entry)| entry.refused.is_some() && !entry.is_awaited());
         let mut refusals: Vec<_> = refusals.map(|(id, entry)| (entry.last, id.clone())).collect();
         refusals.sort_unstable_by_key(|(last, _)| std::cmp::Reverse(*last));
         for (_, id) in refusals.into_iter().skip(REFUSALS_MAX) {

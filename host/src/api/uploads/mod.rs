@@ -8,6 +8,7 @@ mod board;
 
 use super::change::{ChangeError, Changed, Configuration};
 use super::modules::{UploadQuery, add_version};
+use super::resources::{not_found, tenant_id};
 use crate::clock::Clock;
 use crate::config::{Kind, ModuleRecord, ResourceId};
 use crate::model::{Digest, ModuleName, TenantName};
@@ -36,7 +37,7 @@ struct Inner {
     clock: Clock,
     waiting: WaitingUploads,
     board: Mutex<Board>,
-    /// Held while an upload becomes a version, or a module is removed.
+    /// Held while an upload is taken or becomes a version, and while a module or a tenant is removed.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -95,12 +96,18 @@ impl Uploads {
         query: UploadQuery,
         wasm: Bytes,
     ) -> Result<JoinHandle<Done>, Problem> {
-        self.board().check_room(&id.tenant)?;
         let module = id.name.parse().map_err(|_| Problem::internal())?;
         let purpose = Purpose { tenant: id.tenant.clone(), module, query: query.clone() };
         let (uploads, digest) = (self.clone(), Digest::of(&wasm));
         // In a task of its own: a client that hangs up leaves no file that nobody works on.
         let taken = tokio::spawn(async move {
+            let _changing = uploads.inner.changing.lock().await;
+            // It may have gone while the body came.
+            let snapshot = uploads.inner.configuration.snapshot();
+            if let Some(gone) = id.tenant.as_ref().filter(|tenant| snapshot.tenant(tenant).is_none()) {
+                return Err(not_found(&tenant_id(gone)));
+            }
+            uploads.board().check_room(&id.tenant)?;
             let waiting = uploads.inner.waiting.clone();
             let number = on_disk(move || waiting.put(digest, &purpose, &wasm)).await?;
             Ok(uploads.begin(Job { number, digest, id, query }))
@@ -116,6 +123,21 @@ impl Uploads {
         let forgotten = self.remove_files(files).await;
         forgotten.map_err(|problem| ChangeError::Library(LibraryError::File(problem.detail)))?;
         Ok(true)
+    }
+
+    /// Removes a tenant; `false` where there is none. It is not empty as long as uploads of it wait: they would become modules of a later
+    /// tenant with that name.
+    pub(super) async fn remove_tenant(&self, id: ResourceId) -> Result<bool, ChangeError> {
+        let _changing = self.inner.changing.lock().await;
+        let scope = id.tenant.clone();
+        if let Some(tenant) = scope.as_ref().filter(|_| self.board().is_awaited(&scope)) {
+            return Err(ChangeError::NotEmpty(tenant.clone()));
+        }
+        let removed = self.inner.configuration.remove(id, false).await?;
+        if removed {
+            self.board().forget_refusals(&scope);
+        }
+        Ok(removed)
     }
 
     /// Adds to what is shown of a module how its latest upload is.
