@@ -106,6 +106,25 @@ async fn a_module_that_is_removed_while_it_compiles_stays_away() {
 }
 
 #[tokio::test]
+async fn an_upload_whose_file_cannot_be_removed_is_not_forgotten() {
+    let (host, _receiver) = acme("").await;
+    hand_in(&host, MODULE, slow_filter(40)).await;
+    let waits = "/v1/tenants/acme/modules/waits";
+    hand_in(&host, waits, small_filter(1)).await;
+    let files = std::fs::read_dir(host.data().join("uploads")).unwrap();
+    let file = files.map(|entry| entry.unwrap().path()).max().unwrap();
+    // No file any more, so it cannot be removed like one.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert_eq!(host.admin.delete(waits).await.problem(503)["code"], "uploads_unavailable");
+    assert_eq!(host.admin.get(waits).await.expect(200)["state"], "compiling");
+    std::fs::remove_dir(&file).unwrap();
+    assert_eq!(host.admin.delete(waits).await.status, 204);
+    assert_eq!(host.admin.get(waits).await.status, 404);
+    assert_eq!(host.admin.delete(MODULE).await.status, 204);
+}
+
+#[tokio::test]
 async fn no_upload_outlives_its_tenant() {
     let host = Host::start().await;
     let (tenant, module) = ("/v1/tenants/t", "/v1/tenants/t/modules/m");

@@ -126,9 +126,14 @@ impl Board {
         }
     }
 
-    /// Forgets the uploads of a module that is removed. Answers the files of those that wait; none where there was no upload.
-    pub(super) fn forget(&mut self, id: &ResourceId) -> Option<Vec<u64>> {
-        self.entries.remove(id).map(|entry| [entry.kept, entry.waiting].concat())
+    /// The files of all uploads of a module that wait; none where there is no upload to be told of.
+    pub(super) fn files(&self, id: &ResourceId) -> Option<Vec<u64>> {
+        self.entries.get(id).map(|entry| [&entry.kept[..], &entry.waiting].concat())
+    }
+
+    /// Forgets the uploads of a module that is removed.
+    pub(super) fn forget(&mut self, id: &ResourceId) {
+        self.entries.remove(id);
     }
 
     /// Whether uploads of a scope wait, for their turn or for the host's next start.
@@ -220,13 +225,14 @@ mod tests {
         assert!(board.is_wanted(&id("m"), first) && board.is_wanted(&id("m"), second));
         board.end(&id("m"), (first, 1), &[1], Some(&problem("module_invalid")));
         assert_eq!(shown(&board, "m"), json!({ "state": "compiling", "upload": { "digest": b } }));
-        assert_eq!(board.forget(&id("m")), Some(vec![2]));
+        assert_eq!(board.files(&id("m")), Some(vec![2]));
+        board.forget(&id("m"));
         let third = board.begin(&id("m"), a, 3);
         assert!(!board.is_wanted(&id("m"), second) && board.is_wanted(&id("m"), third));
         board.end(&id("m"), (second, 2), &[2], Some(&problem("module_invalid")));
         assert_eq!(shown(&board, "m")["state"], "compiling", "what was forgotten says nothing any more");
         board.end(&id("m"), (third, 3), &[3], None);
-        assert!(board.at_work.is_empty() && board.entries.is_empty() && board.forget(&id("m")).is_none());
+        assert!(board.at_work.is_empty() && board.entries.is_empty() && board.files(&id("m")).is_none());
     }
 
     #[test]
@@ -239,7 +245,7 @@ mod tests {
         let gone = board.files_up_to(&id("m"), 2);
         assert_eq!(gone, [1, 2]);
         board.end(&id("m"), (second, 2), &gone, None);
-        assert_eq!(board.forget(&id("m")), Some(vec![3]));
+        assert_eq!(board.files(&id("m")), Some(vec![3]));
         assert_eq!(board.files_up_to(&id("m"), 4), [4]);
     }
 
@@ -255,7 +261,8 @@ mod tests {
         let refused = board.check_room(&None).unwrap_err();
         assert_eq!(refused.code, "uploads_waiting");
         assert!(refused.detail.contains("16 of them wait for the host's next start"), "{}", refused.detail);
-        assert_eq!(board.forget(&id("m0")).unwrap().len(), WAITING_MAX / 2);
+        assert_eq!(board.files(&id("m0")).unwrap().len(), WAITING_MAX / 2);
+        board.forget(&id("m0"));
         board.check_room(&None).unwrap();
     }
 

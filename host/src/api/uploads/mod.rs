@@ -12,7 +12,7 @@ use super::resources::{not_found, tenant_id};
 use crate::clock::Clock;
 use crate::config::{Kind, ModuleRecord, ResourceId};
 use crate::model::{Digest, ModuleName, TenantName};
-use crate::pipeline::{Library, LibraryError, Place, Scope, Turn};
+use crate::pipeline::{Library, Place, Scope, Turn};
 use crate::problem::Problem;
 use crate::store::{WaitingUpload, WaitingUploads};
 use board::{Board, Ticket};
@@ -116,12 +116,13 @@ impl Uploads {
     }
 
     /// Removes a module with the uploads that are to become it; `false` where there is neither.
-    pub(super) async fn remove(&self, id: ResourceId) -> Result<bool, ChangeError> {
+    pub(super) async fn remove(&self, id: ResourceId) -> Result<bool, Problem> {
         let _changing = self.inner.changing.lock().await;
         let removed = self.inner.configuration.remove(id.clone(), false).await?;
-        let Some(files) = self.board().forget(&id) else { return Ok(removed) };
-        let forgotten = self.remove_files(files).await;
-        forgotten.map_err(|problem| ChangeError::Library(LibraryError::File(problem.detail)))?;
+        let Some(files) = self.board().files(&id) else { return Ok(removed) };
+        // Before they are forgotten: where the disk fails now, one can ask again.
+        self.remove_files(files).await?;
+        self.board().forget(&id);
         Ok(true)
     }
 
