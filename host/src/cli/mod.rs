@@ -7,6 +7,7 @@ mod module;
 mod resources_file;
 mod serve;
 
+use crate::config::ModuleOptions;
 use crate::transport::AdminClient;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -118,6 +119,17 @@ impl KeyArgs {
         };
         Ok(text.trim().to_owned())
     }
+}
+
+/// What an upload's query says of the module beside its bytes, one parameter each.
+fn upload_query(options: &ModuleOptions) -> Vec<String> {
+    let ModuleOptions { max_time_ms, quarantine_after, rollback_on_quarantine } = options;
+    let parameters = [
+        max_time_ms.map(|ms| format!("max_time_ms={ms}")),
+        quarantine_after.map(|count| format!("quarantine_after={count}")),
+        rollback_on_quarantine.map(|does| format!("rollback_on_quarantine={does}")),
+    ];
+    parameters.into_iter().flatten().collect()
 }
 
 /// Runs the command. Errors go to stderr, and are exit code 1.
