@@ -29,7 +29,8 @@ const METERED: &str = "--metered";
 /// Where uploads are compiled.
 #[derive(Clone, Debug)]
 pub enum Compiler {
-    /// In this process: for tools that compile what belongs to whoever runs them.
+    /// In this process: for unit tests, where this program is not `hookswitch`.
+    #[cfg(test)]
     InProcess,
     /// In a process of its own, confined.
     Subprocess {
@@ -77,6 +78,7 @@ impl Compiler {
     /// It is no module that this host runs, or compiling it takes more than it may.
     pub async fn compile(&self, runtime: &Runtime, upload: Bytes) -> Result<Compiled, ModuleError> {
         match self {
+            #[cfg(test)]
             Self::InProcess => {
                 let runtime = runtime.clone();
                 let compiled = tokio::task::spawn_blocking(move || runtime.precompile(&upload)).await;
