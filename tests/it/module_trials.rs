@@ -23,7 +23,7 @@ async fn a_given_event_is_tried_and_nothing_is_kept() {
     assert_eq!((&answer["module"], &answer["world"]), (&json!("summary"), &json!("transform")));
     assert!(answer["fuel"].as_u64().unwrap() > 1000 && answer["memory_bytes"].as_u64().unwrap() > 65536, "{answer}");
     assert_eq!(answer["limits"]["max_time_ms"], 100);
-    let again = tried(&host, path, &json!({ "event": event, "version": answer["digest"] })).await;
+    let again = tried(&host, path, &json!({ "event": event, "version": { "digest": answer["digest"] } })).await;
     assert_eq!((&again["fuel"], &again["result"]), (&answer["fuel"], &answer["result"]), "the same at every run");
 
     let events = host.admin.get("/v1/tenants/acme/events").await.expect(200);
@@ -47,7 +47,7 @@ async fn any_version_can_be_tried_within_the_time_that_is_its_modules() {
     };
     let active = tried(&host, &format!("{path}/test"), &json!({ "event": event })).await;
     assert_eq!(active["result"]["messages"][0]["body"]["summary"], "push by somebody");
-    for version in [second["number"].clone(), second["digest"].clone()] {
+    for version in [json!({ "number": second["number"] }), json!({ "digest": second["digest"] })] {
         let answer = of(version).await;
         assert_eq!((&answer["digest"], &answer["limits"]["max_time_ms"]), (&second["digest"], &json!(20)));
         let stopped = answer["result"]["error"]["message"].as_str().unwrap();
@@ -172,8 +172,17 @@ async fn every_mistake_is_a_problem_that_points_at_its_place() {
         (acme, r#"{"event_id": "evt_1"}"#, 400, "body_invalid", "/event_id"),
         (acme, r#"{"event_id": "evt_00000000000000000000000000"}"#, 404, "not_found", ""),
         (acme, r#"{"event": {}, "version": true}"#, 400, "body_invalid", "/version"),
-        (acme, r#"{"event": {}, "version": 77}"#, 404, "version_unknown", "/version"),
+        (acme, r#"{"event": {}, "version": {}}"#, 400, "body_invalid", "/version"),
+        (acme, r#"{"event": {}, "version": {"number": "3"}}"#, 400, "body_invalid", "/version/number"),
+        (acme, r#"{"event": {}, "version": {"number": 77}}"#, 404, "version_unknown", "/version"),
         (MISBEHAVE, r#"{"event_id": "evt_00000000000000000000000000"}"#, 400, "body_invalid", "/event_id"),
+        (
+            "/v1/tenants/acme/modules/misbehave/canary",
+            r#"{"number": 1, "percent": []}"#,
+            400,
+            "body_invalid",
+            "/percent",
+        ),
         ("/v1/tenants/acme/modules/none/test", r#"{"event": {}}"#, 404, "not_found", ""),
         ("/v1/tenants/none/modules/misbehave/test", r#"{"event": {}}"#, 404, "not_found", ""),
         ("/v1/operator/modules/none/test", r#"{"event": {}}"#, 404, "not_found", ""),

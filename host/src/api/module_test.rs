@@ -3,11 +3,11 @@
 //! The call runs on the module threads, on the lane of those who can wait: a trial never holds up an event.
 
 use super::Api;
-use super::body::read;
+use super::body::{parse_json, read};
 use super::change::ChangeError;
 use super::data;
-use super::modules::{At, record};
-use crate::config::{CallTime, ModuleRecord, TimeBound, VersionRef, parse_as};
+use super::modules::{At, WhichBody, record, which};
+use crate::config::{CallTime, ModuleRecord, TimeBound};
 use crate::model::{Digest, Event, EventId, LogLine, Message, ModuleName, TenantName, World};
 use crate::problem::Problem;
 use crate::runtime::{Config, Directory, EndpointInfo, Lane, Metered, Module, Report, Verdict};
@@ -18,10 +18,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::fmt;
 use tokio::sync::oneshot;
 
 /// What a request has beside its bodies, in bytes: the settings, mostly.
@@ -42,7 +41,7 @@ struct TestRequest {
     /// What a router finds; the tenant's own endpoints where this is left out.
     endpoints: Option<Vec<GivenEndpoint>>,
     /// The active one where this is left out.
-    version: Option<Version>,
+    version: Option<WhichBody>,
 }
 
 /// What came of it.
@@ -65,10 +64,6 @@ struct Answer {
     limits: Value,
 }
 
-/// A version of the module, by its number or by its digest.
-#[derive(Clone, Copy, Debug)]
-struct Version(VersionRef);
-
 pub(super) async fn test(
     State(api): State<Api>,
     At { id, module: (tenant, name) }: At,
@@ -79,9 +74,8 @@ pub(super) async fn test(
     // The bodies of the event and of the message; base64 makes four bytes of three.
     let bytes_max = costs.limits().module_body_bytes_max.saturating_mul(3).saturating_add(REST_BYTES_MAX);
     let body = read(&api, request.into_body(), "the body", "body_too_large", bytes_max).await?;
-    let request: TestRequest = parse_as(&body)
-        .map_err(|wrong| Problem::new(StatusCode::BAD_REQUEST, "body_invalid", wrong.message).at(wrong.pointer))?;
-    let digest = version(&record, request.version)?;
+    let mut request: TestRequest = parse_json(&body)?;
+    let digest = version(&record, request.version.take())?;
     let trial = trial(&api, tenant.as_ref(), &record, request).await?;
     let limits = shown(costs.limits(), trial.max_time);
 
@@ -106,10 +100,10 @@ pub(super) async fn test(
     Ok(Json(answer).into_response())
 }
 
-fn version(record: &ModuleRecord, asked: Option<Version>) -> Result<Digest, Problem> {
-    let Some(Version(asked)) = asked else { return Ok(record.digest) };
-    let found = record.version(asked).map_err(ChangeError::from);
-    Ok(found.map_err(|error| Problem::from(error).at("/version"))?.digest)
+fn version(record: &ModuleRecord, asked: Option<WhichBody>) -> Result<Digest, Problem> {
+    let Some(WhichBody { digest, number }) = asked else { return Ok(record.digest) };
+    let found = which(digest, number).and_then(|which| Ok(record.version(which).map_err(ChangeError::from)?.digest));
+    found.map_err(|problem| problem.at("/version"))
 }
 
 /// What a router finds.
@@ -203,27 +197,4 @@ fn shown(limits: &Config, max_time: Option<CallTime>) -> Value {
         "log_bytes_max": limits.log_bytes_max,
         "log_lines_max": limits.log_lines_max,
     })
-}
-
-impl<'de> Deserialize<'de> for Version {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Version;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a version's number, or its sha256")
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Version, E> {
-                let number = u32::try_from(number).map_err(E::custom)?;
-                Ok(Version(VersionRef::Number(number)))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Version, E> {
-                text.parse().map(VersionRef::Digest).map(Version).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
 }
