@@ -157,6 +157,24 @@ async fn a_message_and_bytes_come_and_go_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_too_large_to_be_shown_is_told_by_its_size() {
+    let host = Host::start_with("runtime.module_body_bytes_max = 8388608\nruntime.output_bytes_max = 16777216\n").await;
+    host.upload("misbehave").await;
+    let of = async |bytes: usize| {
+        let event = json!({ "body_text": "x".repeat(bytes) });
+        tried(&host, MISBEHAVE, &json!({ "event": event, "settings": { "do": "none" } })).await
+    };
+    let shown = of(1 << 20).await;
+    assert_eq!(shown["result"]["messages"][0]["body_text"].as_str().unwrap().len(), 1 << 20);
+    let cut = of(2 << 20).await;
+    // The media type counts too.
+    let bytes = (2 << 20) + "text/plain; charset=utf-8".len();
+    assert_eq!(cut["result"], json!({ "messages": [{ "bytes": bytes }] }));
+    assert_eq!((&shown["result_cut"], &cut["result_cut"]), (&json!(false), &json!(true)));
+    assert_eq!(cut["limits"]["shown_bytes_max"], 2 << 20);
+}
+
+#[tokio::test]
 async fn every_mistake_is_a_problem_that_points_at_its_place() {
     let (host, _receiver) = Host::with(&["misbehave"]).await;
     let acme = "/v1/tenants/acme/modules/misbehave/test";
