@@ -64,6 +64,14 @@ fn sync_dir(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
+/// Does work with files, off the threads that serve connections.
+///
+/// # Errors
+/// Those of the work; another where it broke down.
+pub async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done)
+}
+
 /// An error with the path it is about.
 pub(super) fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))

@@ -14,7 +14,7 @@ use crate::config::{Kind, ModuleRecord, ResourceId};
 use crate::model::{Digest, ModuleName, TenantName};
 use crate::pipeline::{Library, Place, Scope, Turn};
 use crate::problem::Problem;
-use crate::store::{WaitingUpload, WaitingUploads};
+use crate::store::{WaitingUpload, WaitingUploads, on_disk};
 use board::{Board, Ticket};
 use bytes::Bytes;
 use http::StatusCode;
@@ -109,7 +109,7 @@ impl Uploads {
             }
             uploads.board().check_room(&id.tenant)?;
             let waiting = uploads.inner.waiting.clone();
-            let number = on_disk(move || waiting.put(digest, &purpose, &wasm)).await?;
+            let number = with_files(move || waiting.put(digest, &purpose, &wasm)).await?;
             Ok(uploads.begin(Job { number, digest, id, query }))
         });
         taken.await.unwrap_or_else(|error| Err(broken_down(&error)))
@@ -187,7 +187,7 @@ impl Uploads {
 
     async fn compile(&self, job: &Job, ticket: Ticket, turn: &mut Turn) -> Done {
         let (waiting, number) = (self.inner.waiting.clone(), job.number);
-        let wasm = on_disk(move || waiting.get(number)).await?;
+        let wasm = with_files(move || waiting.get(number)).await?;
         let bytes = wasm.len() as u64;
         let module = self.inner.library.install(turn, wasm).await.map_err(ChangeError::from)?;
         let _changing = self.inner.changing.lock().await;
@@ -201,7 +201,7 @@ impl Uploads {
 
     async fn remove_files(&self, numbers: Vec<u64>) -> Result<(), Problem> {
         let waiting = self.inner.waiting.clone();
-        on_disk(move || numbers.into_iter().try_for_each(|number| waiting.remove(number))).await
+        with_files(move || numbers.into_iter().try_for_each(|number| waiting.remove(number))).await
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -220,9 +220,9 @@ pub(super) fn broken_down(error: &JoinError) -> Problem {
     Problem::internal()
 }
 
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done);
-    done.map_err(|error| {
+/// What is to be said where the files fail.
+async fn with_files<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Problem> {
+    on_disk(work).await.map_err(|error| {
         tracing::error!(%error, "the files of uploads fail");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "uploads_unavailable", "the host's disk fails; its log says how")
     })
