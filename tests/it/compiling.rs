@@ -196,6 +196,21 @@ async fn code_that_is_damaged_or_foreign_is_compiled_again_and_never_run() {
 }
 
 #[tokio::test]
+async fn the_code_of_a_module_that_is_gone_is_removed_at_the_start() {
+    let (mut host, _receiver) = acme("").await;
+    upload(&host.admin, "gone", small_filter(1)).await;
+    upload(&host.admin, "stays", small_filter(2)).await;
+    host.admin.put_bytes("/v1/tenants/acme/modules/stays", small_filter(3)).await.expect(200);
+    host.admin.put_bytes("/v1/operator/modules/stays", small_filter(4)).await.expect(201);
+    assert_eq!(host.admin.delete("/v1/tenants/acme/modules/gone").await.status, 204);
+    assert_eq!(compiled(&host).len(), 4);
+    host.terminate().await;
+    host.start_again().await;
+    // A version that is not active may become so.
+    assert_eq!(compiled(&host).len(), 3);
+}
+
+#[tokio::test]
 async fn a_start_with_500_modules_loads_those_that_are_used() {
     let (mut host, receiver) = acme("").await;
     // Tenants compile side by side; acme has the first hundred.
