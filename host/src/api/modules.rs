@@ -202,12 +202,12 @@ async fn remove(State(api): State<Api>, At { id, module }: At) -> Result<Respons
 /// A version in a body.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WhichBody {
-    digest: Option<Digest>,
-    number: Option<u32>,
+pub(super) struct WhichBody {
+    pub(super) digest: Option<Digest>,
+    pub(super) number: Option<u32>,
 }
 
-fn which(digest: Option<Digest>, number: Option<u32>) -> Result<VersionRef, Problem> {
+pub(super) fn which(digest: Option<Digest>, number: Option<u32>) -> Result<VersionRef, Problem> {
     match (digest, number) {
         (Some(digest), None) => Ok(VersionRef::Digest(digest)),
         (None, Some(number)) => Ok(VersionRef::Number(number)),

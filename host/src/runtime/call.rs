@@ -41,7 +41,8 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call outside of any run, to try a module out: with the origin `test`, as much time as the host gives, and no endpoint to see.
+    /// A call outside of any run, to try a module out: with the origin `test`, as much time as the host gives,
+    /// no endpoint to see, and no state.
     #[must_use]
     pub fn trial(event: &'a Event, event_body: &'a Bytes, message: &'a Message, settings: &'a str) -> Self {
         let (origin, time, time_set_by) = (Origin::Test, Duration::MAX, TimeBound::Host);

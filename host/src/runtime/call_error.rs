@@ -11,8 +11,6 @@ use crate::model::LogLine;
 use std::time::Duration;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
-/// The longest text about a trap or a wrong value, in bytes.
-const TEXT_BYTES_MAX: usize = 2048;
 /// The longest code of a module's own failure, in bytes.
 const FAILURE_CODE_BYTES_MAX: usize = 64;
 
@@ -206,7 +204,7 @@ impl Stop {
             (None, None) if handed_too_much(&error) => {
                 CallError::output_limit("output_bytes_max", config.output_bytes_max)
             }
-            (None, None) if starting => CallError::Start(cut(&format!("{error:#}"), TEXT_BYTES_MAX)),
+            (None, None) if starting => CallError::Start(cut(&format!("{error:#}"), trap::TEXT_BYTES_MAX)),
             (None, None) => CallError::OutputInvalid(trap::with_functions(&error.root_cause().to_string(), &error)),
         }
     }

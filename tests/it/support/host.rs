@@ -107,6 +107,12 @@ impl Host {
         self.start_again_as(hookswitch()).await;
     }
 
+    /// Starts it again on the same data directory, with these further settings in place of the ones before.
+    pub(crate) async fn start_again_with(&mut self, more: &str) {
+        self.settings = format!("{SETTINGS}{more}");
+        self.start_again().await;
+    }
+
     /// Puts a resource and checks that it was taken.
     pub(crate) async fn put(&self, path: &str, spec: &Value) -> Value {
         let answer = self.admin.put(path, spec).await;

@@ -24,6 +24,11 @@ pub(crate) fn small_upload() -> Vec<u8> {
     guests::Guest::of("filter").core()
 }
 
+/// The bytes of a module whose call never ends.
+pub(crate) fn endless_upload() -> Vec<u8> {
+    guests::Guest { call: "(loop $again (br $again)) unreachable".into(), ..guests::Guest::of("filter") }.core()
+}
+
 fn compile(upload: &[u8]) -> Module {
     RUNTIME.compile(upload).expect("a good module")
 }
