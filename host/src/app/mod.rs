@@ -191,7 +191,7 @@ async fn listen<S, F, B>(
     service: S,
 ) -> anyhow::Result<SocketAddr>
 where
-    S: Fn(hyper::Request<hyper::body::Incoming>) -> F + Clone + Send + Sync + 'static,
+    S: Fn(hyper::Request<crate::server::RequestBody>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = hyper::Response<B>> + Send + 'static,
     B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
