@@ -232,6 +232,7 @@ impl Pipeline {
                 origin: one.origin,
                 time,
                 time_set_by,
+                until: None,
                 endpoints: one.endpoints,
             });
             let _ = sender.send(report.result);

@@ -8,6 +8,7 @@
 mod bindings;
 mod call;
 mod call_error;
+mod deadline;
 mod directory;
 mod engine;
 mod executor;

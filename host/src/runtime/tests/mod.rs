@@ -76,6 +76,7 @@ impl Setting {
             origin: self.origin,
             time: self.time,
             time_set_by: TimeBound::Module,
+            until: None,
             endpoints: self.endpoints.clone(),
         })
     }
