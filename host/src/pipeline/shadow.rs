@@ -241,6 +241,7 @@ impl Pipeline {
                 origin: one.origin,
                 time,
                 time_set_by,
+                until: None,
                 endpoints: one.endpoints,
                 state: one.state.map(|(state, step)| state.begin(step)),
             });

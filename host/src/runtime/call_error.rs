@@ -20,9 +20,10 @@ pub enum CallError {
     /// The module broke off: a panic, an `unreachable`, an access outside its memory.
     #[error("the module trapped: {0}")]
     Trap(String),
-    /// The call took too long and was stopped.
+    /// The call took too much processor time and was stopped.
     #[error(
-        "the call was stopped after {limit_ms} ms (by {set_by}): the module loops, or has more to do than the time allows"
+        "the call was stopped after {limit_ms} ms of processor time (by {set_by}): the module loops, or has more to do than the time \
+         allows"
     )]
     TimeLimit {
         /// The limit of this call, in milliseconds.

@@ -83,6 +83,7 @@ impl Setting {
             origin: self.origin,
             time: self.time,
             time_set_by: TimeBound::Module,
+            until: None,
             endpoints: self.endpoints.clone(),
             state: self.state.clone(),
         })
