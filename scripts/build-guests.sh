@@ -9,10 +9,19 @@ guests="
 hookswitch-filter-match match
 hookswitch-filter-reshape reshape
 hookswitch-filter-github-to-slack github-to-slack
+hookswitch-filter-split split
+hookswitch-filter-redact redact
+hookswitch-filter-xml-to-json xml-to-json
+hookswitch-filter-cloudevents cloudevents
+hookswitch-filter-sample sample
+hookswitch-filter-threshold threshold
+hookswitch-filter-dedupe dedupe
 hookswitch-guest-ten-lines ten-lines
+hookswitch-guest-transcode transcode
 hookswitch-guest-misbehave misbehave
 hookswitch-guest-no-op no-op
 hookswitch-guest-route-by-label route-by-label
+hookswitch-guest-stateful stateful
 "
 
 settings=$(scripts/wasm-target.sh --env)

@@ -6,6 +6,7 @@
 //! What must hold: the text in a [`Json`] is one valid JSON value. Nothing here recurses deeper than the pointers it is given,
 //! however deep a payload is nested.
 
+mod decimal;
 mod edit;
 mod pointer;
 
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::Failure;
 
+pub use decimal::Decimal;
 pub use pointer::{POINTER_TOKENS_MAX, Pointer, PointerError};
 
 /// One JSON value.
@@ -79,8 +81,8 @@ impl<'a> Json<'a> {
     }
 
     /// A string.
-    pub fn string(text: impl Into<String>) -> Self {
-        Self::value(&serde_json::Value::String(text.into()))
+    pub fn string(text: impl AsRef<str>) -> Self {
+        Self(Node::Shut(Cow::Owned(quoted(text.as_ref()))))
     }
 
     /// A value that serde_json holds.
@@ -148,7 +150,7 @@ impl<'a> Json<'a> {
             Node::Array(items) => items.iter().map(Json::text_bytes).sum::<usize>().saturating_add(around(items.len())),
             Node::Object(entries) => {
                 let entry = |(key, value): &(Cow<str>, Json)| {
-                    key_text(key).len().saturating_add(value.text_bytes()).saturating_add(1)
+                    quoted(key).len().saturating_add(value.text_bytes()).saturating_add(1)
                 };
                 entries.iter().map(entry).sum::<usize>().saturating_add(around(entries.len()))
             }
@@ -271,7 +273,7 @@ impl<'a> Json<'a> {
             Node::Object(entries) => {
                 for (place, (key, value)) in entries.iter().enumerate() {
                     out.push(if place == 0 { '{' } else { ',' });
-                    out.push_str(&key_text(key));
+                    out.push_str(&quoted(key));
                     out.push(':');
                     value.write(out);
                 }
@@ -281,8 +283,10 @@ impl<'a> Json<'a> {
     }
 }
 
-fn key_text(key: &str) -> String {
-    serde_json::Value::from(key).to_string()
+/// A string as JSON writes it.
+fn quoted(text: &str) -> String {
+    // Writing a string to memory does not fail.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// One level of an object.

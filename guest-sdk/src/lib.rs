@@ -36,6 +36,7 @@ extern crate self as hookswitch_guest;
 
 #[cfg(any(test, all(target_arch = "wasm32", feature = "allocator")))]
 mod allocator;
+mod hex;
 mod message;
 mod output;
 mod verdict;
@@ -45,6 +46,18 @@ pub mod endpoints;
 pub mod json;
 pub mod log;
 pub mod state;
+pub mod time;
+
+#[cfg(feature = "form")]
+pub mod form;
+#[cfg(feature = "msgpack")]
+pub mod msgpack;
+#[cfg(feature = "place")]
+pub mod place;
+#[cfg(feature = "protobuf")]
+pub mod protobuf;
+#[cfg(feature = "xml")]
+pub mod xml;
 
 mod settings;
 
@@ -61,6 +74,7 @@ pub mod bindings;
 pub use bindings::filter::hookswitch::module::types::{
     Decision, Dispatch, Endpoint, Event, Failure, Header, Message, Output,
 };
+pub use hex::hex;
 pub use settings::NoSettings;
 pub use verdict::{accept, reject};
 

@@ -31,7 +31,7 @@ fn log_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         if cfg!(target_arch = "wasm32") {
-            std::panic::set_hook(Box::new(|panic| log::error(format!("the module panicked: {panic}"))));
+            std::panic::set_hook(Box::new(|panic| log::error(panic.to_string())));
         }
     });
 }

@@ -1,17 +1,25 @@
-//! Stands in for the host in native tests: [`Host::install`] says what `context` and `endpoints` answer on this thread. State
-//! answers `denied`.
+//! Stands in for the host in native tests: [`Host::install`] says what `context`, `endpoints` and `state` answer on this thread.
+//! State is kept in memory where [`Host::state`] asks for it; its time stands still until [`set_time_ms`] moves it.
 //!
 //! ```
-//! use hookswitch_guest::{context, endpoints, testing::Host};
+//! use hookswitch_guest::{context, endpoints, state, testing, testing::Host};
 //!
-//! Host::default().event_body("as received").endpoint("crm", &[("team", "sales")]).install();
+//! Host::default().event_body("as received").endpoint("crm", &[("team", "sales")]).state().install();
 //! assert_eq!(context::event_body(), b"as received");
 //! assert_eq!(endpoints::find(&[("team", "sales")]).len(), 1);
+//!
+//! testing::set_time_ms(1_000);
+//! assert_eq!(state::increment("seen", 1, 60), Ok(1));
+//! testing::set_time_ms(61_000);
+//! assert_eq!(state::get("seen"), Ok(None));
 //! ```
+
+mod state;
 
 use std::cell::RefCell;
 
-use crate::Endpoint;
+use crate::{Endpoint, Failure};
+use state::{Kept, State};
 
 thread_local! {
     static HOST: RefCell<Host> = RefCell::default();
@@ -23,12 +31,13 @@ pub struct Host {
     event_body: Vec<u8>,
     origin: String,
     endpoints: Vec<Endpoint>,
+    state: State,
 }
 
 impl Default for Host {
-    /// An empty event body, the origin `test`, and no endpoint.
+    /// An empty event body, the origin `test`, no endpoint, and no state: it answers `denied`.
     fn default() -> Self {
-        Self { event_body: Vec::new(), origin: "test".to_owned(), endpoints: Vec::new() }
+        Self { event_body: Vec::new(), origin: "test".to_owned(), endpoints: Vec::new(), state: State::default() }
     }
 }
 
@@ -55,11 +64,36 @@ impl Host {
         self
     }
 
+    /// Gives the module state, empty so far; the time is 0.
+    #[must_use]
+    pub fn state(mut self) -> Self {
+        self.state = State::Kept(Kept::default());
+        self
+    }
+
+    /// Answers every call of state with this failure, such as `Failure::limit("…")`.
+    #[must_use]
+    pub fn state_fails(mut self, failure: Failure) -> Self {
+        self.state = State::Fails(failure);
+        self
+    }
+
     /// Stands in from now on, on this thread.
     pub fn install(mut self) {
         self.endpoints.sort_by(|a, b| a.name.cmp(&b.name));
         HOST.set(self);
     }
+}
+
+/// Sets the time by which state expires, in milliseconds since 1970. The host takes the event's `received_at_ms`.
+pub fn set_time_ms(now_ms: u64) {
+    HOST.with_borrow_mut(|host| host.state.set_time_ms(now_ms));
+}
+
+/// The keys that are in state now, in order.
+#[must_use]
+pub fn state_keys() -> Vec<String> {
+    HOST.with_borrow(|host| host.state.keys())
 }
 
 /// The functions of the generated imports, answered here.
@@ -92,24 +126,20 @@ pub(crate) mod host {
     pub(crate) mod state {
         use crate::Failure;
 
-        fn denied<T>() -> Result<T, Failure> {
-            Err(Failure::denied("there is no state in a native test"))
+        pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, Failure> {
+            super::HOST.with_borrow_mut(|host| host.state.get(key))
         }
 
-        pub(crate) fn get(_: &str) -> Result<Option<Vec<u8>>, Failure> {
-            denied()
+        pub(crate) fn set(key: &str, value: &[u8], ttl_s: u32) -> Result<(), Failure> {
+            super::HOST.with_borrow_mut(|host| host.state.set(key, value, ttl_s))
         }
 
-        pub(crate) fn set(_: &str, _: &[u8], _: u32) -> Result<(), Failure> {
-            denied()
+        pub(crate) fn remove(key: &str) -> Result<(), Failure> {
+            super::HOST.with_borrow_mut(|host| host.state.remove(key))
         }
 
-        pub(crate) fn remove(_: &str) -> Result<(), Failure> {
-            denied()
-        }
-
-        pub(crate) fn increment(_: &str, _: i64, _: u32) -> Result<i64, Failure> {
-            denied()
+        pub(crate) fn increment(key: &str, by: i64, ttl_s: u32) -> Result<i64, Failure> {
+            super::HOST.with_borrow_mut(|host| host.state.increment(key, by, ttl_s))
         }
     }
 }

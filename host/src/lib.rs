@@ -3,6 +3,8 @@
 //! The modules below stand in layers; each uses only layers above its own line here (`tests/it/layers.rs` holds it to that).
 //! Read them in this order, and ARCHITECTURE.md first.
 
+#![deny(unsafe_code)]
+
 // L0: the words everything speaks in.
 pub mod clock;
 pub mod model;
@@ -23,6 +25,8 @@ pub mod transport;
 pub mod deliverer;
 pub mod ingest;
 pub mod pipeline;
+// L3, upper half: a module tried out by a person, with the pipeline's state.
+pub mod trial;
 // L4: the admin interface.
 pub mod api;
 // L5: composition.

@@ -189,52 +189,6 @@ async fn sigterm_does_not_wait_for_ever_for_a_receiver_that_hangs() {
 }
 
 #[tokio::test]
-async fn a_disk_that_takes_no_more_ends_acknowledgements_and_sending_until_a_restart() {
-    let mut host = Host::start().await;
-    let receiver = Receiver::start().await;
-    host.acme(&receiver.url("/")).await;
-    host.route("r", json!([])).await;
-    host.terminate().await;
-    host.start_again_with_files_up_to(12 * 1024).await;
-    let fill = "x".repeat(20_000);
-    let mut acknowledged = BTreeSet::new();
-    let refused = loop {
-        let answer = host.ingest.post("/in/acme/in", fill.clone()).await;
-        if answer.status != 202 {
-            break answer;
-        }
-        acknowledged.insert(answer.json()["id"].as_str().unwrap().to_owned());
-        assert!(acknowledged.len() < 1000, "the limit is reached");
-    };
-    assert_eq!(refused.problem(503)["code"], "store_unavailable");
-    let ready = host.admin.get("/readyz").await.expect(503);
-    let committer = ready["workers"].as_array().unwrap().iter().find(|worker| worker["name"] == "committer").unwrap();
-    assert_eq!(committer["state"], "failed", "{ready}");
-    assert!(committer["last_error"].as_str().unwrap().contains("File too large"), "{ready}");
-    assert_eq!(host.admin.get("/healthz").await.status, 200);
-    // Attempts whose outcome could not be stored any more go again after the restart; until then not once.
-    until("the deliverer to have been started again, twice", || async {
-        let ready = host.admin.get("/readyz").await.expect(503);
-        let mut workers = ready["workers"].as_array().unwrap().iter();
-        workers.find(|worker| worker["name"] == "deliverer").filter(|worker| worker["restarts"].as_u64() > Some(1))?;
-        Some(())
-    })
-    .await;
-    let mut times: BTreeMap<String, u32> = BTreeMap::new();
-    for received in receiver.rest().await {
-        *times.entry(received.id().to_owned()).or_default() += 1;
-    }
-    assert!(times.values().all(|times| *times == 1), "what cannot be recorded is not sent again and again: {times:?}");
-
-    host.kill().await;
-    host.start_again().await;
-    for event in &acknowledged {
-        let run = host.run_with(event, "routed").await;
-        host.delivery_with(run["deliveries"][0].as_str().unwrap(), "delivered").await;
-    }
-}
-
-#[tokio::test]
 async fn a_second_host_on_the_same_data_is_refused() {
     let host = Host::start().await;
     let mut command = hookswitch();

@@ -11,7 +11,18 @@ async fn readyz_names_every_worker() {
     let ready = anyone.get("/readyz").await.expect(200);
     assert_eq!(ready["ready"], true);
     let workers: Vec<&str> = ready["workers"].as_array().unwrap().iter().filter_map(|w| w["name"].as_str()).collect();
-    let all = ["admin", "checkpoint", "committer", "deliverer", "ingest", "modules", "pending", "quarantine", "shadow"];
+    let all = [
+        "admin",
+        "checkpoint",
+        "committer",
+        "deliverer",
+        "ingest",
+        "modules",
+        "pending",
+        "quarantine",
+        "shadow",
+        "sweeper",
+    ];
     assert_eq!(workers, all);
     for worker in ready["workers"].as_array().unwrap() {
         assert_eq!((&worker["state"], &worker["last_error"]), (&Value::from("running"), &Value::Null), "{worker}");

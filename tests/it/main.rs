@@ -11,13 +11,21 @@
 )]
 
 mod apply;
+mod compiling;
 mod configuration;
 mod crashes;
 mod deliveries;
+mod docs;
+mod formats;
+mod golden;
 mod health;
 mod ingest;
 mod layers;
+mod module_commands;
+mod module_trials;
 mod modules;
+mod remembering;
+mod state;
 mod support;
 mod uploads;
 mod versions;

@@ -19,7 +19,6 @@
 
 mod apply;
 mod render;
-mod rfc3339;
 mod settings;
 mod template;
 mod text;

@@ -1,9 +1,8 @@
 //! Fills templates in. What is copied is paid for from one budget of bytes, before it is copied.
 
 use hookswitch_guest::json::{Json, Pointer};
-use hookswitch_guest::{Event, Failure, Message};
+use hookswitch_guest::{Event, Failure, Message, time};
 
-use crate::rfc3339;
 use crate::settings::OnMissing;
 use crate::template::{Fact, Place, Template};
 use crate::text::{Piece, Text};
@@ -125,7 +124,7 @@ impl<'a> Input<'a> {
             Fact::Type => self.message.event_type.clone(),
             Fact::Source => self.event.source.clone(),
             Fact::Tenant => self.event.tenant.clone(),
-            Fact::ReceivedAt => rfc3339::from_unix_ms(self.event.received_at_ms),
+            Fact::ReceivedAt => time::rfc3339(self.event.received_at_ms),
             Fact::ReceivedAtMs => self.event.received_at_ms.to_string(),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer};
+
 /// How many tokens a pointer may have. It bounds how deep a payload is ever opened.
 pub const POINTER_TOKENS_MAX: usize = 64;
 
@@ -38,6 +40,12 @@ impl Pointer {
         Ok(Self { text: text.to_owned(), tokens })
     }
 
+    /// As it is written; each pointer in one way only.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// The keys and indices on the way.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
         self.tokens.iter().map(String::as_str)
@@ -69,6 +77,13 @@ fn unescape(token: &str) -> Option<String> {
         });
     }
     Some(plain)
+}
+
+/// In settings a pointer is a text.
+impl<'de> Deserialize<'de> for Pointer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
 }
 
 impl fmt::Display for Pointer {

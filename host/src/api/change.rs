@@ -124,7 +124,7 @@ impl Configuration {
     }
 
     /// Holds the configuration still, for a commit that builds on it.
-    pub(super) async fn still(&self) -> Still<'_> {
+    pub(super) async fn still(&self) -> Still {
         self.published.still().await
     }
 
@@ -237,9 +237,6 @@ impl Configuration {
         }
         match self.store.commit(Transition::Configure(configure)).await? {
             Outcome::Configured { .. } => {
-                if id.kind == Kind::Module {
-                    self.library.keep_only(&next.module_digests().collect());
-                }
                 self.published.publish(next);
                 Ok(())
             }

@@ -2,26 +2,32 @@
 //!
 //! `change` is how configuration changes, and `versions` how that of a module does; `resources` and `modules` put that on HTTP;
 //! `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
-//! runs again what is held. Every refusal is a [`Problem`].
+//! runs again what is held, `state` shows what modules keep. Every refusal is a [`Problem`].
 
 mod access;
 mod body;
 mod change;
 mod data;
+mod module_test;
 mod modules;
 pub mod quarantine;
 mod rerun;
 mod resources;
+mod state;
+mod uploads;
 mod versions;
 
 pub use access::{Access, OperatorKey};
 pub use change::{ChangeError, Configuration, load};
+pub use uploads::Uploads;
 
 use crate::clock::Clock;
 use crate::pipeline::{Library, Shadows};
 use crate::problem::Problem;
+use crate::runtime::Executor;
 use crate::store::{ReadError, Store};
 use crate::telemetry::Health;
+use crate::trial::Costs;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -56,8 +62,14 @@ pub struct Parts {
     pub store: Store,
     /// Compiled modules.
     pub library: Library,
+    /// Modules on their way.
+    pub uploads: Uploads,
     /// What the shadows of modules have said.
     pub shadows: Shadows,
+    /// What modules cost, for those who try one.
+    pub costs: Costs,
+    /// The threads that modules run on.
+    pub executor: Arc<Executor>,
     /// The time.
     pub clock: Clock,
     /// The state of the workers.
@@ -88,6 +100,7 @@ impl Api {
             .route(&at("/quarantine"), get(modules::list_quarantined))
             .route("/v1/operator/modules", get(modules::list_operator))
             .merge(modules::routes("/v1/operator"))
+            .route("/v1/operator/library", get(modules::report))
             .route(&at("/events"), get(data::list_events))
             .route(&at("/events/{event}"), get(data::get_event))
             .route(&at("/events/{event}/body"), get(data::get_event_body))
@@ -98,6 +111,7 @@ impl Api {
             .route(&at("/deliveries/{delivery}"), get(data::get_delivery))
             .route(&at("/deliveries/{delivery}/body"), get(data::get_delivery_body))
             .route(&at("/deliveries/{delivery}/retry"), post(data::retry))
+            .route(&at("/routes/{name}/state"), get(state::get).delete(state::delete))
             .route(&at(&format!("/{kind}")), get(resources::list))
             .route(&at(&format!("/{kind}/{{name}}")), put(resources::put).get(resources::get).delete(resources::delete))
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_key));

@@ -3,21 +3,24 @@
 
 use super::Api;
 use super::body::{Path, Whole, parse_json, read};
-use super::change::{ChangeError, Changed};
-use super::resources::{PageQuery, Params, delete_spec, document, list_kind, name, not_found, page_of, tenant_id};
+use super::change::{ChangeError, Changed, Configuration};
+use super::module_test;
+use super::resources::{PageQuery, Params, document, list_kind, name, not_found, page_of, tenant_id};
+use super::uploads::{broken_down, scope_of};
 use crate::config::{Kind, ModuleOptions, ModuleRecord, ModuleVersion, ResourceId, Spec, VersionError, VersionRef};
 use crate::model::{Digest, ModuleName, TenantName};
 use crate::pipeline::ModuleId;
 use crate::problem::Problem;
+use crate::runtime::Module;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{post, put};
 use axum::{Json, Router};
 use http::{Request, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The paths of a scope's modules.
 pub(super) fn routes(scope: &str) -> Router<Api> {
@@ -29,6 +32,7 @@ pub(super) fn routes(scope: &str) -> Router<Api> {
         .route(&at("/canary"), post(set_canary))
         .route(&at("/shadow"), post(set_shadow).get(shadow_report))
         .route(&at("/release"), post(release))
+        .route(&at("/test"), post(module_test::test))
 }
 
 pub(super) async fn list(
@@ -36,7 +40,11 @@ pub(super) async fn list(
     Path(tenant): Path<String>,
     Params(page): Params<PageQuery>,
 ) -> Result<Response, Problem> {
-    list_kind(&api, &name(&tenant)?, Kind::Module, &page)
+    let tenant = name(&tenant)?;
+    let snapshot = api.parts().configuration.snapshot();
+    let found = snapshot.tenant(&tenant).ok_or_else(|| not_found(&tenant_id(&tenant)))?;
+    let of_kind = found.records.keys().filter(|(kind, _)| *kind == Kind::Module);
+    page_of_modules(&api, &Some(tenant), of_kind.map(|(_, name)| name.clone()).collect(), &page)
 }
 
 pub(super) async fn list_operator(
@@ -44,8 +52,21 @@ pub(super) async fn list_operator(
     Params(page): Params<PageQuery>,
 ) -> Result<Response, Problem> {
     let snapshot = api.parts().configuration.snapshot();
-    let all = snapshot.operator_modules().iter();
-    page_of(all.map(|(name, record)| (name.to_string(), Spec::Module(record.clone()))).collect(), &page)
+    page_of_modules(&api, &None, snapshot.operator_modules().keys().map(ModuleName::to_string).collect(), &page)
+}
+
+/// A page of a scope's modules, with those that are not ready yet.
+fn page_of_modules(
+    api: &Api,
+    tenant: &Option<TenantName>,
+    names: Vec<String>,
+    page: &PageQuery,
+) -> Result<Response, Problem> {
+    let mut all: BTreeSet<String> = api.parts().uploads.not_ready(tenant);
+    all.extend(names);
+    page_of(all.into_iter().map(|name| (name, ())).collect(), page, |name, ()| {
+        shown_or_awaited(api, &ResourceId { tenant: tenant.clone(), kind: Kind::Module, name: name.to_owned() })
+    })
 }
 
 /// The quarantined versions of a tenant's modules, the operator's among them.
@@ -58,9 +79,9 @@ pub(super) async fn list_quarantined(
 }
 
 /// The module that a path names, in a scope that is there.
-struct At {
-    id: ResourceId,
-    module: ModuleId,
+pub(super) struct At {
+    pub(super) id: ResourceId,
+    pub(super) module: ModuleId,
 }
 
 impl FromRequestParts<Api> for At {
@@ -80,13 +101,22 @@ impl FromRequestParts<Api> for At {
 }
 
 /// What an upload may say beside the bytes. What it does not say stays as it is.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct UploadQuery {
+pub(super) struct UploadQuery {
+    /// `false` for an answer as soon as the upload is durable: it is compiled later, and a GET tells what came of it.
+    wait: Option<bool>,
     activate: Option<bool>,
     max_time_ms: Option<u64>,
     quarantine_after: Option<u32>,
     rollback_on_quarantine: Option<bool>,
+}
+
+impl UploadQuery {
+    /// Whether the answer comes before it is compiled.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.wait == Some(false)
+    }
 }
 
 async fn upload(
@@ -95,15 +125,39 @@ async fn upload(
     Params(query): Params<UploadQuery>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let library = &api.parts().library;
+    let (library, uploads) = (&api.parts().library, &api.parts().uploads);
     // Before its body is read: uploads are large, and compiling them is work.
-    let _turn = library.turn().await;
+    let turn = library.line_up_to_upload(&scope_of(&id)).turn().await;
     let bytes_max = library.module_bytes_max();
     let what = "the module (runtime.module_bytes_max)";
     let wasm = read(&api, request.into_body(), what, "module_too_large", bytes_max).await?;
-    let (digest, bytes) = (Digest::of(&wasm), wasm.len() as u64);
-    let world = library.install(wasm).await.map_err(ChangeError::from)?.world();
-    let now_ms = api.parts().clock.now_ms();
+    let (digest, is_acknowledged) = (Digest::of(&wasm), query.is_acknowledged());
+    let done = uploads.take(id.clone(), query, wasm).await?;
+    drop(turn);
+    if is_acknowledged {
+        // However far it is by now: a GET tells.
+        let mut document = shown_or_awaited(&api, &id)?;
+        document.extend([("state".to_owned(), json!("compiling")), ("upload".to_owned(), json!({ "digest": digest }))]);
+        return Ok((StatusCode::ACCEPTED, Json(document)).into_response());
+    }
+    let (changed, record) = done.await.unwrap_or_else(|error| Err(broken_down(&error)))?;
+    let mut document = shown(&api, &id, &record)?;
+    document.insert("changed".to_owned(), Value::Bool(changed != Changed::Nothing));
+    document.insert("version".to_owned(), version(&record, record.find(&digest))?);
+    let status = if changed == Changed::Created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(document)).into_response())
+}
+
+/// Makes an upload, which has been compiled, a version of its module.
+pub(super) async fn add_version(
+    configuration: &Configuration,
+    id: &ResourceId,
+    query: &UploadQuery,
+    module: &Module,
+    bytes: u64,
+    now_ms: u64,
+) -> Result<(Changed, ModuleRecord), ChangeError> {
+    let (digest, world) = (module.digest(), module.world());
     let options = ModuleOptions {
         max_time_ms: query.max_time_ms,
         quarantine_after: query.quarantine_after,
@@ -118,34 +172,42 @@ async fn upload(
         record.set_options(&options);
         Ok(record)
     };
-    let (changed, record) = api.parts().configuration.change_module(&id, change).await?;
-    let mut document = shown(&api, &id, &record)?;
-    document.insert("changed".to_owned(), Value::Bool(changed != Changed::Nothing));
-    document.insert("version".to_owned(), version(&record, record.find(&digest))?);
-    let status = if changed == Changed::Created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(document)).into_response())
+    configuration.change_module(id, change).await
 }
 
 async fn show(State(api): State<Api>, At { id, .. }: At) -> Result<Response, Problem> {
-    let record = record(&api, &id)?;
-    Ok(Json(shown(&api, &id, &record)?).into_response())
+    if !api.parts().uploads.is_not_ready(&id) {
+        record(&api, &id)?;
+    }
+    Ok(Json(shown_or_awaited(&api, &id)?).into_response())
+}
+
+/// A module as it is, or one whose first version is still on its way.
+fn shown_or_awaited(api: &Api, id: &ResourceId) -> Result<Map<String, Value>, Problem> {
+    if let Some(record) = api.parts().configuration.snapshot().module(id) {
+        return shown(api, id, record);
+    }
+    let mut awaited = Map::from_iter([("name".to_owned(), json!(id.name))]);
+    api.parts().uploads.show(id, &mut awaited);
+    Ok(awaited)
 }
 
 async fn remove(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
-    let removed = delete_spec(&api, id).await?;
-    api.parts().shadows.reset(&module);
-    Ok(removed)
+    let missing = not_found(&id);
+    let removed = api.parts().uploads.remove(id).await?;
+    api.parts().shadows.forget(&module);
+    if removed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
 }
 
 /// A version in a body.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WhichBody {
-    digest: Option<Digest>,
-    number: Option<u32>,
+pub(super) struct WhichBody {
+    pub(super) digest: Option<Digest>,
+    pub(super) number: Option<u32>,
 }
 
-fn which(digest: Option<Digest>, number: Option<u32>) -> Result<VersionRef, Problem> {
+pub(super) fn which(digest: Option<Digest>, number: Option<u32>) -> Result<VersionRef, Problem> {
     match (digest, number) {
         (Some(digest), None) => Ok(VersionRef::Digest(digest)),
         (None, Some(number)) => Ok(VersionRef::Number(number)),
@@ -180,25 +242,21 @@ async fn set_canary(State(api): State<Api>, At { id, .. }: At, Whole(body): Whol
     change(&api, &id, |record| record.set_canary(which, percent)).await
 }
 
-/// The shadow is compiled before it is one, and what was compared of another is forgotten.
-async fn set_shadow(State(api): State<Api>, At { id, module }: At, Whole(body): Whole) -> Result<Response, Problem> {
+/// The shadow is compiled before it is one.
+async fn set_shadow(State(api): State<Api>, At { id, .. }: At, Whole(body): Whole) -> Result<Response, Problem> {
     let body: Option<WhichBody> = parse_json(&body)?;
     let which = body.map(|WhichBody { digest, number }| which(digest, number)).transpose()?;
-    let before = record(&api, &id)?;
     if let Some(which) = which {
-        let digest = before.version(which).map_err(ChangeError::from)?.digest;
+        let digest = record(&api, &id)?.version(which).map_err(ChangeError::from)?.digest;
         api.parts().library.load(&digest).await.map_err(ChangeError::from)?;
     }
-    let answer = change(&api, &id, |record| record.set_shadow(which)).await?;
-    if record(&api, &id)?.shadow != before.shadow {
-        api.parts().shadows.reset(&module);
-    }
-    Ok(answer)
+    change(&api, &id, |record| record.set_shadow(which)).await
 }
 
 async fn shadow_report(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
     let shadow = record(&api, &id)?.shadow;
-    let report = serde_json::to_value(api.parts().shadows.report(&module)).map_err(|_| Problem::internal())?;
+    let report = shadow.map(|shadow| api.parts().shadows.report(&module, shadow)).unwrap_or_default();
+    let report = serde_json::to_value(report).map_err(|_| Problem::internal())?;
     let mut document = Map::from_iter([("name".to_owned(), json!(id.name)), ("digest".to_owned(), json!(shadow))]);
     document.extend(report.as_object().cloned().unwrap_or_default());
     Ok(Json(document).into_response())
@@ -236,7 +294,7 @@ async fn change(
     Ok(Json(document).into_response())
 }
 
-fn record(api: &Api, id: &ResourceId) -> Result<ModuleRecord, Problem> {
+pub(super) fn record(api: &Api, id: &ResourceId) -> Result<ModuleRecord, Problem> {
     api.parts().configuration.snapshot().module(id).cloned().ok_or_else(|| not_found(id))
 }
 
@@ -260,6 +318,7 @@ fn shown(api: &Api, id: &ResourceId, record: &ModuleRecord) -> Result<Map<String
         versions.push(shown);
     }
     document.insert("versions".to_owned(), Value::from(versions));
+    api.parts().uploads.show(id, &mut document);
     Ok(document)
 }
 
@@ -270,4 +329,16 @@ fn version(record: &ModuleRecord, version: Option<&ModuleVersion>) -> Result<Val
         members.insert("state".to_owned(), json!(record.role(&version.digest)));
     }
     Ok(shown)
+}
+
+/// What is in memory, and what that took since the start.
+pub(super) async fn report(State(api): State<Api>) -> Response {
+    let report = api.parts().library.report();
+    let shown = json!({
+        "loaded": report.loaded,
+        "loaded_bytes": report.loaded_bytes,
+        "loads": report.loads,
+        "compiles": report.compiles,
+    });
+    Json(shown).into_response()
 }

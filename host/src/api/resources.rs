@@ -7,6 +7,7 @@ use crate::config::{Invalid, Kind, ResourceId, Spec, VersionError, parse};
 use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName};
 use crate::pipeline::LibraryError;
 use crate::problem::Problem;
+use crate::runtime::ModuleError;
 use axum::Json;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -56,7 +57,7 @@ pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<Pa
         let spec = snapshot.record(&tenant_id(name))?;
         Some((name.to_string(), spec))
     });
-    page_of(tenants.collect(), &page)
+    page_of_specs(tenants.collect(), &page)
 }
 
 pub(super) async fn put_tenant(
@@ -144,7 +145,10 @@ pub(super) async fn delete_spec(api: &Api, id: ResourceId) -> Result<Response, P
 
 async fn remove(api: &Api, id: ResourceId, cancel: bool) -> Result<Response, Problem> {
     let missing = not_found(&id);
-    let removed = api.parts().configuration.remove(id, cancel).await?;
+    let removed = match id.kind {
+        Kind::Tenant => api.parts().uploads.remove_tenant(id).await?,
+        _ => api.parts().configuration.remove(id, cancel).await?,
+    };
     if removed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
 }
 
@@ -152,18 +156,26 @@ pub(super) fn list_kind(api: &Api, tenant: &TenantName, kind: Kind, page: &PageQ
     let snapshot = api.parts().configuration.snapshot();
     let found = snapshot.tenant(tenant).ok_or_else(|| not_found(&tenant_id(tenant)))?;
     let of_kind = found.records.iter().filter(|((of, _), _)| *of == kind);
-    page_of(of_kind.map(|((_, name), spec)| (name.clone(), spec.clone())).collect(), page)
+    page_of_specs(of_kind.map(|((_, name), spec)| (name.clone(), spec.clone())).collect(), page)
+}
+
+fn page_of_specs(all: Vec<(String, Spec)>, page: &PageQuery) -> Result<Response, Problem> {
+    page_of(all, page, |name, spec| document(name, &masked(spec)))
 }
 
 /// A page of resources by name; the cursor is the last name of the page before.
-pub(super) fn page_of(mut all: Vec<(String, Spec)>, page: &PageQuery) -> Result<Response, Problem> {
+pub(super) fn page_of<T>(
+    mut all: Vec<(String, T)>,
+    page: &PageQuery,
+    document: impl Fn(&str, T) -> Result<serde_json::Map<String, Value>, Problem>,
+) -> Result<Response, Problem> {
     let limit = PageQuery::limit(page.limit)?;
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
     let after = page.cursor.as_deref().unwrap_or_default();
     let mut rest = all.into_iter().filter(|(name, _)| name.as_str() > after);
-    let items: Vec<(String, Spec)> = rest.by_ref().take(limit).collect();
+    let items: Vec<(String, T)> = rest.by_ref().take(limit).collect();
     let next = rest.next().and(items.last().map(|(name, _)| name.clone()));
-    let items = items.into_iter().map(|(name, spec)| document(&name, &masked(spec)));
+    let items = items.into_iter().map(|(name, found)| document(&name, found));
     let items = items.collect::<Result<Vec<_>, Problem>>()?;
     Ok(Json(json!({ "items": items, "next": next })).into_response())
 }
@@ -236,7 +248,10 @@ impl From<ChangeError> for Problem {
             ChangeError::Missing(id) => not_found(&id),
             ChangeError::Waiting(_) => Self::new(StatusCode::CONFLICT, "deliveries_pending", error.to_string()),
             ChangeError::Library(LibraryError::Module(refused)) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.code(), refused.to_string())
+                // The host's own fault is no word about the module.
+                let is_host = matches!(refused, ModuleError::Host(_));
+                let status = if is_host { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNPROCESSABLE_ENTITY };
+                Self::new(status, refused.code(), refused.to_string())
             }
             ChangeError::Commit(error) => {
                 tracing::error!(%error, "a change of configuration was not stored");

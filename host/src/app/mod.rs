@@ -8,20 +8,23 @@ mod supervise;
 pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV};
 pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsError};
 
-use crate::api::{Access, Api, Configuration, Parts, quarantine};
+use crate::api::{Access, Api, Configuration, Parts, Uploads, quarantine};
 use crate::clock::Clock;
-use crate::config::PlanStep;
+use crate::config::{PlanStep, Snapshot, Spec};
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
-use crate::pipeline::{Library, Pipeline, Published, pending, shadow};
-use crate::runtime::{Executor, Runtime};
+use crate::model::Digest;
+use crate::pipeline::{Library, Pipeline, Published, pending, shadow, sweep};
+use crate::runtime::{Compiler, Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
-use crate::store::{ModuleFiles, Store};
+use crate::store::{CompiledFiles, ModuleFiles, Store, WaitingUploads};
 use crate::telemetry::Health;
 use crate::transport::Transport;
+use crate::trial::Costs;
 use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +32,9 @@ use std::time::Duration;
 use supervise::supervise;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+/// What the key is for that authenticates compiled modules.
+const COMPILED_LABEL: &str = "compiled modules";
 
 /// A host at work.
 pub struct Host {
@@ -63,7 +69,15 @@ impl Host {
         let executor =
             Arc::new(Executor::start(&settings.runtime, &health).context("cannot start the module threads")?);
         let files = ModuleFiles::open(&data.join("modules")).context("cannot open the modules directory")?;
-        let library = Library::new(runtime, files);
+        let (compiler, confinement) = Compiler::subprocess(&settings.runtime).await?;
+        let costs = Costs::new(settings.runtime.clone(), compiler.clone(), files.clone());
+        tracing::info!(%confinement, "modules are compiled in processes of their own");
+        let (engine, key, known) = (runtime.engine_id(), master.derive(COMPILED_LABEL), versions(&snapshot));
+        let compiled = CompiledFiles::open(&data.join("compiled"), engine, &key, |digest| known.contains(digest))
+            .context("cannot open the directory of compiled modules")?;
+        let (waiting, found) =
+            WaitingUploads::open(&data.join("uploads")).context("cannot open the directory of waiting uploads")?;
+        let library = Library::new(runtime, compiler, files, compiled);
         let transport = Transport::new(&settings.transport).context("in [transport]")?;
         let published = Published::new(snapshot);
         let pipeline = Pipeline::new(
@@ -77,6 +91,8 @@ impl Host {
         let configuration =
             Configuration::new(store.clone(), library.clone(), executor.clone(), master, published.clone());
         warm_up(&library, &configuration);
+        let uploads = Uploads::start(library.clone(), configuration.clone(), clock.clone(), waiting, found)
+            .context("cannot take up the waiting uploads")?;
 
         let (stop_workers, told_workers) = shutdown::channel();
         let mut workers = JoinSet::new();
@@ -90,6 +106,10 @@ impl Host {
         let (told, for_pending) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("pending"), told_workers.clone(), move || {
             pending::work(for_pending.clone(), told.clone())
+        }));
+        let (told, for_sweeper) = (told_workers.clone(), store.clone());
+        workers.spawn(supervise(health.worker("sweeper"), told_workers.clone(), move || {
+            sweep::work(for_sweeper.clone(), told.clone())
         }));
         let (told, for_shadow) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("shadow"), told_workers.clone(), move || {
@@ -113,14 +133,16 @@ impl Host {
             .await?;
         let access = Access { operator, hosts: settings.admin.hosts.clone() };
         let body_time_max = Duration::from_millis(settings.admin.server.body_timeout_ms);
-        let (store_too, health_too) = (store.clone(), health.clone());
         let parts = Parts {
             configuration,
-            store: store_too,
+            store: store.clone(),
             library,
+            uploads,
             shadows,
+            costs,
+            executor: executor.clone(),
             clock,
-            health: health_too,
+            health: health.clone(),
             access,
             body_time_max,
         };
@@ -169,7 +191,7 @@ async fn listen<S, F, B>(
     service: S,
 ) -> anyhow::Result<SocketAddr>
 where
-    S: Fn(hyper::Request<hyper::body::Incoming>) -> F + Clone + Send + Sync + 'static,
+    S: Fn(hyper::Request<crate::server::RequestBody>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = hyper::Response<B>> + Send + 'static,
     B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -189,20 +211,28 @@ where
     Ok(address)
 }
 
-/// Compiles the modules that routes use, one after the other, so that the first events find them ready.
+/// All versions of all modules. What was compiled of others only takes room: a run that is pinned to one has it compiled again.
+fn versions(snapshot: &Snapshot) -> BTreeSet<Digest> {
+    let of_tenants =
+        snapshot.tenant_names().filter_map(|name| snapshot.tenant(name)).flat_map(|it| it.records.values());
+    let of_tenants = of_tenants.filter_map(|spec| match spec {
+        Spec::Module(record) => Some(record),
+        _ => None,
+    });
+    let records = snapshot.operator_modules().values().chain(of_tenants);
+    records.flat_map(|record| record.versions.iter().map(|version| version.digest)).collect()
+}
+
+/// Loads the modules that routes use, one after the other and as many as memory is given, so that the first events find them ready.
 fn warm_up(library: &Library, configuration: &Configuration) {
     let snapshot = configuration.snapshot();
     let library = library.clone();
     tokio::spawn(async move {
         let tenants = snapshot.tenant_names().filter_map(|name| snapshot.tenant(name));
         let routes = tenants.flat_map(|tenant| tenant.routes.values());
-        let wanted: std::collections::BTreeSet<_> =
+        let wanted: BTreeSet<_> =
             routes.flat_map(|route| route.plan.steps.iter().flat_map(PlanStep::versions)).collect();
-        for digest in wanted {
-            if let Err(error) = library.load(&digest).await {
-                tracing::error!(%digest, %error, "a module is not to be had; runs that need it are held");
-            }
-        }
+        library.warm_up(wanted).await;
     });
 }
 

@@ -224,8 +224,9 @@ impl Raw {
         within("pipeline.run_time_max_ms", self.pipeline.run_time_max_ms, 1, 600_000)?;
         within("pipeline.deliveries_per_run_max", self.pipeline.deliveries_per_run_max.into(), 1, 10_000)?;
         within("pipeline.messages_per_run_max", self.pipeline.messages_per_run_max.into(), 1, 1_000)?;
-        within("store.cache_bytes", self.store.cache_bytes, 8 << 20, 1 << 40)?;
         let section = |section, error: String| SettingsError::Section { path: path.to_owned(), section, error };
+        self.pipeline.state.check().map_err(|error| section("pipeline", error.to_string()))?;
+        within("store.cache_bytes", self.store.cache_bytes, 8 << 20, 1 << 40)?;
         self.runtime.check().map_err(|error| section("runtime", error.to_string()))?;
         self.deliverer.check().map_err(|error| section("deliverer", error.to_string()))?;
         Ok(Settings {

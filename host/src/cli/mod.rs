@@ -2,10 +2,12 @@
 //! authors of modules, `settings` prints the defaults.
 
 mod apply;
+mod compile_module;
 mod module;
 mod resources_file;
 mod serve;
 
+use crate::config::ModuleOptions;
 use crate::transport::AdminClient;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -39,11 +41,20 @@ enum Command {
     /// Applying a file twice changes nothing the second time. Resources that are not in the file are left alone. They are put one
     /// by one: where the host refuses one, those before it are there, and the rest is as it was.
     Apply(ApplyArgs),
-    /// For the author of a module: begin one, build it, and its versions on a host
+    /// For the author of a module: begin one, build it, try it out, bring its versions to a host
     #[command(subcommand)]
     Module(module::ModuleCommand),
     /// Print every setting of `serve --config`, commented, with its default
     Settings,
+    /// What a host starts to compile an upload: wasm on stdin, code or a refusal on stdout
+    #[command(hide = true, name = crate::runtime::COMPILE_COMMAND)]
+    CompileModule {
+        /// The host's `[runtime]` settings, as JSON
+        config: String,
+        /// Compile for the engine that counts what a call costs
+        #[arg(long)]
+        metered: bool,
+    },
 }
 
 /// What `serve` takes.
@@ -110,6 +121,17 @@ impl KeyArgs {
     }
 }
 
+/// What an upload's query says of the module beside its bytes, one parameter each.
+fn upload_query(options: &ModuleOptions) -> Vec<String> {
+    let ModuleOptions { max_time_ms, quarantine_after, rollback_on_quarantine } = options;
+    let parameters = [
+        max_time_ms.map(|ms| format!("max_time_ms={ms}")),
+        quarantine_after.map(|count| format!("quarantine_after={count}")),
+        rollback_on_quarantine.map(|does| format!("rollback_on_quarantine={does}")),
+    ];
+    parameters.into_iter().flatten().collect()
+}
+
 /// Runs the command. Errors go to stderr, and are exit code 1.
 #[must_use]
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "this is where the command speaks to a person")]
@@ -117,6 +139,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args.config.as_deref(), &args.data),
         Command::Apply(args) => apply::run(&args),
+        Command::CompileModule { config, metered } => compile_module::run(&config, metered),
         Command::Module(command) => module::run(&command),
         Command::Settings => {
             print!("{}", crate::app::DEFAULT_SETTINGS);

@@ -1,7 +1,7 @@
 //! The plan of a route: everything about it that decides what a run does. A run pins the plan it first ran with, by the digest
 //! of the plan's bytes, so that a crash, or a change of configuration in between, does not change the outcome.
 
-use crate::model::{Digest, EndpointName, EventId, InvalidName, ModuleName, World};
+use crate::model::{Digest, EndpointName, EventId, InvalidName, ModuleName, StepKey, World};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,6 +30,9 @@ pub struct PlanStep {
     pub world: World,
     /// Its settings, a JSON value.
     pub settings: Value,
+    /// Whether it keeps state. A plan without it has the bytes, and so the digest, that it had before there was state.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub state: bool,
     /// The version that runs for a share of the events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
@@ -134,6 +137,20 @@ impl Plan {
         serde_json::to_vec(self)
     }
 
+    /// Whether any step keeps state: then its runs go one at a time.
+    #[must_use]
+    pub fn keeps_state(&self) -> bool {
+        self.steps.iter().any(|step| step.state)
+    }
+
+    /// Whose state that of a step is, from 0; none where there is no such step.
+    #[must_use]
+    pub fn step_key(&self, step: usize) -> Option<StepKey> {
+        let module = &self.steps.get(step)?.module;
+        let nth = self.steps.iter().take(step + 1).filter(|other| other.module == *module).count();
+        Some(StepKey::new(module, nth))
+    }
+
     /// The opposite of [`Plan::to_bytes`].
     ///
     /// # Errors
@@ -196,6 +213,7 @@ mod tests {
             settings: Value::Null,
             canary: Some(Canary { digest: canary, percent }),
             max_time: None,
+            state: false,
         };
         let events: Vec<EventId> = (0..10_000).map(|n| EventId::new(1_700_000_000_000, n)).collect();
         let chosen = |percent: u8| {
@@ -212,5 +230,35 @@ mod tests {
         // Another module draws its own lots.
         let other = PlanStep { module: "operator/m".parse().unwrap(), ..step(20) };
         assert!(events.iter().zip(&few).any(|(event, few)| (other.version(*event) == canary) != *few));
+    }
+
+    fn step(module: &str, state: bool) -> PlanStep {
+        let (module, digest) = (module.parse().unwrap(), Digest::of(b"m"));
+        PlanStep { module, digest, world: World::Filter, settings: Value::Null, state, canary: None, max_time: None }
+    }
+
+    fn plan(steps: Vec<PlanStep>) -> Plan {
+        Plan { steps, to: None, on_failure: OnFailure::Hold }
+    }
+
+    #[test]
+    fn a_plan_without_state_has_the_bytes_it_always_had() {
+        let (without, with) = (plan(vec![step("m", false)]), plan(vec![step("m", true)]));
+        let bytes = without.to_bytes().unwrap();
+        assert!(!String::from_utf8(bytes.clone()).unwrap().contains("state"));
+        assert_eq!(Plan::from_bytes(&bytes).unwrap(), without);
+        assert_eq!(Plan::from_bytes(&with.to_bytes().unwrap()).unwrap(), with);
+        assert!(with.keeps_state() && !without.keeps_state());
+    }
+
+    #[test]
+    fn a_step_keeps_its_key_where_another_is_put_before_it() {
+        let keys = |modules: &[&str]| {
+            let plan = plan(modules.iter().map(|module| step(module, true)).collect());
+            (0..modules.len()).map(|at| plan.step_key(at).unwrap().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&["a", "operator/a", "a"]), ["a", "operator/a", "a:2"]);
+        assert_eq!(keys(&["b", "a", "operator/a", "a"])[1..], keys(&["a", "operator/a", "a"]));
+        assert_eq!(plan(Vec::new()).step_key(0), None);
     }
 }

@@ -2,8 +2,9 @@
 //! error points at its place.
 
 use super::pattern::EVENT_TYPE_BYTES_MAX;
+use super::resource::within;
 use super::snapshot::{Invalid, Tenant};
-use super::spec::{is_secret_header, within};
+use super::spec::is_secret_header;
 use super::{
     DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, Plan, PlanStep,
     ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,
@@ -103,7 +104,7 @@ pub struct Route {
     pub plan_digest: Digest,
     /// The plan as it is stored.
     pub plan_bytes: Bytes,
-    /// Whether events go through one at a time.
+    /// Whether a held run blocks those behind it. See also [`Route::in_order`].
     pub ordered: bool,
     /// Whether events pass it by for now.
     pub disabled: bool,
@@ -297,6 +298,7 @@ impl Route {
                 digest: tenant.active(&step.module, record),
                 world: record.world,
                 settings: step.settings.clone(),
+                state: step.state,
                 canary: record.canary.filter(|canary| !tenant.is_quarantined(&step.module, &canary.digest)),
                 max_time: tenant.max_time(record),
             });
@@ -315,6 +317,12 @@ impl Route {
             ordered: spec.ordered,
             disabled: spec.disabled,
         })
+    }
+
+    /// Whether its runs go one at a time, after the acknowledgement.
+    #[must_use]
+    pub fn in_order(&self) -> bool {
+        self.ordered || self.plan.keeps_state()
     }
 
     /// Whether an event of this source and type goes through it.

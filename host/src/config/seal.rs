@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -75,6 +76,17 @@ impl MasterKey {
         text.starts_with(PREFIX)
     }
 
+    /// A key of its own for another purpose, which `label` names. It tells nothing of this key, nor of other labels' keys.
+    #[must_use]
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        // A key shorter than the hash's block is filled up with zeros.
+        let block: [u8; 64] = std::array::from_fn(|at| self.0.get(at).copied().unwrap_or_default());
+        let mut mac = Hmac::<Sha256>::new(&block.into());
+        mac.update(b"hookswitch derived key: ");
+        mac.update(label.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
     /// A short text that tells keys apart and tells nothing of the key.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -118,6 +130,14 @@ mod tests {
         assert_eq!(MasterKey::new([8; 32]).open("acme/endpoint/a", &sealed), Err(SealError::WrongKey));
         assert_eq!(key.open("acme/endpoint/a", "whsec_x"), Err(SealError::FormatUnknown));
         assert_eq!(key.open("acme/endpoint/a", "sealed1:AAAA"), Err(SealError::FormatUnknown));
+    }
+
+    #[test]
+    fn each_label_and_each_key_gives_a_key_of_its_own() {
+        let (key, other) = (MasterKey::new([7; 32]), MasterKey::new([8; 32]));
+        assert_eq!(key.derive("a"), key.derive("a"));
+        let all = std::collections::BTreeSet::from([key.derive("a"), key.derive("b"), other.derive("a"), [7; 32]]);
+        assert_eq!(all.len(), 4);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod header_rules;
 mod id;
 mod name;
 mod run;
+mod step_key;
 mod url;
 mod world;
 
@@ -15,5 +16,6 @@ pub use header_rules::{is_credential, is_header_for_modules, is_header_of_the_ho
 pub use id::{DeliveryId, Digest, EventId, InvalidId, RunId};
 pub use name::{EndpointName, InvalidName, ModuleName, RouteName, SourceName, TenantName};
 pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, StepTrace, Verdict};
+pub use step_key::{InvalidStepKey, StepKey};
 pub use url::{InvalidUrl, parse_url};
 pub use world::World;

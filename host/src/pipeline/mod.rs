@@ -2,8 +2,8 @@
 //!
 //! A run goes *inline*, before the acknowledgement, where its route is unordered, its modules are compiled and the module
 //! threads have room, within a budget of time. Otherwise it is committed *pending*, and [`pending`] routes it afterwards: a slow
-//! module costs latency, never an event. [`run`] is what both do. What a run says of its modules is counted by [`failures`] and compared by
-//! [`shadow`], once it is committed.
+//! module costs latency, never an event. [`run`] is what both do, [`state`] what modules keep from one event to the next. What a run
+//! says of its modules is counted by [`failures`] and compared by [`shadow`], once it is committed.
 
 mod failures;
 mod inline;
@@ -12,12 +12,15 @@ pub mod pending;
 mod published;
 mod run;
 pub mod shadow;
+mod state;
+pub mod sweep;
 
 pub use failures::{Failures, Streak, VersionOf};
 pub use inline::{AcceptError, Accepted, Pipeline};
-pub use library::{Library, LibraryError};
+pub use library::{Library, LibraryError, LibraryReport, Place, Scope, Turn};
 pub use published::{Published, Still};
 pub use shadow::{ModuleId, Sample, ShadowReport, Shadows};
+pub use state::{RunState, StateConfig, StateConfigError};
 
 use serde::Deserialize;
 
@@ -35,10 +38,18 @@ pub struct Config {
     pub deliveries_per_run_max: u32,
     /// How many messages one run may hold at once, between steps: 1 to 1,000. By itself 100.
     pub messages_per_run_max: u32,
+    /// How much state modules may keep.
+    pub state: StateConfig,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { inline_budget_ms: 20, run_time_max_ms: 30_000, deliveries_per_run_max: 1_000, messages_per_run_max: 100 }
+        Self {
+            inline_budget_ms: 20,
+            run_time_max_ms: 30_000,
+            deliveries_per_run_max: 1_000,
+            messages_per_run_max: 100,
+            state: StateConfig::default(),
+        }
     }
 }

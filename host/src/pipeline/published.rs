@@ -6,7 +6,7 @@
 
 use crate::config::Snapshot;
 use std::sync::Arc;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, watch};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, RwLockWriteGuard, watch};
 
 /// The configuration. Cheap to clone; clones are the same.
 #[derive(Clone, Debug)]
@@ -17,10 +17,10 @@ pub struct Published {
 
 /// The configuration, which does not change while this is there.
 #[derive(Debug)]
-pub struct Still<'a> {
+pub struct Still {
     /// What it is.
     pub snapshot: Arc<Snapshot>,
-    _guard: RwLockReadGuard<'a, ()>,
+    _guard: OwnedRwLockReadGuard<()>,
 }
 
 impl Published {
@@ -43,8 +43,8 @@ impl Published {
     }
 
     /// Holds it still for one commit.
-    pub async fn still(&self) -> Still<'_> {
-        let guard = self.changing.read().await;
+    pub async fn still(&self) -> Still {
+        let guard = Arc::clone(&self.changing).read_owned().await;
         Still { snapshot: self.snapshot(), _guard: guard }
     }
 

@@ -1,13 +1,13 @@
 //! One run: an event through the steps of a plan. Synchronous, on a module thread; it writes nothing, it says what to write.
 
-use super::Config;
 use super::shadow::Observed;
+use super::{Config, RunState};
 use crate::config::{Endpoint, OnFailure, Plan, PlanStep, Tenant, TimeBound};
 use crate::model::{
     BodyRef, Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, Message, Origin, RouteName, Run, RunFailure,
     RunStatus, StepTrace, Verdict, World,
 };
-use crate::runtime::{self, Call, Directory, EndpointInfo, Module};
+use crate::runtime::{self, Call, CallError, Directory, EndpointInfo, Module};
 use crate::shutdown::Shutdown;
 use crate::store::{NewDelivery, RoutedRun};
 use bytes::Bytes;
@@ -38,11 +38,18 @@ pub(super) struct Job<'a> {
     /// Cuts the run short between two calls, for one that can be done again after the next start.
     pub(super) told: Option<&'a Shutdown>,
     pub(super) now_ms: u64,
+    /// The states of the steps that keep one.
+    pub(super) state: Option<&'a RunState>,
 }
 
-/// The run did not fit its inline deadline, or the host is shutting down: it is to be done again.
+/// The run did not come to an end: it is to be done again, from the beginning.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct OverBudget;
+pub(super) enum Unfinished {
+    /// It did not fit its inline deadline, or the host is shutting down.
+    CutShort,
+    /// The host itself failed at it.
+    HostFailed(String),
+}
 
 /// A run before it has begun.
 pub(super) fn new_run(event: &Event, route: &RouteName, plan: crate::model::Digest, now_ms: u64) -> Run {
@@ -82,15 +89,15 @@ pub(super) fn missing_endpoint<'a>(tenant: &Tenant, routed: &'a RoutedRun) -> Op
 
 /// Why a run ends before its last step.
 enum Stop {
-    OverBudget,
+    Unfinished(Unfinished),
     Failed(RunFailure),
 }
 
 /// Routes `run`.
 ///
 /// # Errors
-/// [`OverBudget`] where the deadline passed: what was done so far is to be forgotten.
-pub(super) fn execute(job: &Job<'_>, mut run: Run) -> Result<RoutedRun, OverBudget> {
+/// [`Unfinished`]: what was done so far is to be forgotten.
+pub(super) fn execute(job: &Job<'_>, mut run: Run) -> Result<RoutedRun, Unfinished> {
     run.trace.clear();
     run.failure = None;
     run.updated_at_ms = job.now_ms;
@@ -104,7 +111,7 @@ pub(super) fn execute(job: &Job<'_>, mut run: Run) -> Result<RoutedRun, OverBudg
             run.status = RunStatus::Routed;
             deliveries
         }
-        Err(Stop::OverBudget) => return Err(OverBudget),
+        Err(Stop::Unfinished(unfinished)) => return Err(unfinished),
         Err(Stop::Failed(failure)) => {
             run.status = match job.plan.on_failure {
                 // What is held for a quarantine was not even tried: that is no reason to lose it.
@@ -198,10 +205,9 @@ fn call(
         }
         _ => (job.call_time_max, TimeBound::Host),
     };
-    let left = job.inline_deadline.map(|deadline| deadline.saturating_duration_since(now));
-    let time = left.map_or(time_max, |left| left.min(time_max));
-    if time.is_zero() || job.told.is_some_and(Shutdown::fired) {
-        return Err(Stop::OverBudget);
+    let late = || job.inline_deadline.is_some_and(|deadline| deadline <= Instant::now());
+    if late() || job.told.is_some_and(Shutdown::fired) {
+        return Err(Stop::Unfinished(Unfinished::CutShort));
     }
     if job.run_deadline.is_some_and(|deadline| deadline <= now) {
         let most = job.config.run_time_max_ms;
@@ -211,19 +217,35 @@ fn call(
     let settings = step.settings.to_string();
     let endpoints = if module.world() == World::Router { directory(job.tenant) } else { Directory::default() };
     let shadow = job.tenant.shadow_of(&step.module).filter(|shadow| *shadow != digest);
+    let state =
+        job.state.filter(|_| step.state).and_then(|state| Some((state, job.plan.step_key(position.step as usize)?)));
+    let handle = state.as_ref().map(|(state, key)| state.begin(key.clone()));
+    if let (Some((state, _)), Some(_)) = (&state, &shadow) {
+        state.note_found();
+    }
     let report = module.call(&Call {
         event: job.event,
         event_body: job.body,
         message,
         settings: &settings,
         origin: run.origin,
-        time,
+        time: time_max,
         time_set_by: set_by,
+        until: job.inline_deadline,
         endpoints: endpoints.clone(),
+        state: handle,
     });
-    let cut_short = matches!(&report.result, Err(error) if error.code() == "time_limit") && time < time_max;
+    // For the shadow, before what the call wrote is there.
+    let found = state.as_ref().filter(|_| shadow.is_some()).map(|(state, key)| (state.as_found(), key.clone()));
+    if let Some((state, _)) = state {
+        state.end(report.result.is_ok());
+    }
+    if let Err(error @ CallError::StateUnavailable(_)) = &report.result {
+        return Err(Stop::Unfinished(Unfinished::HostFailed(error.to_string())));
+    }
+    let cut_short = matches!(&report.result, Err(CallError::TimeLimit { .. })) && late();
     if cut_short {
-        return Err(Stop::OverBudget);
+        return Err(Stop::Unfinished(Unfinished::CutShort));
     }
     job.observed.borrow_mut().extend(shadow.map(|shadow| Observed {
         tenant: job.event.tenant.clone(),
@@ -237,6 +259,7 @@ fn call(
         origin: run.origin,
         time: (time_max, set_by),
         endpoints,
+        state: found,
         result: report.result.clone(),
     }));
     run.trace.push(StepTrace {
@@ -298,7 +321,7 @@ fn quarantined(
     failed(job, module, position, message, (MODULE_QUARANTINED, words))
 }
 
-fn verdict_of(result: &Result<runtime::Verdict, runtime::CallError>) -> Verdict {
+fn verdict_of(result: &Result<runtime::Verdict, CallError>) -> Verdict {
     match result {
         Ok(runtime::Verdict::Accept) => Verdict::Accepted,
         Ok(runtime::Verdict::Reject(reason)) => Verdict::Rejected { reason: reason.clone() },

@@ -2,17 +2,21 @@
 
 use super::bindings::types;
 use super::call_error::{CallError, Stop};
+use super::deadline::Deadline;
 use super::host::{HostState, Phase};
 use super::logs::cut;
 use super::module::{Instance, Module};
 use super::output::{self, Outputs};
 use super::ticker::Ticker;
-use super::{Config, Directory, Shared};
+use super::{Config, Directory, Shared, StateHandle};
 use crate::config::TimeBound;
 use crate::model::{EndpointName, Event, Header, LogLine, Message, Origin};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
-use wasmtime::Store;
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+/// What a call may use up where fuel is counted. It is time that bounds a call, so this is never reached.
+const FUEL: u64 = u64::MAX;
 
 /// What a module is called with.
 #[derive(Clone, Debug)]
@@ -27,20 +31,36 @@ pub struct Call<'a> {
     pub settings: &'a str,
     /// Why the module runs.
     pub origin: Origin,
-    /// How long the call may take; `max_time_ms` bounds it too.
+    /// How much processor time the call may take; `max_time_ms` bounds it too.
     pub time: Duration,
     /// Whose bound that is.
     pub time_set_by: TimeBound,
+    /// When it has to be over by the clock, where somebody waits for it: it is stopped then as if its time were used up.
+    pub until: Option<Instant>,
     /// What a router may know of the tenant's endpoints. Filters and transforms never see it.
     pub endpoints: Directory,
+    /// The step's state; none for a step without: the module is then told so.
+    pub state: Option<StateHandle>,
 }
 
 impl<'a> Call<'a> {
-    /// A call outside of any run, to try a module out: with the origin `test`, as much time as the host gives, and no endpoint to see.
+    /// A call outside of any run, to try a module out: with the origin `test`, as much time as the host gives,
+    /// no endpoint to see, and no state.
     #[must_use]
     pub fn trial(event: &'a Event, event_body: &'a Bytes, message: &'a Message, settings: &'a str) -> Self {
         let (origin, time, time_set_by) = (Origin::Test, Duration::MAX, TimeBound::Host);
-        Self { event, event_body, message, settings, origin, time, time_set_by, endpoints: Directory::default() }
+        Self {
+            event,
+            event_body,
+            message,
+            settings,
+            origin,
+            time,
+            time_set_by,
+            until: None,
+            endpoints: Directory::default(),
+            state: None,
+        }
     }
 }
 
@@ -55,6 +75,17 @@ pub struct Report<T> {
     pub logs: Vec<LogLine>,
     /// Whether it logged more than is kept.
     pub logs_cut: bool,
+    /// The most that the instance's linear memories had together, in bytes.
+    pub memory_bytes: usize,
+    /// What it cost, where the engine counts that: see [`super::Meter`].
+    pub(super) fuel: Option<u64>,
+}
+
+impl<T> Report<T> {
+    /// Of a call that never began.
+    fn refused(error: CallError) -> Self {
+        Self { result: Err(error), duration_us: 0, logs: Vec::new(), logs_cut: false, memory_bytes: 0, fuel: None }
+    }
 }
 
 /// What a module decided.
@@ -79,11 +110,11 @@ impl Module {
         let config = &self.shared().config;
         let given = call.message.body.len().max(call.event_body.len());
         if given > config.module_body_bytes_max {
-            let error = CallError::InputTooLarge { given, max: config.module_body_bytes_max };
-            return Report { result: Err(error), duration_us: 0, logs: Vec::new(), logs_cut: false };
+            return Report::refused(CallError::InputTooLarge { given, max: config.module_body_bytes_max });
         }
-        let state = HostState::new(config, call.event_body.clone(), call.origin, call.endpoints.clone());
-        self.in_fresh_store(state, (call.time, call.time_set_by), |store| {
+        let mut state = HostState::new(config, call.event_body.clone(), call.origin, call.endpoints.clone());
+        state.state.clone_from(&call.state);
+        self.in_fresh_store(state, (call.time, call.time_set_by), call.until, |store| {
             let instance = self.configured(store, call.settings)?;
             store.data_mut().phase = Phase::Call;
             decide(&instance, store, call, config)
@@ -95,7 +126,7 @@ impl Module {
     pub fn configure(&self, settings: &str) -> Report<()> {
         let config = &self.shared().config;
         let state = HostState::new(config, Bytes::new(), Origin::Test, Directory::default());
-        self.in_fresh_store(state, (config.max_time(), TimeBound::Host), |store| {
+        self.in_fresh_store(state, (config.max_time(), TimeBound::Host), None, |store| {
             self.configured(store, settings).map(drop)
         })
     }
@@ -113,23 +144,41 @@ impl Module {
         &self,
         state: HostState,
         (time, set_by): (Duration, TimeBound),
+        until: Option<Instant>,
         work: impl FnOnce(&mut Store<HostState>) -> Result<T, Stop>,
     ) -> Report<T> {
         let began = Instant::now();
-        let Shared { config, engine, ticker, .. } = self.shared();
+        let Shared { config, engine, ticker, metered, .. } = self.shared();
         let set_by = if config.max_time() <= time { TimeBound::Host } else { set_by };
         let time = time.min(config.max_time());
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limiter);
-        store.set_epoch_deadline(Ticker::epochs(time));
+        let deadline = Deadline::begin(time, until);
+        store.set_epoch_deadline(Ticker::epochs(deadline.left().unwrap_or_default()));
+        store.epoch_deadline_callback(move |_| match deadline.left() {
+            Some(left) => Ok(UpdateDeadline::Continue(Ticker::epochs(left))),
+            None => Err(Trap::Interrupt.into()),
+        });
         store.set_hostcall_fuel(output::lift_bytes_max(config));
+        if *metered {
+            // The engine counts: it takes any number.
+            drop(store.set_fuel(FUEL));
+        }
         let ticking = ticker.keep_ticking();
         let result = work(&mut store);
         drop(ticking);
+        let fuel = metered.then(|| store.get_fuel().ok()).flatten().map(|left| FUEL.saturating_sub(left));
         let state = store.into_data();
-        let result = result.map_err(|stop| stop.judge(state.limiter.refused(), time, set_by, config));
         let (logs, logs_cut) = state.logs.finish();
-        Report { result, duration_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), logs, logs_cut }
+        let result = result.map_err(|stop| stop.judge(state.limiter.refused(), (time, set_by), config, &logs));
+        Report {
+            result,
+            duration_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            logs,
+            logs_cut,
+            memory_bytes: state.limiter.memory_bytes(),
+            fuel,
+        }
     }
 }
 

@@ -2,15 +2,15 @@
 
 use super::Config;
 use super::bindings::types::Failure;
-use super::host::OnlyLog;
+use super::host::{OnlyLog, StateUnavailable};
 use super::limiter::Refused;
 use super::logs::cut;
+use super::trap;
 use crate::config::TimeBound;
+use crate::model::LogLine;
 use std::time::Duration;
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap};
 
-/// The longest text about a trap or a wrong value, in bytes.
-const TEXT_BYTES_MAX: usize = 2048;
 /// The longest code of a module's own failure, in bytes.
 const FAILURE_CODE_BYTES_MAX: usize = 64;
 
@@ -20,9 +20,10 @@ pub enum CallError {
     /// The module broke off: a panic, an `unreachable`, an access outside its memory.
     #[error("the module trapped: {0}")]
     Trap(String),
-    /// The call took too long and was stopped.
+    /// The call took too much processor time and was stopped.
     #[error(
-        "the call was stopped after {limit_ms} ms (by {set_by}): the module loops, or has more to do than the time allows"
+        "the call was stopped after {limit_ms} ms of processor time (by {set_by}): the module loops, or has more to do than the time \
+         allows"
     )]
     TimeLimit {
         /// The limit of this call, in milliseconds.
@@ -93,6 +94,9 @@ pub enum CallError {
         /// The function.
         function: &'static str,
     },
+    /// The host could not read the step's state. It says nothing about the module: the run is to be made again.
+    #[error("the state of the step cannot be read: {0}")]
+    StateUnavailable(String),
     /// No instance was free. It says nothing about the module: try again.
     #[error("every instance of the pool is in use; try again")]
     Busy,
@@ -117,6 +121,7 @@ impl CallError {
             Self::SettingsInvalid { .. } => "settings_invalid",
             Self::Failed { .. } => "failed",
             Self::Denied { .. } => "denied",
+            Self::StateUnavailable(_) => "state_unavailable",
             Self::Busy => "busy",
             Self::Start(_) => "start_failed",
         }
@@ -167,14 +172,14 @@ impl From<CallError> for Stop {
 }
 
 impl Stop {
-    /// Finds out why. `refused` is what the instance did not get; `time` was the call's limit, and
-    /// `set_by` says whose.
+    /// Finds out why. `refused` is what the instance did not get; `time` was the call's limit, with what set it; `logs` is what
+    /// it said.
     pub(super) fn judge(
         self,
         refused: Option<Refused>,
-        time: Duration,
-        set_by: TimeBound,
+        (time, set_by): (Duration, TimeBound),
         config: &Config,
+        logs: &[LogLine],
     ) -> CallError {
         let (error, starting) = match self {
             Self::Known(error) => return error,
@@ -183,6 +188,9 @@ impl Stop {
         };
         if let Some(OnlyLog { function }) = error.downcast_ref() {
             return CallError::Denied { function };
+        }
+        if let Some(StateUnavailable(why)) = error.downcast_ref() {
+            return CallError::StateUnavailable(why.clone());
         }
         if error.is::<PoolConcurrencyLimitError>() {
             return CallError::Busy;
@@ -193,20 +201,14 @@ impl Stop {
             }
             (Some(Trap::StackOverflow), _) => CallError::StackOverflow { max: config.stack_bytes_max },
             (_, Some(Refused { bound, max })) => CallError::MemoryLimit { bound, max },
-            (Some(trap), None) => CallError::Trap(describe(&trap.to_string(), &error)),
+            (Some(trap), None) => CallError::Trap(trap::in_words(*trap, &error, logs)),
             (None, None) if handed_too_much(&error) => {
                 CallError::output_limit("output_bytes_max", config.output_bytes_max)
             }
-            (None, None) if starting => CallError::Start(cut(&format!("{error:#}"), TEXT_BYTES_MAX)),
-            (None, None) => CallError::OutputInvalid(describe(&error.root_cause().to_string(), &error)),
+            (None, None) if starting => CallError::Start(cut(&format!("{error:#}"), trap::TEXT_BYTES_MAX)),
+            (None, None) => CallError::OutputInvalid(trap::with_functions(&error.root_cause().to_string(), &error)),
         }
     }
-}
-
-/// The cause, and the functions the module was in.
-fn describe(cause: &str, error: &wasmtime::Error) -> String {
-    let trace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
-    cut(format!("{cause}\n{trace}").trim_end(), TEXT_BYTES_MAX)
 }
 
 /// Whether the guest passed more to the host in one go than [`super::output::lift_bytes_max`]. Wasmtime keeps that error's type to

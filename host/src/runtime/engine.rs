@@ -26,8 +26,29 @@ const KEEP_RESIDENT_BYTES: usize = 1 << 20;
 /// How many functions of a trapped module's stack are told.
 const BACKTRACE_FRAMES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
-/// Makes the engine. `config` has been checked.
+/// Makes the engine that runs modules, with its pool of instances. `config` has been checked.
 pub(super) fn new(config: &Config) -> wasmtime::Result<Engine> {
+    Engine::new(settings(config).allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config))))
+}
+
+/// Makes an engine that compiles for the other one and runs nothing: it needs no pool, whose address space is large.
+pub(super) fn compile_only(config: &Config) -> wasmtime::Result<Engine> {
+    Engine::new(&settings(config))
+}
+
+/// Makes an engine that counts fuel, for [`super::Meter`]. It takes the same modules. What a call does depends there on nothing
+/// of the machine: not on the pool, and not on the bits that its processor puts into a NaN.
+pub(super) fn metered(config: &Config) -> wasmtime::Result<Engine> {
+    let mut engine = settings(config);
+    engine
+        .consume_fuel(true)
+        .cranelift_nan_canonicalization(true)
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&engine)
+}
+
+/// What all have in common: all that compiled code depends on.
+fn settings(config: &Config) -> wasmtime::Config {
     let mut engine = wasmtime::Config::new();
     engine
         .wasm_features(FEATURES.complement(), false)
@@ -41,9 +62,8 @@ pub(super) fn new(config: &Config) -> wasmtime::Result<Engine> {
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES_MAX))
         // A module's debug information is its author's data: it is not parsed at the moment of a trap.
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
-    Engine::new(&engine)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    engine
 }
 
 fn pool(config: &Config) -> PoolingAllocationConfig {

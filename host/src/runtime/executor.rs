@@ -14,9 +14,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-/// What a thread's stack has beside the module's, in bytes.
-const HOST_STACK_BYTES: usize = 1 << 20;
-
 /// Work for one thread: the calls of one run, say.
 pub type Job = Box<dyn FnOnce() + Send>;
 
@@ -85,8 +82,7 @@ impl Executor {
         for number in 0..config.threads {
             let shared = Arc::clone(&executor.shared);
             let builder = thread::Builder::new().name(format!("module-{number}"));
-            let stack = config.stack_bytes_max.saturating_add(HOST_STACK_BYTES);
-            let thread = builder.stack_size(stack).spawn(move || work(&shared))?;
+            let thread = builder.stack_size(config.thread_stack_bytes()).spawn(move || work(&shared))?;
             lock(&executor.threads).push(thread);
         }
         executor.shared.health.running();

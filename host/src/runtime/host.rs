@@ -3,13 +3,14 @@
 //! All of it is made for one call and dropped with it. During `configure` a module may only log; whatever else it asks for
 //! then stops it, so that settings are judged alike when a route is saved and when an event comes.
 
-use super::Config;
 use super::bindings::{context, endpoints, log, state, types};
 use super::directory::Directory;
 use super::limiter::Limiter;
 use super::logs::LogBuffer;
+use super::{Config, StateAccess, StateError, StateHandle};
 use crate::model::{LogLevel, Origin};
 use bytes::Bytes;
+use std::sync::PoisonError;
 use wasmtime::component::{HasSelf, Linker};
 
 /// The data of one call's store.
@@ -20,6 +21,7 @@ pub(super) struct HostState {
     pub(super) event_body: Bytes,
     pub(super) origin: Origin,
     pub(super) endpoints: Directory,
+    pub(super) state: Option<StateHandle>,
 }
 
 /// How far the call is.
@@ -38,6 +40,11 @@ pub(super) struct OnlyLog {
     pub(super) function: &'static str,
 }
 
+/// The module asked its state, and the host could not read it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct StateUnavailable(pub(super) String);
+
 impl HostState {
     pub(super) fn new(config: &Config, event_body: Bytes, origin: Origin, endpoints: Directory) -> Self {
         Self {
@@ -47,6 +54,7 @@ impl HostState {
             event_body,
             origin,
             endpoints,
+            state: None,
         }
     }
 
@@ -54,6 +62,23 @@ impl HostState {
         match self.phase {
             Phase::Call => Ok(()),
             Phase::Configure => Err(OnlyLog { function }.into()),
+        }
+    }
+
+    /// Asks the state, where the module may.
+    fn ask_state<T>(
+        &self,
+        function: &'static str,
+        ask: impl FnOnce(&mut dyn StateAccess) -> Result<T, StateError>,
+    ) -> wasmtime::Result<Result<T, types::Failure>> {
+        self.in_call(function)?;
+        let Some(state) = &self.state else { return Ok(Err(failure("denied", NO_STATE.to_owned()))) };
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        match ask(&mut *state) {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(error @ StateError::Limit { .. }) => Ok(Err(failure("limit", error.to_string()))),
+            Err(error @ StateError::InputInvalid(_)) => Ok(Err(failure("input-invalid", error.to_string()))),
+            Err(StateError::Unavailable(why)) => Err(StateUnavailable(why).into()),
         }
     }
 }
@@ -102,28 +127,29 @@ impl log::Host for HostState {
     }
 }
 
-/// Module state is not available yet: the contract says so, and every call answers it.
 impl state::Host for HostState {
-    fn get(&mut self, _key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Failure>> {
-        Ok(Err(no_state()))
+    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Failure>> {
+        self.ask_state("state.get", |state| state.get(&key))
     }
 
-    fn set(&mut self, _key: String, _value: Vec<u8>, _ttl_s: u32) -> wasmtime::Result<Result<(), types::Failure>> {
-        Ok(Err(no_state()))
+    fn set(&mut self, key: String, value: Vec<u8>, ttl_s: u32) -> wasmtime::Result<Result<(), types::Failure>> {
+        self.ask_state("state.set", |state| state.set(&key, value, ttl_s))
     }
 
-    fn remove(&mut self, _key: String) -> wasmtime::Result<Result<(), types::Failure>> {
-        Ok(Err(no_state()))
+    fn remove(&mut self, key: String) -> wasmtime::Result<Result<(), types::Failure>> {
+        self.ask_state("state.remove", |state| state.remove(&key))
     }
 
-    fn increment(&mut self, _key: String, _by: i64, _ttl_s: u32) -> wasmtime::Result<Result<i64, types::Failure>> {
-        Ok(Err(no_state()))
+    fn increment(&mut self, key: String, by: i64, ttl_s: u32) -> wasmtime::Result<Result<i64, types::Failure>> {
+        self.ask_state("state.increment", |state| state.increment(&key, by, ttl_s))
     }
 }
 
-fn no_state() -> types::Failure {
-    let message = "this host keeps no module state yet; do without, or keep it in the receiver";
-    types::Failure { code: "denied".to_owned(), message: message.to_owned() }
+const NO_STATE: &str =
+    "this step keeps no state: write `state = true` (in JSON `\"state\": true`) at the step of the route";
+
+fn failure(code: &str, message: String) -> types::Failure {
+    types::Failure { code: code.to_owned(), message }
 }
 
 impl endpoints::Host for HostState {

@@ -32,6 +32,11 @@ impl Limiter {
         }
     }
 
+    /// What its memories have grown to, in bytes. They never shrink, so it is also the most they had.
+    pub(super) const fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
     pub(super) const fn refused(&self) -> Option<Refused> {
         self.refused
     }

@@ -11,9 +11,9 @@ pub struct Config {
     pub module_bytes_max: usize,
     /// The largest body a module is given, the event's or the message's, in bytes.
     pub module_body_bytes_max: usize,
-    /// The longest that one call may take by the wall clock (instance, `configure` and the call proper), in milliseconds.
-    /// A Rust module needs 0.1 ms and a Python one 2 ms for a 20 KB payload, so 100 leaves room for a body of 1 MiB on a busy
-    /// machine, and bounds what a loop can cost a thread.
+    /// The most that one call may take (instance, `configure` and the call proper), in milliseconds of processor time, so that a busy
+    /// machine stops no module. A Rust module needs 0.1 ms and a Python one 2 ms for a 20 KB payload, so 100 leaves room for a body of
+    /// 1 MiB, and bounds what a loop can cost a thread.
     pub max_time_ms: u64,
     /// The largest memory of one instance, all its linear memories together, in bytes; a multiple of 64 KiB.
     pub memory_bytes_max: usize,
@@ -46,6 +46,15 @@ pub struct Config {
     pub log_bytes_max: usize,
     /// The longest reason of a filter, or message of a failure, that is kept, in bytes; what is over it is cut.
     pub reason_bytes_max: usize,
+    /// The most memory that compiling one upload may take, in bytes of address space. A JavaScript or Python module takes 450 MB.
+    pub compile_memory_bytes_max: usize,
+    /// The most CPU time that compiling one upload may take, in seconds.
+    pub compile_cpu_s_max: u64,
+    /// The longest that compiling one upload may take by the wall clock, in seconds.
+    pub compile_time_s_max: u64,
+    /// The most memory that compiled modules may take together, in bytes. Those not used for longest make room for others, and come
+    /// back from the disk when they are needed; those in use stay, even over this bound.
+    pub modules_memory_bytes_max: usize,
     /// How many threads run modules. The default is the number of cores.
     pub threads: usize,
     /// The most jobs that wait for a thread, in each lane.
@@ -63,6 +72,8 @@ pub struct ConfigError {
     rule: &'static str,
 }
 
+/// What such a stack has beside the module's, in bytes.
+const HOST_STACK_BYTES: usize = 1 << 20;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 /// The unit in which a linear memory grows, in bytes.
@@ -89,6 +100,10 @@ impl Default for Config {
             log_lines_max: 100,
             log_bytes_max: 16 * KIB,
             reason_bytes_max: KIB,
+            compile_memory_bytes_max: 1024 * MIB,
+            compile_cpu_s_max: 120,
+            compile_time_s_max: 300,
+            modules_memory_bytes_max: 512 * MIB,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             queue_max: 256,
         }
@@ -115,6 +130,8 @@ impl Config {
             ("log_lines_max", self.log_lines_max, 0, 10_000),
             ("log_bytes_max", self.log_bytes_max, 0, MIB),
             ("reason_bytes_max", self.reason_bytes_max, 0, 64 * KIB),
+            ("compile_memory_bytes_max", self.compile_memory_bytes_max, 256 * MIB, 64 * 1024 * MIB),
+            ("modules_memory_bytes_max", self.modules_memory_bytes_max, 0, 1024 * 1024 * MIB),
             ("threads", self.threads, 1, 1024),
             ("queue_max", self.queue_max, 1, 1_000_000),
         ];
@@ -122,6 +139,8 @@ impl Config {
             within(name, given as u64, min as u64, max as u64)?;
         }
         within("max_time_ms", self.max_time_ms, 1, 60_000)?;
+        within("compile_cpu_s_max", self.compile_cpu_s_max, 1, 3600)?;
+        within("compile_time_s_max", self.compile_time_s_max, 1, 3600)?;
         within("delay_ms_max", self.delay_ms_max, 0, 366 * 24 * 60 * 60 * 1000)?;
         within("memories_max_per_component", self.memories_max_per_component.into(), 1, 16)?;
         within("tables_max_per_component", self.tables_max_per_component.into(), 1, 256)?;
@@ -132,6 +151,12 @@ impl Config {
             return Err(ConfigError { name: "memory_bytes_max", given, min, max, rule: ", a multiple of 65536" });
         }
         Ok(())
+    }
+
+    /// How large the stack of a thread has to be that calls modules, in bytes.
+    #[must_use]
+    pub const fn thread_stack_bytes(&self) -> usize {
+        self.stack_bytes_max.saturating_add(HOST_STACK_BYTES)
     }
 
     /// [`Config::max_time_ms`] as a duration.

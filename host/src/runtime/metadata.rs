@@ -35,8 +35,8 @@ impl Metadata {
         let mut metadata = Self { versions: Vec::new(), encoding: StringEncoding::UTF8 };
         for section in sections {
             check_shape(section)?;
-            validate(section)?;
-            metadata.read_valid(section).map_err(|error| ModuleError::invalid(error.message(), None))?;
+            validate(section).map_err(broken)?;
+            metadata.read_valid(section).map_err(|error| broken(ModuleError::invalid(error.message(), None)))?;
         }
         if metadata.versions.is_empty() {
             return Err(ModuleError::world("its WIT metadata does not name hookswitch:module"));
@@ -124,6 +124,17 @@ fn contract(world: World) -> Result<(Resolve, WorldId), ModuleError> {
 
 fn broken_contract(problem: &str) -> ModuleError {
     ModuleError::Host(format!("the host's own WIT: {problem}"))
+}
+
+/// Says of a mistake in the metadata that it is there: an offset would be taken for one in the module.
+fn broken(error: ModuleError) -> ModuleError {
+    match error {
+        ModuleError::Invalid { problem, .. } => ModuleError::invalid(
+            &format!("its WIT metadata (the section `{METADATA_SECTION}`) is broken: {problem}"),
+            None,
+        ),
+        other => other,
+    }
 }
 
 /// Leaves out the metadata sections of a valid core module.

@@ -1,6 +1,6 @@
 //! Where untrusted code runs: the only layer that names wasmtime.
 //!
-//! [`Runtime::compile`] turns an upload into a [`Module`]. [`Module::call`] makes a fresh instance, gives it one message and
+//! A [`Compiler`] turns an upload into [`Compiled`] code, [`Runtime::load`] that into a [`Module`]. [`Module::call`] makes a fresh instance, gives it one message and
 //! takes what it answers; nothing of the instance is left afterwards. Calls are synchronous work, for the threads of an
 //! [`Executor`]. Every bound is in [`Config`], and whatever a module does within its bounds or against them, the host goes on:
 //! the call has a [`CallError`], the upload a [`ModuleError`].
@@ -8,19 +8,27 @@
 mod bindings;
 mod call;
 mod call_error;
+mod compiled;
+mod compiler;
+mod deadline;
 mod directory;
 mod engine;
 mod executor;
 mod host;
+mod import_advice;
+mod inspect;
 mod limiter;
 mod limits;
 mod logs;
 mod metadata;
+mod meter;
 mod module;
 mod module_error;
 mod output;
 mod screen;
+mod state;
 mod ticker;
+mod trap;
 mod upload;
 
 #[cfg(test)]
@@ -28,13 +36,19 @@ pub(crate) mod tests;
 
 pub use call::{Call, Report, Verdict};
 pub use call_error::CallError;
+pub use compiled::Compiled;
+pub use compiler::{COMMAND as COMPILE_COMMAND, Compiler, CompilerError, Confinement, compile_module};
 pub use directory::{Directory, EndpointInfo};
 pub use executor::{Busy, Closed, Executor, Job, Lane};
+pub use inspect::{Facts, Import};
 pub use limits::{Config, ConfigError};
 pub use metadata::{WIT_FILES, component_type};
+pub use meter::{Meter, Metered};
 pub use module::Module;
 pub use module_error::ModuleError;
+pub use state::{StateAccess, StateError, StateHandle};
 
+use crate::model::Digest;
 use std::sync::Arc;
 
 /// The version of the `hookswitch:module` package in `wit/` that this host speaks.
@@ -51,6 +65,8 @@ struct Shared {
     linker: wasmtime::component::Linker<host::HostState>,
     router_linker: wasmtime::component::Linker<host::HostState>,
     ticker: ticker::Ticker,
+    /// Whether the engine counts fuel.
+    metered: bool,
 }
 
 /// The runtime could not start.
@@ -73,13 +89,17 @@ impl Runtime {
     /// # Errors
     /// A bound makes no sense, or the machine does not give what the pool needs.
     pub fn start(config: Config) -> Result<Self, RuntimeError> {
+        Self::start_with(config, false)
+    }
+
+    fn start_with(config: Config, metered: bool) -> Result<Self, RuntimeError> {
         config.check()?;
         let refused = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
-        let engine = engine::new(&config).map_err(refused)?;
+        let engine = if metered { engine::metered(&config) } else { engine::new(&config) }.map_err(refused)?;
         let linker = host::linker(&engine).map_err(refused)?;
         let router_linker = host::router_linker(&engine).map_err(refused)?;
         let ticker = ticker::Ticker::start(engine.clone())?;
-        Ok(Self(Arc::new(Shared { config, engine, linker, router_linker, ticker })))
+        Ok(Self(Arc::new(Shared { config, engine, linker, router_linker, ticker, metered })))
     }
 
     /// The bounds it runs by.
@@ -88,13 +108,41 @@ impl Runtime {
         &self.0.config
     }
 
-    /// Checks an upload, a component or a core module with WIT metadata, and compiles it. It blocks: 0.1 s for a Rust
-    /// module, 15 s for one that carries an interpreter.
+    /// Checks an upload, a component or a core module with WIT metadata, and compiles it, in this process. It blocks: 0.1 s for
+    /// a Rust module, 15 s for one that carries an interpreter; longer for one that means harm. The host has a [`Compiler`].
     ///
     /// # Errors
     /// The upload is no module that this host can run; the error says why, and what its author can do.
     pub fn compile(&self, upload: &[u8]) -> Result<Module, ModuleError> {
-        upload::compile(&self.0, upload)
+        self.load(Digest::of(upload), &self.precompile(upload)?)
+    }
+
+    /// The first half of [`Runtime::compile`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn precompile(&self, upload: &[u8]) -> Result<Compiled, ModuleError> {
+        upload::precompile(&self.0.engine, &self.0.config, upload)
+    }
+
+    /// Makes a module of code that a [`Compiler`] made of the upload with this digest. It takes milliseconds.
+    ///
+    /// # Errors
+    /// The module does not fit its world or the bounds, or the code is for another engine.
+    pub fn load(&self, digest: Digest, compiled: &Compiled) -> Result<Module, ModuleError> {
+        upload::load(&self.0, digest, compiled)
+    }
+
+    /// Names all that compiled code depends on beside the upload. Code that was compiled under another name is of no use here.
+    #[must_use]
+    pub fn engine_id(&self) -> Digest {
+        compiled::engine_id(&self.0.engine)
+    }
+
+    /// What can be told of an upload without compiling it; none where it is no WebAssembly at all.
+    #[must_use]
+    pub fn inspect(upload: &[u8]) -> Option<Facts> {
+        upload::on_own_thread(|| Ok(inspect::facts(upload))).ok().flatten()
     }
 }
 

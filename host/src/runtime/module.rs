@@ -14,7 +14,7 @@ pub struct Module(Arc<Inner>);
 
 struct Inner {
     digest: Digest,
-    upload_bytes: usize,
+    code_bytes: usize,
     pre: Pre,
     shared: Arc<Shared>,
 }
@@ -34,8 +34,8 @@ pub(super) enum Instance {
 }
 
 impl Module {
-    pub(super) fn new(shared: &Arc<Shared>, digest: Digest, upload_bytes: usize, pre: Pre) -> Self {
-        Self(Arc::new(Inner { digest, upload_bytes, pre, shared: Arc::clone(shared) }))
+    pub(super) fn new(shared: &Arc<Shared>, digest: Digest, code_bytes: usize, pre: Pre) -> Self {
+        Self(Arc::new(Inner { digest, code_bytes, pre, shared: Arc::clone(shared) }))
     }
 
     /// The sha256 of the bytes that were uploaded: the version's address.
@@ -54,10 +54,16 @@ impl Module {
         }
     }
 
-    /// How large the upload was, in bytes.
+    /// How large its compiled code is, with all that belongs to it, in bytes: about the memory that it takes.
     #[must_use]
-    pub fn upload_bytes(&self) -> usize {
-        self.0.upload_bytes
+    pub fn code_bytes(&self) -> usize {
+        self.0.code_bytes
+    }
+
+    /// Whether somebody beside the one who asks has it in hand.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     pub(super) fn pre(&self) -> &Pre {

@@ -5,7 +5,7 @@ use super::engine::FEATURES;
 use super::limits::WASM_PAGE_BYTES;
 use super::metadata::Metadata;
 use super::module_error::ModuleError;
-use super::{Config, WIT_VERSION};
+use super::{Config, Import, WIT_VERSION};
 use crate::model::World;
 use wasmparser::{
     ComponentType, ComponentTypeDeclaration, ComponentTypeRef, InstanceTypeDeclaration, MemoryType, Parser, Payload,
@@ -23,11 +23,6 @@ const NESTING_MAX: usize = 16;
 /// recursion, one level for each three bytes: this bound keeps it within `upload::COMPILE_STACK_BYTES`.
 pub(super) const TYPE_SECTION_BYTES_MAX: usize = 64 * 1024;
 
-const WASI_ADVICE: &str = "it has no files, no network, no clock and no environment. Build for wasm32-unknown-unknown (Rust), \
-                           with --stub-wasi (componentize-py), or with all features disabled (componentize-js)";
-const OTHER_ADVICE: &str = "a module may import the interfaces of hookswitch:module, and nothing else";
-const ENDPOINTS_ADVICE: &str = "only routers see the endpoints";
-
 /// A valid upload, and its world.
 pub(super) enum Screened {
     /// A core module that carries WIT metadata.
@@ -36,19 +31,25 @@ pub(super) enum Screened {
     Component(World),
 }
 
-/// Looks through an upload.
-pub(super) fn screen(upload: &[u8], config: &Config) -> Result<Screened, ModuleError> {
+/// Looks at what costs nothing to see.
+pub(super) fn begins_well(upload: &[u8], config: &Config) -> Result<(), ModuleError> {
     if upload.len() > config.module_bytes_max {
         return Err(ModuleError::TooLarge { given: upload.len(), max: config.module_bytes_max });
     }
     if !upload.starts_with(b"\0asm") {
         return Err(ModuleError::not_wasm(upload));
     }
+    Ok(())
+}
+
+/// Looks through an upload.
+pub(super) fn screen(upload: &[u8], config: &Config) -> Result<Screened, ModuleError> {
+    begins_well(upload, config)?;
     check_shape(upload)?;
     validate(upload)?;
     let found = Found::in_binary(upload, config)?;
     if Parser::is_component(upload) {
-        check_versions(found.imports.iter().filter_map(|name| interface(name)).map(|(_, version)| version))?;
+        check_versions(found.wit_versions())?;
         return found.world().map(Screened::Component);
     }
     let metadata = Metadata::read(&found.metadata)?;
@@ -135,43 +136,70 @@ fn plain(name: &str) -> &str {
     name.strip_prefix("cm32p2||").or_else(|| name.strip_prefix("cm32p2|")).unwrap_or(name)
 }
 
-/// What is in the outermost module or component.
+/// What is in the outermost module or component, and how large the memories of all are at first.
 #[derive(Default)]
-struct Found<'a> {
+pub(super) struct Found<'a> {
     /// The metadata sections of a core module.
-    metadata: Vec<&'a [u8]>,
-    /// From where it imports.
-    imports: Vec<&'a str>,
+    pub(super) metadata: Vec<&'a [u8]>,
+    /// From where it imports, and of a core module also what.
+    pub(super) imports: Vec<(&'a str, &'a str)>,
     /// What it exports.
-    exports: Vec<&'a str>,
+    pub(super) exports: Vec<&'a str>,
+    /// The bytes with which its linear memories begin.
+    pub(super) memory_bytes_min: u64,
+    /// The bytes of debug information.
+    pub(super) debug_bytes: usize,
+    /// Whether functions have names.
+    pub(super) has_names: bool,
 }
 
 impl<'a> Found<'a> {
     fn in_binary(binary: &'a [u8], config: &Config) -> Result<Self, ModuleError> {
-        Self::read(binary, config).map_err(|problem| match problem {
-            Problem::Parse(error) => ModuleError::invalid(error.message(), Some(error.offset())),
-            Problem::Module(error) => error,
-        })
+        let mut found = Self::default();
+        found.read(binary, |memory| memory_fits(memory, config), |table| table_fits(table, config)).map_err(
+            |problem| match problem {
+                Problem::Parse(error) => ModuleError::invalid(error.message(), Some(error.offset())),
+                Problem::Module(error) => error,
+            },
+        )?;
+        Ok(found)
     }
 
-    fn read(binary: &'a [u8], config: &Config) -> Result<Self, Problem> {
+    /// As much as can be read, without any judgement.
+    pub(super) fn in_any(binary: &'a [u8]) -> Self {
         let mut found = Self::default();
+        // Where it breaks off, `check_shape` and `validate` say why.
+        drop(found.read(binary, |_| Ok(()), |_| Ok(())));
+        found
+    }
+
+    fn read(
+        &mut self,
+        binary: &'a [u8],
+        memory_fits: impl Fn(MemoryType) -> Result<(), Problem>,
+        table_fits: impl Fn(TableType) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(binary) {
             match payload? {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
-                Payload::MemorySection(memories) => {
-                    memories.into_iter().try_for_each(|memory| memory_fits(memory?, config))?;
+                Payload::MemorySection(memories) => memories.into_iter().try_for_each(|memory| {
+                    let memory = memory?;
+                    let bytes = memory.initial.saturating_mul(WASM_PAGE_BYTES as u64);
+                    self.memory_bytes_min = self.memory_bytes_min.saturating_add(bytes);
+                    memory_fits(memory)
+                })?,
+                Payload::TableSection(tables) => tables.into_iter().try_for_each(|table| table_fits(table?.ty))?,
+                Payload::CustomSection(section) if section.name() == "name" => self.has_names = true,
+                Payload::CustomSection(section) if section.name().starts_with(".debug") => {
+                    self.debug_bytes = self.debug_bytes.saturating_add(section.data().len());
                 }
-                Payload::TableSection(tables) => {
-                    tables.into_iter().try_for_each(|table| table_fits(table?.ty, config))?;
-                }
-                payload if depth == 0 => found.note(payload)?,
+                payload if depth == 0 => self.note(payload)?,
                 _ => {}
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     fn note(&mut self, payload: Payload<'a>) -> wasmparser::Result<()> {
@@ -180,7 +208,9 @@ impl<'a> Found<'a> {
                 self.metadata.push(section.data());
             }
             Payload::ImportSection(imports) => {
-                imports.into_imports().try_for_each(|import| import.map(|import| self.imports.push(import.module)))?;
+                let all = imports.into_imports();
+                all.into_iter()
+                    .try_for_each(|import| import.map(|import| self.imports.push((import.module, import.name))))?;
             }
             Payload::ExportSection(exports) => {
                 exports.into_iter().try_for_each(|export| export.map(|export| self.exports.push(export.name)))?;
@@ -190,7 +220,7 @@ impl<'a> Found<'a> {
                     let import = import?;
                     // A type is imported for its name alone, and asks for nothing.
                     if !matches!(import.ty, ComponentTypeRef::Type(_)) {
-                        self.imports.push(import.name.name);
+                        self.imports.push((import.name.name, ""));
                     }
                 }
             }
@@ -202,26 +232,61 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
+    /// The versions of the contract that a component's imports name.
+    pub(super) fn wit_versions(&self) -> impl Iterator<Item = &'a str> {
+        self.imports.iter().filter_map(|(from, _)| interface(from)).map(|(_, version)| version)
+    }
+
+    fn exports(&self, name: &str) -> bool {
+        self.exports.iter().any(|export| plain(export) == name)
+    }
+
+    /// The worlds whose own function it exports.
+    fn worlds(&self) -> impl Iterator<Item = World> {
+        [World::Filter, World::Transform, World::Router].into_iter().filter(|world| self.exports(world.export()))
+    }
+
+    /// Which world it seems to target.
+    pub(super) fn likely_world(&self) -> Option<World> {
+        self.worlds().next()
+    }
+
     /// Which world it targets: by what it exports. It may import what that world has.
     fn world(&self) -> Result<World, ModuleError> {
-        let exports = |name: &str| self.exports.iter().any(|export| plain(export) == name);
-        let worlds = [World::Filter, World::Transform, World::Router];
-        let mut targets = worlds.into_iter().filter(|world| exports(world.export()));
-        let world = match (targets.next(), targets.next(), exports("configure")) {
+        let mut worlds = self.worlds();
+        let world = match (worlds.next(), worlds.next(), self.exports("configure")) {
             (Some(world), None, true) => world,
-            _ if self.exports.is_empty() => return Err(ModuleError::world("it exports nothing")),
-            _ => return Err(ModuleError::world(&format!("it exports `{}`", self.exports.join("`, `")))),
+            (first, second, _) => return Err(ModuleError::world(&self.misfit(first, second))),
         };
-        for name in &self.imports {
-            match interface(plain(name)) {
+        for (from, _) in &self.imports {
+            match interface(plain(from)) {
                 Some(("types" | "context" | "log" | "state", _)) => {}
                 Some(("endpoints", _)) if world == World::Router => {}
-                Some(("endpoints", _)) => return Err(ModuleError::import(name, ENDPOINTS_ADVICE)),
-                None if name.starts_with("wasi") => return Err(ModuleError::import(name, WASI_ADVICE)),
-                _ => return Err(ModuleError::import(name, OTHER_ADVICE)),
+                _ => return Err(ModuleError::import(Import::all_from(from, &self.imports))),
             }
         }
         Ok(world)
+    }
+
+    /// What keeps it from being of one world.
+    fn misfit(&self, first: Option<World>, second: Option<World>) -> String {
+        match (first, second) {
+            (Some(first), Some(second)) => {
+                let (one, other) = (first.export(), second.export());
+                format!("it exports both `{one}` and `{other}`: make two modules of it")
+            }
+            (Some(world), None) => format!("it exports `{}`, as a {world} does, and lacks `configure`", world.export()),
+            (None, _) if self.exports.is_empty() => "it exports nothing".to_owned(),
+            (None, _) if self.exports("_start") || self.exports.iter().any(|name| name.starts_with("wasi:cli/run")) => {
+                "it is a command, with a `main`: build a library (Rust: `crate-type = [\"cdylib\"]`, C and Zig: \
+                 `-mexec-model=reactor`)"
+                    .to_owned()
+            }
+            (None, _) => {
+                let lacks = if self.exports("configure") { ", and lacks `accept`, `apply` or `route`" } else { "" };
+                format!("it exports `{}`{lacks}", self.exports.join("`, `"))
+            }
+        }
     }
 }
 

@@ -1,18 +1,20 @@
-//! From an upload to a module: screen it, make a component of a core module, compile, link, check its types.
+//! From an upload to a module: screen it, make a component of a core module, compile; then load, link, check its types.
 //!
-//! The parsers and the compiler meet bytes that anyone may have written. They run on a thread of their own with a large
-//! stack, and should one of them panic, that is an error of the upload and no matter for the host.
+//! The parsers and the compiler meet bytes that anyone may have written: see `compiler` for where they run. There they have a
+//! thread of their own with a large stack, and should one of them panic, that is an error of the upload.
 
 use super::bindings::{filter, router, transform};
+use super::compiled::{self, Compiled};
 use super::module::Pre;
 use super::module_error::ModuleError;
 use super::screen::{Screened, screen};
-use super::{Module, Shared};
+use super::{Config, Module, Shared};
 use crate::model::Digest;
 use crate::model::World;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::thread;
+use wasmtime::Engine;
 use wasmtime::component::Component;
 use wit_component::ComponentEncoder;
 
@@ -20,18 +22,25 @@ use wit_component::ComponentEncoder;
 const COMPILE_STACK_BYTES: usize = 64 << 20;
 
 /// Checks and compiles an upload. It blocks until that is done.
-pub(super) fn compile(shared: &Arc<Shared>, upload: &[u8]) -> Result<Module, ModuleError> {
-    let pre = on_own_thread(|| {
-        let (component, world) = to_component(shared, upload)?;
-        let component = Component::new(&shared.engine, &component)
-            // It was valid before: what is left are the limits of the pool and of the compiler.
-            .map_err(|error| ModuleError::limits(&format!("{error:#}")))?;
-        link(shared, &component, world)
-    })?;
-    Ok(Module::new(shared, Digest::of(upload), upload.len(), pre))
+pub(super) fn precompile(engine: &Engine, config: &Config, upload: &[u8]) -> Result<Compiled, ModuleError> {
+    on_own_thread(|| {
+        let (component, world) = to_component(config, upload)?;
+        // It was valid before: what is left are the limits of the compiler.
+        let code =
+            engine.precompile_component(&component).map_err(|error| ModuleError::limits(&format!("{error:#}")))?;
+        Ok(Compiled::new(world, code))
+    })
 }
 
-fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) -> Result<T, ModuleError> {
+/// Makes a module of compiled code: milliseconds.
+pub(super) fn load(shared: &Arc<Shared>, digest: Digest, compiled: &Compiled) -> Result<Module, ModuleError> {
+    // It was compiled for this engine: what is left are the limits of the pool.
+    let component =
+        compiled::component(shared, compiled).map_err(|error| ModuleError::limits(&format!("{error:#}")))?;
+    Ok(Module::new(shared, digest, compiled.code().len(), link(shared, &component, compiled.world())?))
+}
+
+pub(super) fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) -> Result<T, ModuleError> {
     thread::scope(|scope| {
         let builder = thread::Builder::new().name("compile".into()).stack_size(COMPILE_STACK_BYTES);
         let thread = builder.spawn_scoped(scope, work).map_err(|error| ModuleError::Host(error.to_string()))?;
@@ -40,8 +49,8 @@ fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) 
 }
 
 /// The component in an upload, and its world.
-fn to_component<'a>(shared: &Shared, upload: &'a [u8]) -> Result<(Cow<'a, [u8]>, World), ModuleError> {
-    match screen(upload, &shared.config)? {
+fn to_component<'a>(config: &Config, upload: &'a [u8]) -> Result<(Cow<'a, [u8]>, World), ModuleError> {
+    match screen(upload, config)? {
         Screened::Component(world) => Ok((Cow::Borrowed(upload), world)),
         Screened::Core(world, metadata) => Ok((Cow::Owned(encode(&metadata.replace(upload, world)?, world)?), world)),
     }

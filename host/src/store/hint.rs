@@ -28,6 +28,8 @@ pub enum Hint {
         /// Which.
         run: RunId,
     },
+    /// A module's state was taken away: its entries are to be removed.
+    StateForgotten,
     /// The configuration changed.
     Configured {
         /// What it is now.

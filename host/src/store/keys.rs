@@ -3,12 +3,16 @@
 //!
 //! | in the hot tree | holds |
 //! | --- | --- |
-//! | `M` name | the store's own facts: format, last `seq`, config revision, generation of the journal |
+//! | `M` name | the store's own facts: format, last `seq`, last state, config revision, generation of the journal |
 //! | `C` scope 0 kind 0 name 0 | a resource of the configuration; the operator's scope is empty |
 //! | `P` digest³² | a plan |
 //! | `Q` tenant 0 endpoint 0 due⁸ event¹⁶ tag⁸ | a pending delivery, in its endpoint's lane by due time |
 //! | `N` tenant 0 route 0 seq⁸ event¹⁶ tag⁸ | a pending run, by its event's place in the order |
 //! | `H` tenant 0 route 0 seq⁸ event¹⁶ tag⁸ | a held run, likewise |
+//! | `T` tenant 0 route 0 step 0 | the head of the state that a step's module keeps |
+//! | `X` state⁸ key 0 | an entry of a state: when it expires, and its value |
+//! | `Y` state⁸ expires⁸ key 0 | an entry that expires, by the time |
+//! | `Z` state⁸ | a state that is nobody's any more: its entries are to go |
 //!
 //! | in a day's tree | holds |
 //! | --- | --- |
@@ -30,7 +34,7 @@
 use super::ResourceKey;
 use super::key::{Key, KeyRange};
 use crate::model::{
-    DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, RouteName, RunId, SourceName, TenantName,
+    DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, RouteName, RunId, SourceName, StepKey, TenantName,
 };
 
 /// The version of all that is described here.
@@ -41,6 +45,11 @@ pub(super) fn format() -> Key {
 /// The last `seq` given.
 pub(super) fn last_seq() -> Key {
     Key::of(b'M').bytes(b"seq")
+}
+
+/// The last id given to a state.
+pub(super) fn last_state() -> Key {
+    Key::of(b'M').bytes(b"state")
 }
 
 /// The last generation of the journal that is in the database.
@@ -119,6 +128,46 @@ pub(super) fn held_of(tenant: &TenantName, route: &RouteName) -> Key {
 /// A held run.
 pub(super) fn held(tenant: &TenantName, route: &RouteName, seq: u64, run: RunId) -> Key {
     held_of(tenant, route).bytes(&seq.to_be_bytes()).id(run.event(), run.tag())
+}
+
+/// The heads of one route's states.
+pub(super) fn states_of(tenant: &TenantName, route: &RouteName) -> Key {
+    Key::of(b'T').name(tenant.as_str()).name(route.as_str())
+}
+
+/// The head of a step's state.
+pub(super) fn state(tenant: &TenantName, route: &RouteName, step: &StepKey) -> Key {
+    states_of(tenant, route).name(step.as_str())
+}
+
+/// All entries of a state.
+pub(super) fn state_entries(state: u64) -> Key {
+    Key::of(b'X').bytes(&state.to_be_bytes())
+}
+
+/// An entry of a state. No key of an entry holds a 0 byte.
+pub(super) fn state_entry(state: u64, key: &str) -> Key {
+    state_entries(state).name(key)
+}
+
+/// The entries of a state that expire.
+pub(super) fn state_expiries(state: u64) -> Key {
+    Key::of(b'Y').bytes(&state.to_be_bytes())
+}
+
+/// An entry that expires.
+pub(super) fn state_expiry(state: u64, expires_ms: u64, key: &str) -> Key {
+    state_expiries(state).bytes(&expires_ms.to_be_bytes()).name(key)
+}
+
+/// The states that are nobody's any more.
+pub(super) fn forgotten_states() -> Key {
+    Key::of(b'Z')
+}
+
+/// A state that is nobody's any more.
+pub(super) fn forgotten_state(state: u64) -> Key {
+    forgotten_states().bytes(&state.to_be_bytes())
 }
 
 /// All events of a tenant on one day.

@@ -1,4 +1,4 @@
-//! The store's own facts, in the hot tree: format, order, config revision. Big-endian numbers.
+//! The store's own facts, in the hot tree: format, order, states, config revision. Big-endian numbers.
 
 use super::backend::Look;
 use super::key::Key;
@@ -26,6 +26,13 @@ pub(super) fn next_seq(view: &mut View<'_>) -> Result<u64, ReadError> {
     let seq = number(view, keys::last_seq())? + 1;
     view.put(TreeId::Hot, keys::last_seq(), seq.to_be_bytes().to_vec());
     Ok(seq)
+}
+
+/// The id for the next state. From 1; none is ever given twice.
+pub(super) fn next_state(view: &mut View<'_>) -> Result<u64, ReadError> {
+    let id = number(view, keys::last_state())? + 1;
+    view.put(TreeId::Hot, keys::last_state(), id.to_be_bytes().to_vec());
+    Ok(id)
 }
 
 /// The config revision; 0 in an empty store.

@@ -10,6 +10,7 @@ mod apply;
 mod backend;
 mod body;
 mod committer;
+mod compiled_files;
 #[cfg(test)]
 mod contract;
 mod dedup;
@@ -26,19 +27,26 @@ mod module_files;
 mod reader;
 mod record;
 mod sled_backend;
+mod state;
 mod stored;
 mod transition;
 mod tree;
 mod view;
+mod waiting_uploads;
+mod whole_file;
 
 pub use backend::BackendError;
+pub use compiled_files::CompiledFiles;
 pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
 pub use module_files::ModuleFiles;
 pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
+pub use state::{StateChange, StateEntry, StateHead};
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
+pub use waiting_uploads::{WaitingUpload, WaitingUploads};
+pub use whole_file::on_disk;
 
 use crate::model::{Delivery, DeliveryId, TenantName};
 use crate::telemetry::Health;
@@ -170,13 +178,25 @@ impl Store {
     /// # Errors
     /// See [`CommitError`]; after all but `Unknown` nothing was written.
     pub async fn commit(&self, transition: Transition) -> Result<Outcome, CommitError> {
+        self.submit(transition).await?.await
+    }
+
+    /// Puts a transition in the queue, and answers what waits for its outcome. Who submits one after the other has them written in that
+    /// order, and without a wait in between.
+    ///
+    /// # Errors
+    /// [`CommitError::Closed`]; what the answer gives is as for [`Store::commit`].
+    pub async fn submit(
+        &self,
+        transition: Transition,
+    ) -> Result<impl Future<Output = Result<Outcome, CommitError>> + Send + use<>, CommitError> {
         let room = u32::try_from(transition.weight() / ROOM_BYTES).unwrap_or(u32::MAX).clamp(1, self.shared.room_max);
         let room = Arc::clone(&self.shared.room).acquire_many_owned(room).await.map_err(|_| CommitError::Closed)?;
         let (answer, outcome) = oneshot::channel();
         let job = Message::Commit(Job { transition, answer, room });
         self.shared.queue.send(job).await.map_err(|_| CommitError::Closed)?;
         let lost = || CommitError::Unknown { reason: "the committer ended".to_owned() };
-        outcome.await.unwrap_or_else(|_| Err(lost()))
+        Ok(async move { outcome.await.unwrap_or_else(|_| Err(lost())) })
     }
 
     /// Whether it takes transitions: who does something that only a commit can record asks first.

@@ -1,13 +1,11 @@
 //! The uploaded modules as files, one a version, named by their digest. They are too large for sled, and never change.
 
+use super::whole_file;
 use crate::model::Digest;
 use bytes::Bytes;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-static PARTS: AtomicU64 = AtomicU64::new(0);
 
 /// A directory of module files. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,7 +19,7 @@ impl ModuleFiles {
     /// # Errors
     /// Where the directory cannot be made.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+        whole_file::open_dir(dir, |_| false)?;
         Ok(Self { dir: dir.to_owned() })
     }
 
@@ -30,18 +28,10 @@ impl ModuleFiles {
     /// # Errors
     /// Where the disk fails.
     pub fn put(&self, digest: &Digest, wasm: &[u8]) -> io::Result<()> {
-        let path = self.path(digest);
         if self.get(digest).is_ok() {
             return Ok(());
         }
-        // Two uploads of the same module at once must not write into one file.
-        let part = path.with_extension(format!("{}.part", PARTS.fetch_add(1, Ordering::Relaxed)));
-        let mut file = File::create(&part)?;
-        file.write_all(wasm)?;
-        file.sync_all()?;
-        fs::rename(&part, &path)?;
-        // The name is durable only when the directory is.
-        File::open(&self.dir)?.sync_all()
+        whole_file::write(&self.path(digest), &[wasm])
     }
 
     /// Reads a module back.
@@ -50,13 +40,11 @@ impl ModuleFiles {
     /// Where there is none, or its bytes are not those of its digest.
     pub fn get(&self, digest: &Digest) -> io::Result<Bytes> {
         let path = self.path(digest);
-        let wasm =
-            fs::read(&path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let wasm = fs::read(&path).map_err(|error| whole_file::at(&path, &error))?;
         if Digest::of(&wasm) == *digest {
             return Ok(wasm.into());
         }
-        let message = format!("{}: is damaged: its sha256 is not its name; upload the module again", path.display());
-        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+        Err(whole_file::damaged(&path, "it is damaged: its sha256 is not its name; upload the module again"))
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {

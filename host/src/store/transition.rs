@@ -1,6 +1,9 @@
 //! Every write there is, as a closed enum: what changes, and what must hold for it to change.
 
-use crate::model::{Attempt, Delivery, DeliveryId, Digest, EndpointName, Event, EventId, Run, RunId, TenantName};
+use super::state::{StateChange, StateEntry};
+use crate::model::{
+    Attempt, Delivery, DeliveryId, Digest, EndpointName, Event, EventId, RouteName, Run, RunId, StepKey, TenantName,
+};
 use bytes::Bytes;
 
 /// One write. It happens whole or not at all, and is durable before its answer.
@@ -42,6 +45,17 @@ pub enum Transition {
         /// The time of the request.
         now_ms: u64,
     },
+    /// The state that a step's module keeps is taken away, or that of all steps of a route.
+    ForgetState {
+        /// Whose.
+        tenant: TenantName,
+        /// Which route's.
+        route: RouteName,
+        /// Which step's; none for all of them.
+        step: Option<StepKey>,
+    },
+    /// Some entries of a state that was taken away go from the disk. [`Outcome::NotFound`] where none are left.
+    SweepState,
     /// Configuration changes. Stale unless the store's config revision is `expected_revision`.
     Configure(Configure),
 }
@@ -90,6 +104,8 @@ pub struct RouteRun {
     pub tenant: TenantName,
     /// The run with its new status, and its deliveries.
     pub routed: RoutedRun,
+    /// The states it read, each once, and what it wrote there. None where it is held or was dropped. Nothing is kept for a route that is gone.
+    pub states: Vec<StateChange>,
 }
 
 /// The outcome of an attempt.
@@ -155,15 +171,24 @@ impl Transition {
             let body = |new: &NewDelivery| RECORD_BYTES + new.body.as_ref().map_or(0, Bytes::len);
             RECORD_BYTES + routed.deliveries.iter().map(body).sum::<usize>()
         };
+        let state = |change: &StateChange| -> usize {
+            let value = |entry: &Option<StateEntry>| entry.as_ref().map_or(0, |entry| entry.value.len());
+            RECORD_BYTES + change.writes.iter().map(|(key, entry)| key.len() + value(entry)).sum::<usize>()
+        };
         match self {
             Self::Accept(accept) => RECORD_BYTES + accept.body.len() + accept.runs.iter().map(routed).sum::<usize>(),
-            Self::Route(route) => routed(&route.routed),
+            Self::Route(route) => routed(&route.routed) + route.states.iter().map(state).sum::<usize>(),
             Self::Configure(configure) => {
                 let puts: usize = configure.puts.iter().map(|(_, value)| RECORD_BYTES + value.len()).sum();
                 let plans: usize = configure.plans.iter().map(|(_, value)| RECORD_BYTES + value.len()).sum();
                 RECORD_BYTES + puts + plans
             }
-            Self::Settle(_) | Self::Retry { .. } | Self::Cancel { .. } | Self::Rerun { .. } => RECORD_BYTES,
+            Self::Settle(_)
+            | Self::Retry { .. }
+            | Self::Cancel { .. }
+            | Self::Rerun { .. }
+            | Self::ForgetState { .. }
+            | Self::SweepState => RECORD_BYTES,
         }
     }
 }
@@ -193,6 +218,8 @@ pub enum Outcome {
         /// For a person.
         why: &'static str,
     },
+    /// A state that the run read was written by another since: nothing was written, and the run is to be made again.
+    StateChanged,
     /// The thing to change does not exist; nothing was written.
     NotFound,
     /// An endpoint still has deliveries; nothing was written.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// The longest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
-/// How long a request may take: the host compiles a module while it is asked.
-const TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a request may take: the host compiles a module while it is asked, by itself for 300 s at most (`runtime.compile_time_s_max`).
+const TIMEOUT: Duration = Duration::from_secs(330);
 
 /// Talks to the admin interface of one host.
 #[derive(Clone, Debug)]

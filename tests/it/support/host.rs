@@ -1,6 +1,6 @@
 //! A host in a process of its own, on ports that were free.
 
-use super::{Client, PATIENCE, until};
+use super::{Client, PATIENCE, Receiver, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -45,15 +45,6 @@ impl Host {
         Self { child, ingest, admin, admin_url, ingest_url, dir, settings }
     }
 
-    /// Starts it again on the same data directory, where no file may be longer than this: to write more is an error, as on a full disk.
-    pub(crate) async fn start_again_with_files_up_to(&mut self, kib: u64) {
-        // A signal that is ignored stays so in the program that follows: it gets the error instead.
-        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
-        let mut command = clean(Command::new("bash"));
-        command.args(["-c", &limited, env!("CARGO_BIN_EXE_hookswitch")]);
-        self.start_again_as(command).await;
-    }
-
     async fn start_again_as(&mut self, command: Command) {
         let (child, ingest_url, admin_url) = spawn(command, self.dir.path(), &self.settings).await;
         self.child = child;
@@ -69,6 +60,16 @@ impl Host {
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// The processes that it has started and that are still there.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id().unwrap())).unwrap();
+        let of_task =
+            |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let all: String = tasks.map(|task| of_task(task.unwrap())).collect();
+        all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
     /// Kills it with -9, as a crash would.
@@ -106,6 +107,12 @@ impl Host {
         self.start_again_as(hookswitch()).await;
     }
 
+    /// Starts it again on the same data directory, with these further settings in place of the ones before.
+    pub(crate) async fn start_again_with(&mut self, more: &str) {
+        self.settings = format!("{SETTINGS}{more}");
+        self.start_again().await;
+    }
+
     /// Puts a resource and checks that it was taken.
     pub(crate) async fn put(&self, path: &str, spec: &Value) -> Value {
         let answer = self.admin.put(path, spec).await;
@@ -124,6 +131,21 @@ impl Host {
         self.put("/v1/tenants/acme", &json!({})).await;
         self.put("/v1/tenants/acme/sources/in", &json!({ "verify": { "scheme": "none" } })).await;
         self.put("/v1/tenants/acme/endpoints/out", &json!({ "url": url, "secrets": [] })).await;
+    }
+
+    /// A host with the tenant `acme`, whose endpoint `out` is the receiver, and these guests as the operator's modules.
+    pub(crate) async fn with(guests: &[&str]) -> (Self, Receiver) {
+        let (host, receiver) = (Self::start().await, Receiver::start().await);
+        host.acme(&receiver.url("/out")).await;
+        for guest in guests {
+            host.upload(guest).await;
+        }
+        (host, receiver)
+    }
+
+    /// The day on which an event came in, in UTC, since 1970.
+    pub(crate) async fn day(&self, event: &str) -> u64 {
+        self.show(event).await["received_at_ms"].as_u64().unwrap() / 86_400_000
     }
 
     /// Makes a route of `acme` from `in` to `out` through these steps.

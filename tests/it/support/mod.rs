@@ -4,11 +4,13 @@ mod client;
 mod guests;
 mod host;
 mod receiver;
+mod wat;
 
 pub(crate) use client::Client;
 pub(crate) use guests::guest;
 pub(crate) use host::{Host, OPERATOR_KEY, hookswitch};
-pub(crate) use receiver::{Receiver, Reply};
+pub(crate) use receiver::{Received, Receiver, Reply};
+pub(crate) use wat::{slow_filter, small_filter};
 
 use std::time::Duration;
 

@@ -1,13 +1,23 @@
 //! `hookswitch module …`: what the author of a module does, one file for each command.
 
 mod build;
+mod check;
+mod expected;
+mod fixture;
 mod language;
 mod new;
 mod on_host;
 mod template;
+mod test;
 mod versions;
+mod words;
 
-use clap::Subcommand;
+use crate::app::Settings;
+use crate::runtime;
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModuleCommand {
@@ -18,6 +28,20 @@ pub(super) enum ModuleCommand {
     New(new::NewArgs),
     /// Build a module with its language's own tools, and say where the .wasm is
     Build(build::BuildArgs),
+    /// Say what is in a .wasm file, and whether a host takes it
+    ///
+    /// Shows the world it is for, the version of the contract, its imports, its size and its memory. Where a host would refuse it,
+    /// says why and what to do, and ends with exit code 1. No host is needed.
+    Check(check::CheckArgs),
+    /// Run a module on its fixtures: recorded events, and what has to come of them
+    ///
+    /// A fixture is a folder below fixtures/ with event.json (type, headers), body.json (the payload) and expected.json. For each one
+    /// it shows the result or where it differs, the log, and time, memory and cost beside a host's limits. No host is needed.
+    /// The exit code is 1 where a fixture fails.
+    #[command(
+        after_help = "Begin with:\n  hookswitch module test --update   # write what the module makes now as what is expected"
+    )]
+    Test(test::TestArgs),
     /// Upload a .wasm file as a new version of a module
     ///
     /// The version is active at once: events that come from then on run it, runs under way keep what they began with.
@@ -40,10 +64,31 @@ pub(super) enum ModuleCommand {
     Release(versions::VersionArgs),
 }
 
+/// By which bounds modules are judged.
+#[derive(Debug, Args)]
+struct LimitsArgs {
+    /// The settings of the host that will run the module, for its limits; without it they are the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl LimitsArgs {
+    /// The bounds of the runtime, with one thread: a command calls one module after the other.
+    fn read(&self) -> anyhow::Result<runtime::Config> {
+        let config = match &self.config {
+            Some(path) => Settings::read(path)?.runtime,
+            None => runtime::Config::default(),
+        };
+        Ok(runtime::Config { threads: 1, ..config })
+    }
+}
+
 pub(super) fn run(command: &ModuleCommand) -> anyhow::Result<()> {
     match command {
         ModuleCommand::New(args) => new::run(args),
         ModuleCommand::Build(args) => build::run(args),
+        ModuleCommand::Check(args) => check::run(args),
+        ModuleCommand::Test(args) => test::run(args),
         ModuleCommand::Push(args) => versions::push(args),
         ModuleCommand::List(args) => versions::list(args),
         ModuleCommand::Activate(args) => versions::activate(args),
@@ -52,4 +97,9 @@ pub(super) fn run(command: &ModuleCommand) -> anyhow::Result<()> {
         ModuleCommand::Shadow(args) => versions::shadow(args),
         ModuleCommand::Release(args) => versions::release(args),
     }
+}
+
+fn read_module(path: &Path) -> anyhow::Result<Bytes> {
+    let wasm = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(wasm.into())
 }

@@ -47,7 +47,7 @@ struct Lane {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Read this route behind this place, up to so many runs; where it is ordered and has a held run, there are none to be had.
+    /// Read this route behind this place, up to so many runs; where a held run blocks it, there are none to be had.
     Read { key: Key, after: Option<Place>, limit: usize },
     /// Route this run.
     Run { key: Key, place: Place },

@@ -1,14 +1,16 @@
-//! Routes what was committed pending: runs that did not fit the inline budget, runs of ordered routes, reruns, and whatever a crash
-//! left. A route that is `ordered` has one run under way at a time, in order; a held one blocks it.
+//! Routes what was committed pending: runs that did not fit the inline budget, runs of routes that go in order, reruns, and whatever a
+//! crash left. A route that is `ordered`, or keeps state, has one run under way at a time, in order; a held one blocks a route that is
+//! `ordered`.
 //!
-//! `lanes` (pure) says which run is next, `route` routes one. A run leaves here by a stored outcome only; one at which the host itself
+//! `lanes` (pure) says which run is next, `route` routes one, `series` those of a route that keeps state. A run leaves here by a stored outcome only; one at which the host itself
 //! fails rests and is tried again, and holds up no other route.
 
 mod lanes;
 mod route;
+mod series;
 
 use super::Pipeline;
-use crate::config::Snapshot;
+use crate::config::{Route, Snapshot};
 use crate::shutdown::Shutdown;
 use crate::store::{CommitError, Hint, ReadError, Reader};
 use lanes::{Key, Lanes, Place, Step};
@@ -106,10 +108,11 @@ impl Worker {
     async fn claim_all(&mut self) -> Result<(), PendingError> {
         while self.tasks.len() < IN_FLIGHT_MAX {
             let snapshot = self.pipeline.published.snapshot();
-            match self.lanes.next(|key| is_ordered(&snapshot, key)) {
+            match self.lanes.next(|key| route_of(&snapshot, key).is_some_and(Route::in_order)) {
                 None => break,
                 Some(Step::Read { key, after, limit }) => {
-                    let (ordered, (tenant, route)) = (is_ordered(&snapshot, &key), key.clone());
+                    let ordered = route_of(&snapshot, &key).is_some_and(|route| route.ordered);
+                    let (tenant, route) = key.clone();
                     let look = move |reader: &Reader| {
                         if ordered && reader.has_held(&tenant, &route)? {
                             return Ok(Vec::new());
@@ -121,8 +124,8 @@ impl Worker {
                     self.lanes.read(&key, &found, limit);
                 }
                 Some(Step::Run { key, place }) => {
-                    let (pipeline, tenant, told) = (self.pipeline.clone(), key.0.clone(), self.shutdown.clone());
-                    let task = self.tasks.spawn(async move { pipeline.route_pending(&tenant, place.1, told).await });
+                    let (pipeline, told) = (self.pipeline.clone(), self.shutdown.clone());
+                    let task = self.tasks.spawn(pipeline.route_series(key.clone(), place, told));
                     self.about.insert(task.id(), (key, place));
                 }
             }
@@ -138,6 +141,10 @@ impl Worker {
         let Some((key, place)) = self.about.remove(&id) else { return Ok(()) };
         match fate {
             Fate::Over => self.lanes.release(&key, place, None),
+            Fate::StateChanged => {
+                tracing::info!(run = %place.1, "the state that a run read was written to meanwhile; it is made again");
+                self.lanes.release(&key, place, Some(Instant::now()));
+            }
             Fate::Failed(error) => {
                 let ((tenant, route), (_, run)) = (&key, place);
                 tracing::error!(%tenant, %route, %run, error, "a run failed inside the host; it is tried again");
@@ -149,6 +156,7 @@ impl Worker {
     }
 }
 
-fn is_ordered(snapshot: &Snapshot, (tenant, route): &Key) -> bool {
-    snapshot.tenant(tenant).and_then(|tenant| tenant.routes.get(route)).is_some_and(|route| route.ordered)
+/// The route as it is configured now.
+fn route_of<'a>(snapshot: &'a Snapshot, (tenant, route): &Key) -> Option<&'a Route> {
+    snapshot.tenant(tenant)?.routes.get(route).map(AsRef::as_ref)
 }

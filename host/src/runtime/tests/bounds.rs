@@ -23,10 +23,32 @@ fn a_trap_tells_the_functions_and_keeps_the_words_before() {
     };
     let report = call(&compile(&guest.core()));
     let error = report.result.expect_err("a trap");
-    let text = error.to_string();
     assert_eq!(error.code(), "trap");
-    assert!(text.contains("unreachable") && text.contains("the_culprit") && text.contains("accept"), "{text}");
+    assert_eq!(error.to_string(), "the module trapped: boom; in `the_culprit`, called by `accept`");
     assert_eq!(report.logs, [LogLine { level: LogLevel::Error, line: "boom".into() }]);
+}
+
+#[test]
+fn a_trap_without_words_says_what_it_was() {
+    let text = |call: &str| error(&filter(call)).to_string();
+    let silent = "the module trapped: it executed `unreachable`: a panic or an abort without words; in `accept`";
+    assert_eq!(text("unreachable"), silent);
+    let outside = text("(i32.load (i32.const -4))");
+    assert_eq!(outside, "the module trapped: out of bounds memory access; in `accept`");
+    // Without its names a module can only be told that they are missing.
+    let mut nameless = Guest { call: "unreachable".into(), ..Guest::of("filter") }.core();
+    let at = nameless.windows(5).position(|part| part == b"\x04name").expect("the section");
+    nameless[at + 1] = b'N';
+    let text = error(&compile(&nameless)).to_string();
+    assert!(text.contains("without words; in functions without names"), "{text}");
+    // A recursion is told once, and frames of no use to the author not at all.
+    let deep = "(func $deep (param i32) (if (local.get 0) (then (call $deep (i32.sub (local.get 0) (i32.const 1))))
+                                                          (else (call $panic))))
+                (func $panic (export \"core::panicking::panic_fmt\") unreachable)
+                (func $outer (call $deep (i32.const 9)))";
+    let guest = Guest { call: "(call $outer) (i32.const 0)".into(), rest: deep.into(), ..Guest::of("filter") };
+    let text = error(&compile(&guest.core())).to_string();
+    assert!(text.ends_with("; in `panic`, called by `deep`, `outer`, `accept`"), "{text}");
 }
 
 #[test]

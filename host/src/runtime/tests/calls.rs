@@ -5,14 +5,15 @@ use super::guests::{
 };
 use super::*;
 use crate::model::World;
-use crate::runtime::EndpointInfo;
+use crate::runtime::{EndpointInfo, StateAccess, StateError};
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn a_filter_accepts_or_rejects_with_a_reason_as_core_module_and_as_component() {
     for upload in [Guest::of("filter").core(), Guest::of("filter").component()] {
         let module = compile(&upload);
         assert_eq!((module.world(), module.digest()), (World::Filter, crate::model::Digest::of(&upload)));
-        assert_eq!(module.upload_bytes(), upload.len());
+        assert!(module.code_bytes() > 0);
         assert_eq!(verdict(&module), Verdict::Accept);
     }
     for upload in [rejecting(64, 8).core(), rejecting(64, 8).component()] {
@@ -207,12 +208,60 @@ fn before_the_call_proper_a_module_may_only_log() {
     assert_eq!((module.configure("{}").result, error(&module)), (Err(denied.clone()), denied));
 }
 
-#[test]
-fn state_is_denied() {
-    // The result is at 512: 1 for a failure, then its code.
-    let call = r"(call $state-get (i32.const 64) (i32.const 1) (i32.const 512))
+/// Asks for the key `k`, and logs the code and the words of the failure it is answered: the result is at 512.
+fn asking(configure: bool) -> Guest {
+    let ask = r"(call $state-get (i32.const 64) (i32.const 1) (i32.const 512))
         (if (i32.ne (i32.load8_u (i32.const 512)) (i32.const 1)) (then unreachable))
-        (call $log (i32.const 0) (i32.load (i32.const 516)) (i32.load (i32.const 520))) (i32.const 0)";
-    let guest = Guest { imports: format!("{LOG}{STATE_GET}"), call: call.into(), ..Guest::of("filter") };
-    assert_eq!(lines(&super::call(&compile(&guest.core())).logs), ["denied"]);
+        (call $log (i32.const 0) (i32.load (i32.const 516)) (i32.load (i32.const 520)))
+        (call $log (i32.const 0) (i32.load (i32.const 524)) (i32.load (i32.const 528))) (i32.const 0)";
+    let guest = Guest { imports: format!("{LOG}{STATE_GET}"), rest: bytes(64, b"k"), ..Guest::of("filter") };
+    if configure { Guest { configure: ask.into(), ..guest } } else { Guest { call: ask.into(), ..guest } }
+}
+
+/// A state that answers every question with this.
+#[derive(Debug)]
+struct Answering(StateError);
+
+impl StateAccess for Answering {
+    fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        assert_eq!(key, "k");
+        Err(self.0.clone())
+    }
+    fn set(&mut self, _: &str, _: Vec<u8>, _: u32) -> Result<(), StateError> {
+        Err(self.0.clone())
+    }
+    fn remove(&mut self, _: &str) -> Result<(), StateError> {
+        Err(self.0.clone())
+    }
+    fn increment(&mut self, _: &str, _: i64, _: u32) -> Result<i64, StateError> {
+        Err(self.0.clone())
+    }
+}
+
+#[test]
+fn a_step_without_state_is_told_how_to_get_one() {
+    let report = call(&compile(&asking(false).core()));
+    let logs = lines(&report.logs);
+    assert!(logs[0] == "denied" && logs[1].contains("`state = true`"), "{logs:?}");
+}
+
+#[test]
+fn state_is_out_of_reach_in_configure() {
+    let module = compile(&asking(true).core());
+    let denied = CallError::Denied { function: "state.get" };
+    assert_eq!((module.configure("{}").result, error(&module)), (Err(denied.clone()), denied));
+}
+
+#[test]
+fn what_a_state_refuses_is_a_failure_and_what_the_host_cannot_read_ends_the_call() {
+    let module = compile(&asking(false).core());
+    let ask = |error: StateError| {
+        Setting { state: Some(Arc::new(Mutex::new(Answering(error)))), ..Setting::default() }.call(&module)
+    };
+    let limit = ask(StateError::Limit { what: "too much".into(), bound: "the.bound_max", max: 7 });
+    assert_eq!(lines(&limit.logs), ["limit", "too much: `the.bound_max` is 7"]);
+    let invalid = ask(StateError::InputInvalid("no number".into()));
+    assert_eq!(lines(&invalid.logs), ["input-invalid", "no number"]);
+    let broken = ask(StateError::Unavailable("the disk".into()));
+    assert_eq!((broken.result, broken.logs.len()), (Err(CallError::StateUnavailable("the disk".into())), 0));
 }

@@ -3,9 +3,10 @@
 mod bounds;
 mod calls;
 mod guests;
+mod meter;
 mod uploads;
 
-use super::{Call, CallError, Config, Directory, Module, ModuleError, Report, Runtime, Verdict};
+use super::{Call, CallError, Config, Directory, Module, ModuleError, Report, Runtime, StateHandle, Verdict};
 use crate::config::TimeBound;
 use crate::model::{Event, EventId, Header, LogLine, Message, Origin};
 use bytes::Bytes;
@@ -21,6 +22,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 /// The bytes of a small good module, for tests of other layers.
 pub(crate) fn small_upload() -> Vec<u8> {
     guests::Guest::of("filter").core()
+}
+
+/// The bytes of a module whose call never ends.
+pub(crate) fn endless_upload() -> Vec<u8> {
+    guests::Guest { call: "(loop $again (br $again)) unreachable".into(), ..guests::Guest::of("filter") }.core()
 }
 
 fn compile(upload: &[u8]) -> Module {
@@ -55,6 +61,7 @@ struct Setting {
     origin: Origin,
     time: Duration,
     endpoints: Directory,
+    state: Option<StateHandle>,
 }
 
 impl Default for Setting {
@@ -62,7 +69,7 @@ impl Default for Setting {
         let (event, body) = (event(), Bytes::from_static(br#"{"ref":"main"}"#));
         let message = Message::of_event(&event, &body);
         let (origin, time) = (Origin::Live, Duration::from_secs(10));
-        Self { event, body, message, origin, time, endpoints: Directory::default() }
+        Self { event, body, message, origin, time, endpoints: Directory::default(), state: None }
     }
 }
 
@@ -76,7 +83,9 @@ impl Setting {
             origin: self.origin,
             time: self.time,
             time_set_by: TimeBound::Module,
+            until: None,
             endpoints: self.endpoints.clone(),
+            state: self.state.clone(),
         })
     }
 }

@@ -15,6 +15,9 @@ fn what_is_not_webassembly_is_told_so() {
     let text = refused(b"(module)").to_string();
     assert!(text.contains("begins with `(module)`"), "{text}");
     assert!(refused(b"").to_string().contains("begins with nothing"));
+    for (upload, guess) in [(&b"(module)"[..], "text format"), (b"PK\x03\x04", "zip"), (b"!<arch>\n", "cdylib")] {
+        assert!(refused(upload).to_string().contains(guess), "{guess}");
+    }
 }
 
 #[test]
@@ -25,6 +28,12 @@ fn a_broken_module_is_told_where() {
     assert!(error.to_string().contains("at byte"), "{error}");
     assert_eq!(code(b"\0asm"), "module_invalid");
     assert_eq!(code(b"\0asm\x07\0\0\0"), "module_invalid");
+    let plain = wat::parse_str(Guest::of("filter").wat()).expect("WebAssembly text");
+    let error = refused(&with_section(&plain, 0, b"\x0ecomponent-type")).to_string();
+    assert!(
+        error.starts_with("the module is not valid: its WIT metadata (the section `component-type`) is broken"),
+        "{error}"
+    );
     let not_typed = "(module (func (result i32)))";
     assert!(wat::parse_str(not_typed).is_ok_and(|upload| code(&upload) == "module_invalid"));
 }
@@ -33,7 +42,8 @@ fn a_broken_module_is_told_where() {
 fn a_module_too_large_is_told_the_bound() {
     let runtime =
         Runtime::start(Config { threads: 1, module_bytes_max: 1024, ..Config::default() }).expect("a runtime");
-    let error = runtime.compile(&[0; 1025]).expect_err("refused");
+    let upload = [&b"\0asm"[..], &[0; 1021]].concat();
+    let error = runtime.compile(&upload).expect_err("refused");
     assert_eq!(error, ModuleError::TooLarge { given: 1025, max: 1024 });
     assert!(error.code() == "module_too_large" && error.to_string().contains("module_bytes_max"), "{error}");
 }
@@ -64,7 +74,7 @@ fn another_world_is_told_what_the_three_export() {
         error.to_string()
     };
     let text = world(r#"(module (func (export "run")) (func (export "configure")))"#);
-    assert!(text.contains("`accept`") && text.contains("it exports `run`, `configure`"), "{text}");
+    assert!(text.contains("`accept`") && text.contains("it exports `run`, `configure`, and lacks"), "{text}");
     // The name of a filter's function with another type, in a core module and in a component.
     let text = world(r#"(module (func (export "accept")) (func (export "configure")))"#);
     assert!(text.contains("targets filter"), "{text}");
@@ -72,8 +82,13 @@ fn another_world_is_told_what_the_three_export() {
         (func $f (canon lift (core func $i "f"))) (export "accept" (func $f)) (export "configure" (func $f)))"#;
     let error = refused(&wat::parse_str(component).expect("WebAssembly text"));
     assert!(error.code() == "module_world" && error.to_string().contains("targets filter"), "{error}");
-    // Two worlds at once.
-    world(r#"(module (func (export "accept")) (func (export "apply")) (func (export "configure")))"#);
+    // Two worlds at once, half a world, a command.
+    let text = world(r#"(module (func (export "accept")) (func (export "apply")) (func (export "configure")))"#);
+    assert!(text.contains("both `accept` and `apply`"), "{text}");
+    let text = world(r#"(module (func (export "route")))"#);
+    assert!(text.contains("as a router does, and lacks `configure`"), "{text}");
+    let text = world(r#"(module (func (export "_start")))"#);
+    assert!(text.contains("it is a command") && text.contains("cdylib"), "{text}");
     // Metadata of something else.
     let wit = "package a:b; world other { export run: func(); }";
     let error = refused(&with_metadata(&Guest::of("filter").wat(), wit, "other"));
@@ -101,7 +116,11 @@ fn an_import_that_the_host_does_not_give_is_named() {
 
     let preview1 = r#"(import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))"#;
     let error = refused(&Guest { imports: preview1.into(), ..Guest::of("filter") }.core());
-    assert!(error.code() == "module_import" && error.to_string().contains("`wasi_snapshot_preview1`"), "{error}");
+    assert!(
+        error.code() == "module_import" && error.to_string().contains("`wasi_snapshot_preview1` (`fd_write`)"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("not for wasm32-wasip1"), "{error}");
 
     let wit = contract().replace("world filter {", "world filter { import endpoints;");
     let guest = Guest { imports: ENDPOINTS_GET.into(), ..Guest::of("filter") };

@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use crate::model::{BodyRef, Delivery, DeliveryId, DeliveryStatus, RunStatus};
-use crate::store::{Accept, Configure, DEDUP_MS_MAX, NewDelivery, ResourceKey, RoutedRun};
+use crate::store::{Accept, Configure, DEDUP_MS_MAX, NewDelivery, ResourceKey, RoutedRun, StateChange};
 use std::collections::BTreeSet;
 
 /// An event with its runs.
@@ -38,6 +38,20 @@ pub(super) fn routed(routed: &RoutedRun) -> Result<(), Refusal> {
             (delivery.body == BodyRef::Own) == body.is_some(),
             "a delivery's own body comes with it, the event's does not",
         )
+    })
+}
+
+/// The states that a run read and wrote.
+pub(super) fn states(status: RunStatus, changes: &[StateChange]) -> Result<(), Refusal> {
+    let steps: BTreeSet<_> = changes.iter().map(|change| &change.step).collect();
+    let done = matches!(status, RunStatus::Routed | RunStatus::Filtered);
+    let writes = changes.iter().any(|change| !change.writes.is_empty());
+    that(done || !writes, "a run that is held or dropped writes no state")?;
+    that(steps.len() == changes.len(), "no state changes twice in one write")?;
+    changes.iter().try_for_each(|change| {
+        let keys: BTreeSet<_> = change.writes.iter().map(|(key, _)| key.as_str()).collect();
+        that(keys.len() == change.writes.len(), "no key of a state is written twice at once")?;
+        that(keys.iter().all(|key| !key.is_empty() && !key.contains('\0')), "a key of a state has bytes, and no 0 byte")
     })
 }
 

@@ -1,6 +1,6 @@
-//! Configure: resources and plans, fenced by the revision they were made against.
+//! Configure: resources and plans, fenced by the revision they were made against. What a route's modules kept goes with the route.
 
-use super::{Applied, Refusal, check};
+use super::{Applied, Refusal, check, state};
 use crate::model::{DeliveryStatus, EndpointName, TenantName};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::Key;
@@ -20,8 +20,13 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
             return Ok(Applied::quietly(Outcome::InUse { endpoint }));
         }
     }
+    let mut hints = Vec::new();
     for key in &configure.removes {
         record::remove(view, TreeId::Hot, keys::resource(key))?;
+        // A name that is none is that of no route.
+        if let ("route", Some(tenant), Ok(route)) = (key.kind, &key.tenant, key.name.parse()) {
+            hints.extend(state::forget(view, tenant, &route, None)?.hints);
+        }
     }
     for (key, value) in &configure.puts {
         let key = keys::resource(key);
@@ -33,7 +38,8 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
     }
     let revision = revision + 1;
     meta::put_revision(view, revision);
-    Ok(Applied { outcome: Outcome::Configured { revision }, hints: vec![Hint::Configured { revision }] })
+    hints.push(Hint::Configured { revision });
+    Ok(Applied { outcome: Outcome::Configured { revision }, hints })
 }
 
 /// Whether a delivery to this endpoint is pending (its lane says so) or held (the days' indexes do).

@@ -10,6 +10,7 @@ mod configure;
 mod deliver;
 mod index;
 mod route;
+mod state;
 
 use super::backend::BackendError;
 use super::{Hint, Outcome, ReadError, Transition, View};
@@ -59,6 +60,8 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         Transition::Settle(settle) => deliver::settle(view, &settle),
         Transition::Retry { tenant, delivery, due_ms } => deliver::retry(view, &tenant, delivery, due_ms),
         Transition::Cancel { tenant, delivery, reason } => deliver::cancel(view, &tenant, delivery, reason),
+        Transition::ForgetState { tenant, route, step } => Ok(state::forget(view, &tenant, &route, step.as_ref())?),
+        Transition::SweepState => state::sweep(view),
         Transition::Configure(configure) => configure::configure(view, configure),
     }
 }

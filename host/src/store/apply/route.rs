@@ -1,7 +1,7 @@
 //! Route and Rerun: what becomes of a run that was committed before it was routed, or held.
 
 use super::index::{put_new_delivery, put_run};
-use super::{Applied, Refusal, check};
+use super::{Applied, Refusal, check, state};
 use crate::model::{Digest, EventId, Origin, RunId, RunStatus, TenantName};
 use crate::store::keys;
 use crate::store::tree::TreeId;
@@ -9,8 +9,9 @@ use crate::store::{Outcome, ReadError, RouteRun, View, stored};
 
 /// Stores what routing made of a pending run.
 pub(super) fn route(view: &mut View<'_>, route: RouteRun) -> Result<Applied, Refusal> {
-    let RouteRun { tenant, routed } = route;
+    let RouteRun { tenant, routed, states } = route;
     check::routed(&routed)?;
+    check::states(routed.run.status, &states)?;
     let run = routed.run;
     if run.status == RunStatus::Pending {
         return Err(Refusal::Invalid("a routed run is no longer pending"));
@@ -22,9 +23,13 @@ pub(super) fn route(view: &mut View<'_>, route: RouteRun) -> Result<Applied, Ref
     if before.route != run.route {
         return Err(Refusal::Invalid("a run stays with its route"));
     }
+    if !state::still_so(view, &tenant, &run.route, &states)? {
+        return Ok(Applied::quietly(Outcome::StateChanged));
+    }
     let seq = seq(view, &tenant, run.id.event())?;
     let mut hints = Vec::new();
     put_run(view, &tenant, seq, Some(before.status), &run, &mut hints)?;
+    state::write(view, &tenant, &run.route, states)?;
     for delivery in routed.deliveries {
         put_new_delivery(view, &tenant, delivery, &mut hints)?;
     }

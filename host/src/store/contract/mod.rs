@@ -7,6 +7,7 @@ mod durable;
 mod fail;
 mod list;
 mod route;
+mod state;
 
 use super::{Accept, Config, NewDelivery, Next, Outcome, Reader, RoutedRun, Settle, Store, Transition};
 use crate::model::{

@@ -11,7 +11,7 @@ fn with_run(n: u128, route: &RouteName, status: RunStatus) -> Accept {
 }
 
 fn outcome_of(routed: RoutedRun) -> Transition {
-    Transition::Route(Box::new(RouteRun { tenant: acme(), routed }))
+    Transition::Route(Box::new(RouteRun { tenant: acme(), routed, states: Vec::new() }))
 }
 
 fn pending(store: &Store) -> Vec<(u64, RunId)> {

@@ -7,6 +7,7 @@
 mod cursor;
 mod lanes;
 mod list;
+mod state;
 
 pub use lanes::{Due, HeldRun, PendingRun};
 pub use list::{DeliveryFilter, EventFilter, PAGE_ITEMS_MAX, Page};

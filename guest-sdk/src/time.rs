@@ -1,8 +1,12 @@
-//! Times as text, by arithmetic alone: a date library would be larger than the rest of this module.
+//! Times, by arithmetic alone: a date library would be larger than most modules. There is no clock; the time of a call is
+//! `event.received_at_ms`.
 
-/// `2024-05-31T09:30:00.123Z` for milliseconds since 1970. Years beyond 9999 have more digits.
-pub(crate) fn from_unix_ms(unix_ms: u64) -> String {
-    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How long a day in UTC is, in milliseconds: Unix time has no leap seconds.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// `2024-05-31T09:30:00.123Z` (RFC 3339) for milliseconds since 1970. Years beyond 9999 have more digits.
+#[must_use]
+pub fn rfc3339(unix_ms: u64) -> String {
     let (days, ms) = (unix_ms / DAY_MS, unix_ms % DAY_MS);
     let (year, month, day) = date(days);
     let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
@@ -38,11 +42,11 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00.000Z"),
             (253_402_300_799, "9999-12-31T23:59:59.000Z"),
         ] {
-            assert_eq!(from_unix_ms(unix_s * 1_000), text);
+            assert_eq!(rfc3339(unix_s * 1_000), text);
         }
-        assert_eq!(from_unix_ms(1_709_164_800_007), "2024-02-29T00:00:00.007Z");
+        assert_eq!(rfc3339(1_709_164_800_007), "2024-02-29T00:00:00.007Z");
         // No time makes it panic.
-        assert!(from_unix_ms(u64::MAX).ends_with('Z'));
+        assert!(rfc3339(u64::MAX).ends_with('Z'));
     }
 
     #[test]

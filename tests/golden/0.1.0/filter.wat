@@ -1,0 +1,65 @@
+;; The golden filter. It calls every import of its world, and answers everything that a filter can answer:
+;; `configure` refuses settings that do not begin with `{`; `accept` accepts a body that begins with `{`, fails at an empty one,
+;; and rejects any other. It logs the origin, and the event's body as received; what state answers it does not look at.
+(module
+  (import "hookswitch:module/context@0.1.0" "event-body" (func $event-body (param i32)))
+  (import "hookswitch:module/context@0.1.0" "origin" (func $origin (param i32)))
+  (import "hookswitch:module/log@0.1.0" "write" (func $log (param i32 i32 i32)))
+  (import "hookswitch:module/state@0.1.0" "get" (func $state-get (param i32 i32 i32)))
+  (import "hookswitch:module/state@0.1.0" "set" (func $state-set (param i32 i32 i32 i32 i32 i32)))
+  (import "hookswitch:module/state@0.1.0" "remove" (func $state-remove (param i32 i32 i32)))
+  (import "hookswitch:module/state@0.1.0" "increment" (func $state-increment (param i32 i32 i64 i32 i32)))
+  (memory (export "memory") 3)
+  (global $heap (mut i32) (i32.const 65536))
+  (data (i32.const 4096) "configured")
+  (data (i32.const 4112) "settings-invalid")
+  (data (i32.const 4128) "the settings are no object")
+  (data (i32.const 4160) "not an object")
+  (data (i32.const 4176) "input-invalid")
+  (data (i32.const 4192) "the body is empty")
+  (data (i32.const 4224) "key")
+  ;; Hands out memory from the heap upward, on multiples of eight, and asks for more where it is short.
+  (func $realloc (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
+    (local $at i32)
+    (local.set $at (global.get $heap))
+    (global.set $heap
+      (i32.and (i32.const -8) (i32.add (i32.const 7) (i32.add (local.get $at) (local.get $size)))))
+    (block $enough
+      (br_if $enough (i32.le_u (global.get $heap) (i32.shl (memory.size) (i32.const 16))))
+      (br_if $enough (i32.ne (i32.const -1)
+        (memory.grow (i32.add (i32.const 1) (i32.shr_u (local.get $size) (i32.const 16))))))
+      (unreachable))
+    (local.get $at))
+  (func (export "configure") (param $settings i32) (param $length i32) (result i32)
+    (call $log (i32.const 0) (i32.const 4096) (i32.const 10))
+    (if (i32.eqz (i32.and
+          (i32.gt_u (local.get $length) (i32.const 0))
+          (i32.eq (i32.load8_u (local.get $settings)) (i32.const 0x7b))))
+      (then
+        (i32.store (i32.const 0) (i32.const 1))
+        (i32.store (i32.const 4) (i32.const 4112)) (i32.store (i32.const 8) (i32.const 16))
+        (i32.store (i32.const 12) (i32.const 4128)) (i32.store (i32.const 16) (i32.const 26))))
+    (i32.const 0))
+  (func (export "cabi_post_configure") (param i32))
+  ;; The arguments are records: the message's body is at 72, its length at 76.
+  (func (export "accept") (param $args i32) (result i32)
+    (call $origin (i32.const 512))
+    (call $log (i32.const 1) (i32.load (i32.const 512)) (i32.load (i32.const 516)))
+    (call $event-body (i32.const 512))
+    (call $log (i32.const 2) (i32.load (i32.const 512)) (i32.load (i32.const 516)))
+    (call $state-set (i32.const 4224) (i32.const 3) (i32.const 4224) (i32.const 3) (i32.const 60) (i32.const 1024))
+    (call $state-get (i32.const 4224) (i32.const 3) (i32.const 1024))
+    (call $state-remove (i32.const 4224) (i32.const 3) (i32.const 1024))
+    (call $state-increment (i32.const 4224) (i32.const 3) (i64.const 1) (i32.const 60) (i32.const 1024))
+    (if (i32.eqz (i32.load offset=76 (local.get $args)))
+      (then
+        (i32.store (i32.const 0) (i32.const 1))
+        (i32.store (i32.const 4) (i32.const 4176)) (i32.store (i32.const 8) (i32.const 13))
+        (i32.store (i32.const 12) (i32.const 4192)) (i32.store (i32.const 16) (i32.const 17))
+        (return (i32.const 0))))
+    (if (i32.ne (i32.load8_u (i32.load offset=72 (local.get $args))) (i32.const 0x7b))
+      (then
+        (i32.store (i32.const 4) (i32.const 1))
+        (i32.store (i32.const 8) (i32.const 4160)) (i32.store (i32.const 12) (i32.const 13))))
+    (i32.const 0))
+  (func (export "cabi_post_accept") (param i32)))

@@ -1,0 +1,51 @@
+;; The golden router. It sends the message, unchanged, to the endpoint `main` where there is one, and to each endpoint with the label
+;; `team` = `core`. A dispatch has 88 bytes: the endpoint's name (an address, a length), then an output.
+(module
+  (import "hookswitch:module/endpoints@0.1.0" "get" (func $get (param i32 i32 i32)))
+  (import "hookswitch:module/endpoints@0.1.0" "find" (func $find (param i32 i32 i32)))
+  (memory (export "memory") 3)
+  (global $heap (mut i32) (i32.const 65536))
+  (data (i32.const 4096) "main")
+  (data (i32.const 4112) "team")
+  (data (i32.const 4128) "core")
+  ;; One label: name and value, each an address and a length.
+  (data (i32.const 4352) "\10\10\00\00\04\00\00\00\20\10\00\00\04\00\00\00")
+  (func $realloc (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
+    (local $at i32)
+    (local.set $at (global.get $heap))
+    (global.set $heap
+      (i32.and (i32.const -8) (i32.add (i32.const 7) (i32.add (local.get $at) (local.get $size)))))
+    (block $enough
+      (br_if $enough (i32.le_u (global.get $heap) (i32.shl (memory.size) (i32.const 16))))
+      (br_if $enough (i32.ne (i32.const -1)
+        (memory.grow (i32.add (i32.const 1) (i32.shr_u (local.get $size) (i32.const 16))))))
+      (unreachable))
+    (local.get $at))
+  (func (export "configure") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "cabi_post_configure") (param i32))
+  (func (export "route") (param $args i32) (result i32)
+    (local $made i32) (local $at i32) (local $left i32)
+    (local.set $made (i32.const 16384))
+    (call $get (i32.const 4096) (i32.const 4) (i32.const 512))
+    (if (i32.load8_u (i32.const 512))
+      (then
+        (i32.store (local.get $made) (i32.load (i32.const 516)))
+        (i32.store offset=4 (local.get $made) (i32.load (i32.const 520)))
+        (local.set $made (i32.add (local.get $made) (i32.const 88)))))
+    (call $find (i32.const 4352) (i32.const 1) (i32.const 512))
+    (local.set $at (i32.load (i32.const 512)))
+    (local.set $left (i32.load (i32.const 516)))
+    (block $done
+      (loop $next
+        (br_if $done (i32.eqz (local.get $left)))
+        (i32.store (local.get $made) (i32.load (local.get $at)))
+        (i32.store offset=4 (local.get $made) (i32.load offset=4 (local.get $at)))
+        (local.set $made (i32.add (local.get $made) (i32.const 88)))
+        (local.set $at (i32.add (local.get $at) (i32.const 16)))
+        (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+        (br $next)))
+    (i32.store (i32.const 4) (i32.const 16384))
+    (i32.store (i32.const 8)
+      (i32.div_u (i32.sub (local.get $made) (i32.const 16384)) (i32.const 88)))
+    (i32.const 0))
+  (func (export "cabi_post_route") (param i32)))
