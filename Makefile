@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run test lint bench soak guests deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak guests deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,11 @@ demo: setup build ## send GitHub's 329 published payloads through a real host, a
 run: setup build ## start the demo's setup and leave it up to play with, until Ctrl-C
 	@python3 tests/demo/demo.py --stay
 
-test: setup lint build ## all checks: format, lints, unit and integration tests, and the demo end to end
+# What modules in other languages are built with: compilers of some 200 MB, by the lock files of the templates.
+languages:
+	@scripts/setup-languages.sh
+
+test: setup languages lint build ## all checks: format, lints, unit and integration tests, and the demo end to end
 	cargo test $(CARGO_FLAGS)
 	@python3 tests/demo/demo.py --quiet
 
@@ -53,8 +57,7 @@ bench: setup build ## measure the road of an event, and the calls of modules
 soak: build ## call modules CALLS times (a million by itself) and see that nothing leaks
 	cargo bench --workspace --locked --bench soak
 
-guests: setup ## build the same two modules in six languages, and compare them on GitHub's 329 payloads
-	@scripts/setup-languages.sh
+guests: setup languages ## build the same two modules in six languages, and compare them on GitHub's 329 payloads
 	cargo bench --workspace --locked --bench guests
 
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)

@@ -20,6 +20,7 @@ mod formats;
 mod golden;
 mod health;
 mod ingest;
+mod languages;
 mod layers;
 mod module_commands;
 mod module_trials;

@@ -1,17 +1,19 @@
 //! One module in one language: made, built, compiled, called, and how long that took.
 
-use crate::answer;
 use crate::cases::Case;
+use crate::{answer, tools};
 use bytes::Bytes;
 use hookswitch::model::{Event, EventId, Header, Message, World};
 use hookswitch::runtime::{Call, Module, Runtime};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How often the call is made whose time is told.
 const TIMED_CALLS: usize = 101;
+
+/// What the modules in `state/` find.
+const STATE_FINDS: &str = r#"{"decision": {"reject": "4999999999 same v gone input-invalid"}}"#;
 
 /// A module that was made from a template.
 pub(crate) struct Guest {
@@ -31,20 +33,34 @@ pub(crate) const HEADINGS: &str =
 impl Guest {
     /// Writes it anew, builds and compiles it.
     pub(crate) fn make(runtime: &Runtime, language: &'static str, world: World) -> Self {
-        let dir = home().join(language).join(world.as_str());
+        let dir = tools::home().join(language).join(world.as_str());
         let _ = std::fs::remove_dir_all(&dir);
         let began = Instant::now();
-        hookswitch(&["module", "new", "--lang", language, "--world", world.as_str()], &dir);
-        let said = hookswitch(&["module", "build"], &dir);
+        tools::must(&["new", "--lang", language, "--world", world.as_str()], &dir);
+        if language == "rust" {
+            tools::share_target(&dir);
+        }
+        let said = tools::must(&["build"], &dir);
         let build_time = began.elapsed();
         let built = said.lines().find_map(|line| line.strip_prefix("built ")?.split_once(' ')).expect("the path");
         let wasm = std::fs::read(built.0).unwrap();
+        let foreign = imports_beside_the_contract(&wasm);
+        assert!(foreign.is_empty(), "{language} {world} imports {foreign:?}");
         let began = Instant::now();
         let module = runtime.compile(&wasm).unwrap_or_else(|error| panic!("{language} {world}: {error}"));
         let compile_time = began.elapsed();
         println!("{language} {world}: {} bytes, built in {build_time:.1?}, compiled in {compile_time:.1?}", wasm.len());
         assert_eq!(module.world(), world);
-        Self { language, world, dir, module, wasm_bytes: wasm.len(), build_time, compile_time, slowest_us: Cell::new(0) }
+        Self {
+            language,
+            world,
+            dir,
+            module,
+            wasm_bytes: wasm.len(),
+            build_time,
+            compile_time,
+            slowest_us: Cell::new(0),
+        }
     }
 
     pub(crate) fn name(&self) -> String {
@@ -76,23 +92,34 @@ impl Guest {
         (answer::text(report.result, &message), report.duration_us)
     }
 
-    /// Counts, and tells, the fixtures of its template that do not come out as expected.
+    /// What `module test` finds wrong with it: its template's fixtures.
     pub(crate) fn failing_fixtures(&self) -> usize {
-        let fixtures = std::fs::read_dir(self.dir.join("fixtures")).unwrap().map(|entry| entry.unwrap().path());
-        fixtures.filter(|fixture| !self.passes(fixture)).count()
+        let (ok, said) = tools::module(&["test"], &self.dir);
+        if !ok {
+            println!("{}: its fixtures:\n{said}", self.name());
+        }
+        usize::from(!ok)
     }
 
-    fn passes(&self, fixture: &Path) -> bool {
-        let read = |file: &str| std::fs::read_to_string(fixture.join(file));
-        let event: serde_json::Value = serde_json::from_str(&read("event.json").unwrap()).unwrap();
-        let body = Bytes::from(read("body.json").unwrap());
-        let settings = read("settings.json").unwrap_or_else(|_| "{}".to_owned());
-        let (answer, _) = self.call(event["event_type"].as_str().unwrap(), &body, &settings);
-        let expected = answer::canonical(&read("expected.json").unwrap());
-        if answer != expected {
-            println!("{}: {}\n  answers  {answer}\n  expected {expected}", self.name(), fixture.display());
-        }
-        answer == expected
+    /// Makes another module of its folder, which uses all functions of state, and tells where it finds something else than it should.
+    pub(crate) fn failing_state(&self) -> usize {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/bench/guests/state");
+        let (from, to) = match self.language {
+            "rust" => ("lib.rs", "src/lib.rs"),
+            "javascript" => ("module.js", "module.js"),
+            "typescript" => ("module.ts", "module.ts"),
+            "python" => ("module.py", "module.py"),
+            "c" => ("module.c", "module.c"),
+            _ => ("module.zig", "module.zig"),
+        };
+        std::fs::copy(sources.join(from), self.dir.join(to)).unwrap();
+        std::fs::remove_dir_all(self.dir.join("fixtures")).unwrap();
+        let fixture = self.dir.join("fixtures/state");
+        std::fs::create_dir_all(&fixture).unwrap();
+        std::fs::write(fixture.join("body.json"), "{}").unwrap();
+        std::fs::write(fixture.join("expected.json"), STATE_FINDS).unwrap();
+        tools::must(&["build"], &self.dir);
+        self.failing_fixtures()
     }
 
     /// Its line in the table.
@@ -118,27 +145,8 @@ impl Guest {
     }
 }
 
-/// Where the modules are made; `scripts/setup-languages.sh` puts their tools there.
-fn home() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    target.join("languages")
-}
-
-/// Runs the command line, in an environment in which Rust modules can be built, and answers what it says.
-fn hookswitch(arguments: &[&str], dir: &Path) -> String {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let script = r#"settings=$(scripts/wasm-target.sh --env 2>/dev/null) || exit; eval "$settings"
-        [ -z "$WASM_CARGO_FLAGS" ] || export CARGO_UNSTABLE_BUILD_STD=std,panic_abort
-        exec "$@""#;
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_hookswitch")])
-        .args(arguments)
-        .arg(dir)
-        .current_dir(repository);
-    let output = command.output().unwrap();
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{arguments:?} {} failed:\n{said}{complained}", dir.display());
-    said.into_owned()
+/// What a module asks for that is not of `wit/`: nothing of WASI, nothing at all.
+fn imports_beside_the_contract(wasm: &[u8]) -> Vec<String> {
+    let imports = Runtime::inspect(wasm).expect("it is WebAssembly").imports.into_iter();
+    imports.map(|import| import.from).filter(|from| !from.starts_with("hookswitch:module/")).collect()
 }

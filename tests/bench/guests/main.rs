@@ -2,8 +2,9 @@
 //!
 //! Each is written by `module new`, built by `module build`, compiled by the host's own runtime with its default bounds (only the
 //! time is longer: how long a call takes is told, and fails nothing on a busy machine), and called with every payload that GitHub
-//! publishes, with some odd ones, and with the fixtures of its template. What a module answers has to be what the others answer:
-//! equal as JSON, with numbers as they are written.
+//! publishes, and with some odd ones. What a module answers has to be what the others answer: equal as JSON, with numbers as they are
+//! written. `module test` has to be content with the fixtures of the templates, and with a module that uses all functions of
+//! state; and no module may import anything beside the contract.
 //!
 //! `cargo bench --bench guests -- rust zig` takes only these languages.
 #![expect(
@@ -18,6 +19,8 @@
 mod answer;
 mod cases;
 mod guest;
+#[path = "../../it/support/languages.rs"]
+mod tools;
 
 use cases::Case;
 use guest::Guest;
@@ -48,6 +51,9 @@ fn main() -> ExitCode {
             let expected = reference.get_or_insert_with(|| answers.clone());
             wrong += differences(&guest, &cases, &answers, expected) + guest.failing_fixtures();
             rows.push(guest.row());
+            if world == World::Filter {
+                wrong += guest.failing_state();
+            }
         }
         tell_kinds(world, &reference.unwrap());
     }

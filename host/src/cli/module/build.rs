@@ -1,5 +1,6 @@
 //! `hookswitch module build`: runs the one command that builds a module, and says what came of it.
 
+use super::built::{below, newest_wasm};
 use super::language::{Language, search_path};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -33,38 +34,23 @@ fn build(dir: &Path) -> anyhow::Result<PathBuf> {
     };
     let path = search_path(dir);
     if let Some(missing) = language.missing(dir, &path) {
-        bail!("{} is missing. In {}: {}", missing.what, dir.display(), missing.install);
+        bail!("{} is missing: {}", missing.what, missing.remedy);
     }
     let words = language.command();
     let (program, arguments) = words.split_first().context("a build command has a program")?;
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(dir).env("PATH", path);
+    command.args(arguments).current_dir(dir).env("PATH", &path);
     if language == Language::Rust {
         // Where the module is, whatever the environment says of other builds.
         command.env("CARGO_TARGET_DIR", "target");
     }
     let status = command.status().with_context(|| format!("cannot run `{program}`"))?;
     if !status.success() {
-        let hint = if language == Language::Rust {
-            format!("; if it found no `core` or `std`: {}", language.install())
-        } else {
-            String::new()
-        };
-        bail!("`{}` failed in {} ({status}); it says why above{hint}", words.join(" "), dir.display());
+        let hint = language.hint(&path).unwrap_or_else(|| "it says why above".to_owned());
+        bail!("`{}` failed in {} ({status}): {hint}", words.join(" "), dir.display());
     }
-    newest_wasm(&dir.join(language.output_dir()))
-}
-
-/// The .wasm in a folder that was written last.
-fn newest_wasm(dir: &Path) -> anyhow::Result<PathBuf> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("the build made no {}", dir.display()))?;
-    let files = entries.filter_map(|entry| {
-        let path = entry.ok()?.path();
-        let modified = path.metadata().and_then(|metadata| metadata.modified()).ok()?;
-        (path.extension()? == "wasm").then_some((modified, path))
-    });
-    let newest = files.max().with_context(|| format!("the build made no .wasm in {}", dir.display()))?;
-    Ok(newest.1)
+    let output = below(dir, language.output_dir());
+    newest_wasm(&output).with_context(|| format!("the build made no .wasm in {}", output.display()))
 }
 
 #[cfg(test)]
@@ -76,18 +62,5 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = build(dir.path()).unwrap_err().to_string();
         assert!(error.contains("no module") && error.contains("`hookswitch module new` begins one"), "{error}");
-    }
-
-    #[test]
-    fn the_newest_wasm_is_what_was_built() {
-        let dir = tempfile::tempdir().unwrap();
-        let missing = newest_wasm(dir.path()).unwrap_err().to_string();
-        assert!(missing.contains("made no .wasm"), "{missing}");
-        let day = std::time::Duration::from_secs(86_400);
-        for (name, age) in [("old.wasm", day * 2), ("new.wasm", day), ("newest.txt", day / 2)] {
-            let file = std::fs::File::create(dir.path().join(name)).unwrap();
-            file.set_modified(std::time::SystemTime::now() - age).unwrap();
-        }
-        assert_eq!(newest_wasm(dir.path()).unwrap(), dir.path().join("new.wasm"));
     }
 }

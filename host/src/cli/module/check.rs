@@ -1,5 +1,6 @@
 //! `hookswitch module check`: what is in a module, and what a host says to it, in the host's own words.
 
+use super::built::module_at;
 use super::words::{milliseconds, size};
 use super::{LimitsArgs, read_module};
 use crate::runtime::{Config, Facts, Runtime, WIT_VERSION};
@@ -11,9 +12,11 @@ use std::time::Instant;
 /// What `check` takes.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// The module: a component, or a core module with WIT metadata
-    #[arg(value_name = "FILE.wasm")]
-    file: PathBuf,
+    /// The module's folder, or its .wasm file: a component, or a core module with WIT metadata
+    ///
+    /// In a folder the module is the newest .wasm file in build/, in target/wasm32-unknown-unknown/release/, or in the folder itself.
+    #[arg(value_name = "DIR or FILE.wasm", default_value = ".")]
+    module: PathBuf,
     #[command(flatten)]
     limits: LimitsArgs,
 }
@@ -21,8 +24,9 @@ pub(in crate::cli) struct CheckArgs {
 #[expect(clippy::print_stdout, reason = "the answer to a command")]
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let config = args.limits.read()?;
-    let wasm = read_module(&args.file)?;
-    println!("{}", args.file.display());
+    let file = module_at(&args.module)?;
+    let wasm = read_module(&file)?;
+    println!("{}", file.display());
     for (title, text) in Runtime::inspect(&wasm).map(|facts| lines(&facts, wasm.len(), &config)).unwrap_or_default() {
         println!("  {title:<9} {text}");
     }
@@ -34,7 +38,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
             println!("  ok        a {} that the host takes; compiled in {}", module.world(), milliseconds(took));
             Ok(())
         }
-        Err(error) => bail!("{} is refused ({}): {error}", args.file.display(), error.code()),
+        Err(error) => bail!("{} is refused ({}): {error}", file.display(), error.code()),
     }
 }
 

@@ -20,17 +20,22 @@ pub(super) enum Language {
     Zig,
 }
 
-/// A tool that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A tool that is not there, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) what: &'static str,
-    pub(super) install: &'static str,
+    pub(super) remedy: String,
+}
+
+impl Missing {
+    fn install(what: &'static str, remedy: &str) -> Self {
+        Self { what, remedy: remedy.to_owned() }
+    }
 }
 
 const NPM_CI: &str = "npm ci";
 const PIP_INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r requirements.txt";
 const RUSTUP: &str = "rustup target add wasm32-unknown-unknown";
-const MAKE: Missing = Missing { what: "`make`", install: "install `make` with your system's packages" };
 
 impl Language {
     /// As `--lang` takes it, and as the folder of its template is called.
@@ -88,23 +93,40 @@ impl Language {
     /// The first tool that is missing to build the module in this folder. `path` is what `PATH` will be.
     pub(super) fn missing(self, dir: &Path, path: &OsString) -> Option<Missing> {
         let absent = |program: &str| !runs(path, program, &["--version"]);
-        let pinned = |what| Missing { what, install: self.install() };
+        let pinned = |what| Some(Missing { what, remedy: format!("run `{}` in the module's folder", self.install()) });
         match self {
-            Self::Rust if absent("cargo") => Some(Missing { what: "`cargo`", install: "install Rust" }),
+            Self::Rust if absent("cargo") => {
+                Some(Missing::install("`cargo`", "install Rust, with its target wasm32-unknown-unknown"))
+            }
             Self::Rust => None,
             Self::JavaScript | Self::TypeScript if absent("npm") => {
-                Some(Missing { what: "`npm`", install: "install Node.js, 20 or later" })
+                Some(Missing::install("`npm`", "install Node.js, 20 or later"))
             }
             Self::JavaScript | Self::TypeScript => {
-                above(dir, "node_modules/.bin/componentize-qjs").is_none().then(|| pinned("`componentize-qjs`"))
+                let there = above(dir, "node_modules/.bin/componentize-qjs").is_some();
+                if there { None } else { pinned("`componentize-qjs`") }
             }
-            _ if absent("make") => Some(MAKE),
-            Self::Python => absent("componentize-py").then(|| pinned("`componentize-py`")),
-            Self::C | Self::Zig => {
-                let zig = runs(path, "zig", &["version"]) || runs(path, "python3", &["-m", "ziglang", "version"]);
-                (!zig).then(|| pinned("`zig`"))
-            }
+            _ if absent("make") => Some(Missing::install("`make`", "install it with your system's packages")),
+            Self::C | Self::Zig if runs(path, "zig", &["version"]) => None,
+            _ if absent("python3") => Some(Missing::install("`python3`", "install Python, 3.10 or later")),
+            Self::Python if absent("componentize-py") => pinned("`componentize-py`"),
+            Self::C | Self::Zig if !runs(path, "python3", &["-m", "ziglang", "version"]) => pinned("`zig`"),
+            Self::Python | Self::C | Self::Zig => None,
         }
+    }
+
+    /// What a failed build of this language may lack that the build itself says badly.
+    pub(super) fn hint(self, path: &OsString) -> Option<String> {
+        let has_target = || {
+            let asked = Command::new("rustc")
+                .args(["--print", "target-libdir", "--target", "wasm32-unknown-unknown"])
+                .env("PATH", path)
+                .stderr(Stdio::null())
+                .output();
+            asked.is_ok_and(|answer| Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_dir())
+        };
+        (self == Self::Rust && !has_target())
+            .then(|| format!("this Rust cannot build for WebAssembly yet: run `{}`", self.install()))
     }
 }
 
@@ -126,4 +148,37 @@ fn runs(path: &OsString, program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).env("PATH", path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let nothing = OsString::from(dir.path());
+        for &language in Language::value_variants() {
+            let missing = language.missing(dir.path(), &nothing).unwrap();
+            assert!(missing.remedy.starts_with("install "), "{language:?}: {missing:?}");
+        }
+        // With the tools of the machine, and without those of the module.
+        for program in ["npm", "make", "python3"] {
+            let path = dir.path().join(program);
+            std::fs::write(&path, "#!/bin/sh\n[ \"$1\" = --version ]\n").unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        for (language, tool) in [
+            (Language::JavaScript, "`componentize-qjs`"),
+            (Language::TypeScript, "`componentize-qjs`"),
+            (Language::Python, "`componentize-py`"),
+            (Language::C, "`zig`"),
+            (Language::Zig, "`zig`"),
+        ] {
+            let missing = language.missing(dir.path(), &nothing).unwrap();
+            assert!(missing.what == tool && missing.remedy.contains(language.install()), "{language:?}: {missing:?}");
+        }
+        assert!(Language::Rust.hint(&nothing).unwrap().contains("rustup target add"));
+        assert_eq!(Language::C.hint(&nothing), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! `hookswitch module …`: what the author of a module does, one file for each command.
 
 mod build;
+mod built;
 mod check;
 mod expected;
 mod fixture;
@@ -21,14 +22,18 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModuleCommand {
-    /// Begin a module: write a folder that builds, with a fixture to test it by
+    /// Begin a module: write a folder that builds, with fixtures to test it by
     ///
     /// The module works: a filter that looks at event types and at one value of the body, or a transform that makes a Slack
     /// message of GitHub's pull requests. It is the same in every language. Change it into yours.
+    #[command(after_help = "Such as:\n  hookswitch module new --lang python --world transform my-module")]
     New(new::NewArgs),
     /// Build a module with its language's own tools, and say where the .wasm is
+    ///
+    /// It runs the one command that the README of the module says, with tools found in the folder, in the folders around it, or in PATH,
+    /// and says what is missing and how to get it.
     Build(build::BuildArgs),
-    /// Say what is in a .wasm file, and whether a host takes it
+    /// Say what is in a module, and whether a host takes it
     ///
     /// Shows the world it is for, the version of the contract, its imports, its size and its memory. Where a host would refuse it,
     /// says why and what to do, and ends with exit code 1. No host is needed.

@@ -35,12 +35,19 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<()> {
         NewWorld::Transform => World::Transform,
     };
     write(args.lang, world, &args.dir)?;
-    println!("made {}, a {world} in {}", args.dir.display(), args.lang.as_str());
-    println!("next:");
-    println!("  cd {}", args.dir.display());
-    println!("  {}", args.lang.install());
-    println!("  hookswitch module build    # the same as: {}", args.lang.command().join(" "));
-    println!("README.md says what is where, and how it is tested.");
+    let language = args.lang;
+    println!("made {}, a {world} in {}; next:", args.dir.display(), language.as_str());
+    let built = format!("with {}", language.command().join(" "));
+    for (command, does) in [
+        (format!("cd {}", args.dir.display()), String::new()),
+        (language.install().to_owned(), String::new()),
+        ("hookswitch module build".to_owned(), built),
+        ("hookswitch module check".to_owned(), "what is in it, and whether a host takes it".to_owned()),
+        ("hookswitch module test".to_owned(), "what it makes of the events in fixtures/".to_owned()),
+    ] {
+        if does.is_empty() { println!("  {command}") } else { println!("  {command:<25} # {does}") }
+    }
+    println!("README.md says what is where.");
     Ok(())
 }
 
@@ -72,7 +79,13 @@ mod tests {
                 let made = dir.path().join(format!("{}-{world}", language.as_str()));
                 write(language, world, &made).unwrap();
                 assert_eq!(Language::detect(&made), Some(language));
-                for file in ["README.md", ".gitignore", "wit/worlds.wit", "fixtures/pull_request/expected.json"] {
+                for file in [
+                    "README.md",
+                    ".gitignore",
+                    "wit/worlds.wit",
+                    "fixtures/README.md",
+                    "fixtures/pull_request/expected.json",
+                ] {
                     assert!(made.join(file).is_file(), "{} has no {file}", made.display());
                 }
                 assert_eq!(left_over(&made), Vec::<PathBuf>::new());

@@ -59,6 +59,8 @@ fn add_fixtures(files: &mut Files, world: World) -> anyhow::Result<()> {
         files.insert(PathBuf::from("fixtures").join(fixture).join("body.json"), body.contents().into());
         files.insert(PathBuf::from("fixtures").join(path), bytes.into());
     }
+    let format = TEMPLATES.get_file("FIXTURES.md").context("the templates have no FIXTURES.md")?;
+    files.insert("fixtures/README.md".into(), format.contents().into());
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `hookswitch module test`: runs a module's fixtures within the bounds of a host, and says of each what came of it, what it logged
 //! and what it took.
 
+use super::built::module_at;
 use super::expected::{differences, to_write};
 use super::fixture::{self, Fixture};
 use super::words::{count, milliseconds, plural, shortened, size, visible};
@@ -15,15 +16,12 @@ use std::thread;
 /// How often a fixture is called for its time, of which the median is told.
 const CALLS: usize = 5;
 
-/// Where the module of a folder is looked for, the first that has one.
-const BUILT: [&str; 3] = ["build", "target/wasm32-unknown-unknown/release", "."];
-
 /// What `test` takes.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TestArgs {
     /// The module's folder, or its .wasm file
     ///
-    /// In a folder the module is the one .wasm file in build/, in target/wasm32-unknown-unknown/release/, or in the folder itself.
+    /// In a folder the module is the newest .wasm file in build/, in target/wasm32-unknown-unknown/release/, or in the folder itself.
     #[arg(value_name = "DIR or FILE.wasm", default_value = ".")]
     module: PathBuf,
     /// The folder of fixtures; without it `fixtures` beside the module, or above it
@@ -49,7 +47,7 @@ enum Mark {
 
 pub(super) fn run(args: &TestArgs) -> anyhow::Result<()> {
     let config = args.limits.read()?;
-    let file = if args.module.is_dir() { built(&args.module)? } else { args.module.clone() };
+    let file = module_at(&args.module)?;
     let fixtures = match &args.fixtures {
         Some(dir) => dir.clone(),
         None => beside(&file)?,
@@ -67,26 +65,6 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<()> {
         let thread = builder.spawn_scoped(scope, all).context("cannot start a thread")?;
         thread.join().map_err(|_| anyhow::anyhow!("the host broke down; this is a mistake of its own"))?
     })
-}
-
-/// The module that was built in a folder.
-fn built(dir: &Path) -> anyhow::Result<PathBuf> {
-    for place in BUILT {
-        let Ok(entries) = std::fs::read_dir(dir.join(place)) else { continue };
-        let files = entries.filter_map(Result::ok).map(|entry| entry.path());
-        let mut found: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "wasm")).collect();
-        found.sort();
-        match found.as_slice() {
-            [] => {}
-            [one] => return Ok(one.clone()),
-            [one, other, ..] => bail!(
-                "there are several modules, such as {} and {}: say which file to test",
-                one.display(),
-                other.display()
-            ),
-        }
-    }
-    bail!("there is no .wasm file in {0}, nor in {0}/build: build the module first", dir.display())
 }
 
 /// The folder `fixtures` beside a file, or the nearest one above it.

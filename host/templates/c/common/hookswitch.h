@@ -101,6 +101,65 @@ HS_IMPORT("context", "origin") void hs_context_origin(hs_text *origin);
 // A line for the event's trace.
 static inline void hs_log(enum hs_level level, hs_text line) { hs_log_write(level, line.data, line.length); }
 
+// A small store that outlives the call, for a step that says `state = true`: wit/types.wit has its rules. Each returns false
+// with the failure. Time to live is in seconds; 0 keeps for good.
+struct hs_state_found {
+  bool failed;
+  union {
+    hs_option_text value;
+    hs_failure failure;
+  };
+};
+struct hs_state_done {
+  bool failed;
+  hs_failure failure;
+};
+struct hs_state_sum {
+  bool failed;
+  union {
+    int64_t sum;
+    hs_failure failure;
+  };
+};
+HS_IMPORT("state", "get") void hs_state_get_raw(const char *key, size_t length, struct hs_state_found *answer);
+HS_IMPORT("state", "set")
+void hs_state_set_raw(const char *key, size_t length, const char *value, size_t value_length, uint32_t ttl_s, struct hs_state_done *answer);
+HS_IMPORT("state", "remove") void hs_state_remove_raw(const char *key, size_t length, struct hs_state_done *answer);
+HS_IMPORT("state", "increment")
+void hs_state_increment_raw(const char *key, size_t length, int64_t by, uint32_t ttl_s, struct hs_state_sum *answer);
+
+// The value under a key; `is_some` says whether there is one.
+static inline bool hs_state_get(hs_text key, hs_option_text *value, hs_failure *failure) {
+  struct hs_state_found answer;
+  hs_state_get_raw(key.data, key.length, &answer);
+  if (answer.failed) *failure = answer.failure;
+  else *value = answer.value;
+  return !answer.failed;
+}
+
+static inline bool hs_state_set(hs_text key, hs_text value, uint32_t ttl_s, hs_failure *failure) {
+  struct hs_state_done answer;
+  hs_state_set_raw(key.data, key.length, value.data, value.length, ttl_s, &answer);
+  if (answer.failed) *failure = answer.failure;
+  return !answer.failed;
+}
+
+static inline bool hs_state_remove(hs_text key, hs_failure *failure) {
+  struct hs_state_done answer;
+  hs_state_remove_raw(key.data, key.length, &answer);
+  if (answer.failed) *failure = answer.failure;
+  return !answer.failed;
+}
+
+// Adds to the number under a key, 0 where there is none, and answers the sum.
+static inline bool hs_state_increment(hs_text key, int64_t by, uint32_t ttl_s, int64_t *sum, hs_failure *failure) {
+  struct hs_state_sum answer;
+  hs_state_increment_raw(key.data, key.length, by, ttl_s, &answer);
+  if (answer.failed) *failure = answer.failure;
+  else *sum = answer.sum;
+  return !answer.failed;
+}
+
 // How the arguments and the answers of the exports lie in memory.
 typedef struct {
   hs_event event;
@@ -126,6 +185,7 @@ struct hs_made {
 };
 _Static_assert(sizeof(hs_event) == 48 && sizeof(hs_message) == 56 && sizeof(hs_output) == 80, "the canonical ABI");
 _Static_assert(sizeof(struct hs_decided) == 20 && sizeof(struct hs_made) == 20, "the canonical ABI");
+_Static_assert(sizeof(struct hs_state_found) == 20 && sizeof(struct hs_state_sum) == 24, "the canonical ABI");
 
 #define HS_EXPORT(name) __attribute__((export_name(name)))
 

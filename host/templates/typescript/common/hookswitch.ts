@@ -8,17 +8,24 @@ export class Failure extends Error {
   }
 }
 
-/** An export: what it throws reaches the host. A Failure is an answer; anything else is a trap, and its words are logged. */
+/** An export: what it throws reaches the host. A failure, one of state's too, is an answer; anything else is a trap, and its words are logged. */
 export function exported<A extends unknown[], R>(work: (...args: A) => R): (...args: A) => R {
   return (...args) => {
     try {
       return work(...args);
     } catch (error) {
-      if (error instanceof Failure) throw { code: error.code, message: error.message };
+      const failure = failureOf(error);
+      if (failure) throw failure;
       log.write("error", `uncaught ${error}\n${error instanceof Error ? error.stack : ""}`);
       throw error;
     }
   };
+}
+
+/** The code and the message of what was thrown, if it is a failure: the module's own, or one that the host answered. */
+export function failureOf(error: unknown): { code: string; message: string } | undefined {
+  const failure = error instanceof Failure ? error : (error as { payload?: Failure } | undefined)?.payload;
+  return typeof failure?.code === "string" ? { code: failure.code, message: failure.message } : undefined;
 }
 
 const CHUNK_BYTES = 8192;

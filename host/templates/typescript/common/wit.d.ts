@@ -49,3 +49,13 @@ declare module "hookswitch:module/log@0.1.0" {
   /** A line for the event's trace. */
   export function write(level: Level, line: string): void;
 }
+
+/** A small store that outlives the call, for a step that says `state = true`: wit/types.wit has its rules. A failure is thrown. */
+declare module "hookswitch:module/state@0.1.0" {
+  export function get(key: string): Uint8Array | null;
+  /** Keeps the value for so many seconds; 0 keeps it for good. */
+  export function set(key: string, value: Uint8Array, ttlS: number): void;
+  export function remove(key: string): void;
+  /** Adds to the number under a key, 0 where there is none, and answers the sum. */
+  export function increment(key: string, by: number, ttlS: number): number;
+}

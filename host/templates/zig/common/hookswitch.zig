@@ -76,11 +76,12 @@ pub const Output = extern struct {
 /// A filter's verdict.
 pub const Decision = union(enum) { accept, reject: []const u8 };
 
-/// Why the module could not do its work: set by `fail`, which answers the error to return.
+/// The module, or what it asked of the host, could not do its work; `failure` says why.
 pub const Failed = error{Failed};
 
-var failure: Failure = undefined;
-const Failure = extern struct { code: Text, message: Text };
+/// Why `Failed` was answered last: by `fail`, or by a function of `state`.
+pub var failure: Failure = undefined;
+pub const Failure = extern struct { code: Text, message: Text };
 
 /// `return hookswitch.fail("input-invalid", "the body is not JSON");`
 pub fn fail(code: []const u8, message: []const u8) Failed {
@@ -107,6 +108,62 @@ pub fn eventBody() []const u8 {
     return body.slice();
 }
 
+/// A small store that outlives the call, for a step that says `state = true`: wit/types.wit has its rules. Time to live is in
+/// seconds; 0 keeps for good.
+pub const state = struct {
+    pub fn get(key: []const u8) Failed!?[]const u8 {
+        var found: Answer(Option(Text)) = undefined;
+        stateImports.get(key.ptr, key.len, &found);
+        const option = try taken(Option(Text), &found);
+        return if (option.is_some) option.value.slice() else null;
+    }
+
+    pub fn set(key: []const u8, value: []const u8, ttl_s: u32) Failed!void {
+        var done: Answer(u8) = undefined;
+        stateImports.set(key.ptr, key.len, value.ptr, value.len, ttl_s, &done);
+        _ = try taken(u8, &done);
+    }
+
+    pub fn remove(key: []const u8) Failed!void {
+        var done: Answer(u8) = undefined;
+        stateImports.remove(key.ptr, key.len, &done);
+        _ = try taken(u8, &done);
+    }
+
+    /// Adds to the number under a key, 0 where there is none, and answers the sum.
+    pub fn increment(key: []const u8, by: i64, ttl_s: u32) Failed!i64 {
+        var sum: Answer(i64) = undefined;
+        stateImports.increment(key.ptr, key.len, by, ttl_s, &sum);
+        return taken(i64, &sum);
+    }
+
+    fn taken(comptime Value: type, given: *const Answer(Value)) Failed!Value {
+        if (!given.failed) return given.is.value;
+        failure = given.is.failure;
+        return error.Failed;
+    }
+};
+
+const stateImports = struct {
+    extern "hookswitch:module/state@0.1.0" fn get(key: [*]const u8, length: usize, found: *Answer(Option(Text))) void;
+    extern "hookswitch:module/state@0.1.0" fn set(
+        key: [*]const u8,
+        length: usize,
+        value: [*]const u8,
+        value_length: usize,
+        ttl_s: u32,
+        done: *Answer(u8),
+    ) void;
+    extern "hookswitch:module/state@0.1.0" fn remove(key: [*]const u8, length: usize, done: *Answer(u8)) void;
+    extern "hookswitch:module/state@0.1.0" fn increment(
+        key: [*]const u8,
+        length: usize,
+        by: i64,
+        ttl_s: u32,
+        sum: *Answer(i64),
+    ) void;
+};
+
 const imports = struct {
     extern "hookswitch:module/log@0.1.0" fn write(level: i32, items: [*]const u8, length: usize) void;
     extern "hookswitch:module/context@0.1.0" fn @"event-body"(body: *Text) void;
@@ -120,6 +177,7 @@ fn Answer(comptime Value: type) type {
 const RawDecision = extern struct { rejected: bool, reason: Text = .{} };
 comptime {
     std.debug.assert(@sizeOf(Call) == 104 and @sizeOf(Output) == 80 and @sizeOf(Answer(RawDecision)) == 20);
+    std.debug.assert(@sizeOf(Answer(Option(Text))) == 20 and @sizeOf(Answer(i64)) == 24);
 }
 
 fn answer(comptime Value: type, result: Failed!Value) *const Answer(Value) {
