@@ -37,7 +37,7 @@ demo: setup build ## send GitHub's 329 published payloads through a real host, a
 run: setup build ## start the demo's setup and leave it up to play with, until Ctrl-C
 	@python3 tests/demo/demo.py --stay
 
-# What modules in other languages are built with: compilers of some 200 MB, by the lock files of the templates.
+# What modules in other languages are built with: compilers of some 300 MB, by the lock files of the templates.
 languages:
 	@scripts/setup-languages.sh
 
@@ -57,7 +57,7 @@ bench: setup build ## measure the road of an event, and the calls of modules
 soak: build ## call modules CALLS times (a million by itself) and see that nothing leaks
 	cargo bench --workspace --locked --bench soak
 
-guests: setup languages ## build the same two modules in six languages, and compare them on GitHub's 329 payloads
+guests: setup languages ## build the same two modules in seven languages, and compare them on GitHub's 329 payloads
 	cargo bench --workspace --locked --bench guests
 
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)

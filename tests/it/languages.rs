@@ -55,3 +55,8 @@ fn a_module_in_c() {
 fn a_module_in_zig() {
     is_made_built_checked_and_tested("zig", "transform");
 }
+
+#[test]
+fn a_module_in_go() {
+    is_made_built_checked_and_tested("go", "transform");
+}

@@ -109,7 +109,7 @@ pub fn component_type(world: World) -> Result<Vec<u8>, ModuleError> {
 }
 
 /// The host's contract, resolved, and a world of it.
-fn contract(world: World) -> Result<(Resolve, WorldId), ModuleError> {
+pub(super) fn contract(world: World) -> Result<(Resolve, WorldId), ModuleError> {
     let mut sources = SourceMap::default();
     for (name, text) in WIT_FILES {
         sources.push_str(name, text);

@@ -30,6 +30,7 @@ mod state;
 mod ticker;
 mod trap;
 mod upload;
+mod without_wasi;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -47,6 +48,7 @@ pub use meter::{Meter, Metered};
 pub use module::Module;
 pub use module_error::ModuleError;
 pub use state::{StateAccess, StateError, StateHandle};
+pub use without_wasi::without_wasi;
 
 use crate::model::Digest;
 use std::sync::Arc;

@@ -109,6 +109,7 @@ impl Guest {
             "javascript" => ("module.js", "module.js"),
             "typescript" => ("module.ts", "module.ts"),
             "python" => ("module.py", "module.py"),
+            "go" => ("module.go", "module.go"),
             "c" => ("module.c", "module.c"),
             _ => ("module.zig", "module.zig"),
         };

@@ -28,7 +28,7 @@ use hookswitch::model::World;
 use hookswitch::runtime::{Config, Runtime};
 use std::process::ExitCode;
 
-const LANGUAGES: [&str; 6] = ["rust", "javascript", "typescript", "python", "c", "zig"];
+const LANGUAGES: [&str; 7] = ["rust", "javascript", "typescript", "python", "go", "c", "zig"];
 /// How long one call may take, in milliseconds.
 const MAX_TIME_MS: u64 = 10_000;
 /// How many differences are told.

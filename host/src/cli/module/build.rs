@@ -1,6 +1,7 @@
-//! `hookswitch module build`: runs the one command that builds a module, and says what came of it.
+//! `hookswitch module build`: runs the one command that builds a module, and says what came of it. Only Go's compiler leaves something to do.
 
 use super::built::{below, newest_wasm};
+use super::complete::{CORE_MODULE, complete};
 use super::language::{Language, search_path};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -27,7 +28,7 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<()> {
 fn build(dir: &Path) -> anyhow::Result<PathBuf> {
     let Some(language) = Language::detect(dir) else {
         bail!(
-            "{} has no module that I know how to build: there is no Cargo.toml, package.json, module.py, module.c or module.zig; \
+            "{} has no module that I know how to build: there is no Cargo.toml, package.json, module.py, go.mod, module.c or module.zig; \
              `hookswitch module new` begins one",
             dir.display()
         );
@@ -39,15 +40,18 @@ fn build(dir: &Path) -> anyhow::Result<PathBuf> {
     let words = language.command();
     let (program, arguments) = words.split_first().context("a build command has a program")?;
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(dir).env("PATH", &path);
-    if language == Language::Rust {
-        // Where the module is, whatever the environment says of other builds.
-        command.env("CARGO_TARGET_DIR", "target");
+    command.args(arguments).current_dir(dir).env("PATH", &path).envs(language.environment().iter().copied());
+    if language == Language::Go {
+        let parts = dir.join(CORE_MODULE).with_file_name("");
+        std::fs::create_dir_all(&parts).with_context(|| format!("cannot make {}", parts.display()))?;
     }
     let status = command.status().with_context(|| format!("cannot run `{program}`"))?;
     if !status.success() {
         let hint = language.hint(&path).unwrap_or_else(|| "it says why above".to_owned());
         bail!("`{}` failed in {} ({status}): {hint}", words.join(" "), dir.display());
+    }
+    if language == Language::Go {
+        complete(dir).with_context(|| format!("what was built in {} is no module yet", dir.display()))?;
     }
     let output = below(dir, language.output_dir());
     newest_wasm(&output).with_context(|| format!("the build made no .wasm in {}", output.display()))

@@ -2,6 +2,7 @@
 //!
 //! Everything that differs from one language to the next is in this file or in `templates/`.
 
+use super::complete::CORE_MODULE;
 use clap::ValueEnum;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub(super) enum Language {
     #[value(name = "typescript", alias = "ts")]
     TypeScript,
     Python,
+    Go,
     C,
     Zig,
 }
@@ -45,6 +47,7 @@ impl Language {
             Self::JavaScript => "javascript",
             Self::TypeScript => "typescript",
             Self::Python => "python",
+            Self::Go => "go",
             Self::C => "c",
             Self::Zig => "zig",
         }
@@ -58,6 +61,7 @@ impl Language {
             () if has("tsconfig.json") => Some(Self::TypeScript),
             () if has("package.json") => Some(Self::JavaScript),
             () if has("module.py") => Some(Self::Python),
+            () if has("go.mod") => Some(Self::Go),
             () if has("module.zig") => Some(Self::Zig),
             () if has("module.c") => Some(Self::C),
             () => None,
@@ -69,7 +73,19 @@ impl Language {
         match self {
             Self::Rust => &["cargo", "build", "--release", "--target", "wasm32-unknown-unknown"],
             Self::JavaScript | Self::TypeScript => &["npm", "run", "build"],
+            Self::Go => &["go", "build", "-buildmode=c-shared", "-ldflags=-s", "-o", CORE_MODULE, "."],
             Self::Python | Self::C | Self::Zig => &["make"],
+        }
+    }
+
+    /// What the environment of that command has beside what it is given.
+    pub(super) const fn environment(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            // Where the module is, whatever is said of other builds.
+            Self::Rust => &[("CARGO_TARGET_DIR", "target")],
+            // The target; and no other version of Go than the one that is there.
+            Self::Go => &[("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOTOOLCHAIN", "local")],
+            _ => &[],
         }
     }
 
@@ -78,7 +94,7 @@ impl Language {
         match self {
             Self::Rust => RUSTUP,
             Self::JavaScript | Self::TypeScript => NPM_CI,
-            Self::Python | Self::C | Self::Zig => PIP_INSTALL,
+            Self::Python | Self::Go | Self::C | Self::Zig => PIP_INSTALL,
         }
     }
 
@@ -106,11 +122,15 @@ impl Language {
                 let there = above(dir, "node_modules/.bin/componentize-qjs").is_some();
                 if there { None } else { pinned("`componentize-qjs`") }
             }
-            _ if absent("make") => Some(Missing::install("`make`", "install it with your system's packages")),
+            Self::Go if runs(path, "go", &["version"]) => None,
+            _ if self != Self::Go && absent("make") => {
+                Some(Missing::install("`make`", "install it with your system's packages"))
+            }
             Self::C | Self::Zig if runs(path, "zig", &["version"]) => None,
             _ if absent("python3") => Some(Missing::install("`python3`", "install Python, 3.10 or later")),
             Self::Python if absent("componentize-py") => pinned("`componentize-py`"),
             Self::C | Self::Zig if !runs(path, "python3", &["-m", "ziglang", "version"]) => pinned("`zig`"),
+            Self::Go => pinned("`go`"),
             Self::Python | Self::C | Self::Zig => None,
         }
     }
@@ -172,6 +192,7 @@ mod tests {
             (Language::JavaScript, "`componentize-qjs`"),
             (Language::TypeScript, "`componentize-qjs`"),
             (Language::Python, "`componentize-py`"),
+            (Language::Go, "`go`"),
             (Language::C, "`zig`"),
             (Language::Zig, "`zig`"),
         ] {

@@ -3,6 +3,7 @@
 mod build;
 mod built;
 mod check;
+mod complete;
 mod expected;
 mod fixture;
 mod language;

@@ -8,7 +8,7 @@ use super::language::Language;
 use crate::model::World;
 use crate::runtime;
 use anyhow::Context as _;
-use include_dir::{Dir, DirEntry, include_dir};
+use include_dir::{Dir, DirEntry, File, include_dir};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -70,6 +70,11 @@ fn add_guest_sdk(files: &mut Files) -> anyhow::Result<()> {
     collect(&GUEST_SDK, &mut sources);
     for (path, bytes) in sources {
         files.insert(dir.join(path), bytes.into());
+    }
+    if let Some(readme) = GUEST_SDK.get_file("README.md").and_then(File::contents_utf8) {
+        // There it links to where the format of fixtures is in this repository.
+        let readme = readme.replace("../host/templates/FIXTURES.md", "../fixtures/README.md");
+        files.insert(dir.join("README.md"), readme.into_bytes());
     }
     files.insert(dir.join("Cargo.toml"), standalone_manifest(GUEST_SDK_MANIFEST, WORKSPACE_MANIFEST)?.into_bytes());
     files.insert("Cargo.lock".into(), LOCK_FILE.into());

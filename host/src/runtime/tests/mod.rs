@@ -5,6 +5,7 @@ mod calls;
 mod guests;
 mod meter;
 mod uploads;
+mod without_wasi;
 
 use super::{Call, CallError, Config, Directory, Module, ModuleError, Report, Runtime, StateHandle, Verdict};
 use crate::config::TimeBound;
