@@ -18,6 +18,12 @@ import (
 // A module is a library: its exports are called, main is not.
 func main() {}
 
+// A call is over before there is much garbage: it is collected only where memory gets scarce, of the 64 MiB that a host gives by itself.
+func init() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(40 << 20)
+}
+
 // Header is one HTTP header, its name in lower case.
 type Header struct{ Name, Value string }
 
