@@ -35,7 +35,6 @@ const MISBEHAVES_EVERY: u64 = 100;
 /// How long one that misbehaves may take: less than in a host, so that endless loops are not most of what the soak does.
 const BAD_TIME: Duration = Duration::from_millis(10);
 
-
 fn main() -> ExitCode {
     let calls = std::env::var("CALLS").map_or(CALLS_BY_ITSELF, |text| text.parse().expect("CALLS is a number"));
     let config = Config::default();
