@@ -2,7 +2,7 @@
 
 use super::built::module_at;
 use super::words::{milliseconds, size};
-use super::{LimitsArgs, read_module};
+use super::{LimitsArgs, read_module, say_that_it_compiles};
 use crate::runtime::{Config, Facts, Runtime, WIT_VERSION};
 use anyhow::bail;
 use clap::Args;
@@ -31,6 +31,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
         println!("  {title:<9} {text}");
     }
     let runtime = Runtime::start(config)?;
+    say_that_it_compiles(&wasm);
     let began = Instant::now();
     match runtime.compile(&wasm) {
         Ok(module) => {

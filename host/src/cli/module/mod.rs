@@ -105,6 +105,17 @@ pub(super) fn run(command: &ModuleCommand) -> anyhow::Result<()> {
     }
 }
 
+/// From this size on an author is told that compiling takes its time.
+const LARGE_BYTES: usize = 1 << 20;
+
+/// Says on stderr why nothing happens for some seconds.
+#[expect(clippy::print_stderr, reason = "a person waits")]
+fn say_that_it_compiles(wasm: &[u8]) {
+    if wasm.len() >= LARGE_BYTES {
+        eprintln!("compiling {}; a host does that once for each version ...", words::size(wasm.len()));
+    }
+}
+
 fn read_module(path: &Path) -> anyhow::Result<Bytes> {
     let wasm = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(wasm.into())

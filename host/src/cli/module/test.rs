@@ -5,7 +5,7 @@ use super::built::module_at;
 use super::expected::{differences, to_write};
 use super::fixture::{self, Fixture};
 use super::words::{count, milliseconds, plural, shortened, size, visible};
-use super::{LimitsArgs, read_module};
+use super::{LimitsArgs, read_module, say_that_it_compiles};
 use crate::runtime::{Config, Meter, Metered, Module, Report, Runtime, Verdict};
 use crate::trial::Exact;
 use anyhow::{Context as _, bail};
@@ -81,6 +81,7 @@ fn beside(file: &Path) -> anyhow::Result<PathBuf> {
 fn compile(file: &Path, config: &Config) -> anyhow::Result<(Module, Metered)> {
     let wasm = read_module(file)?;
     let (runtime, meter) = (Runtime::start(config.clone())?, Meter::start(config)?);
+    say_that_it_compiles(&wasm);
     let (module, metered) = thread::scope(|scope| {
         let metered = scope.spawn(|| meter.compile(&wasm));
         (runtime.compile(&wasm), metered.join())
