@@ -14,6 +14,7 @@ mod directory;
 mod engine;
 mod executor;
 mod host;
+mod host_calls;
 mod import_advice;
 mod inspect;
 mod limiter;
