@@ -89,7 +89,7 @@ pub(super) async fn test(
     let world = module.world();
     let metered = costs.module(digest).await;
     let not_counted = metered.as_ref().err().map(ToString::to_string);
-    let (report, fuel) = run(&api, trial, module, metered.ok()).await?;
+    let (report, fuel) = run(&api, tenant.as_ref(), trial, module, metered.ok()).await?;
     let answer = Answer {
         module: name,
         digest,
@@ -175,6 +175,7 @@ async fn stored(api: &Api, tenant: Option<&TenantName>, id: EventId) -> Result<(
 /// Calls the module on a module thread, once for the result and once to be counted.
 async fn run(
     api: &Api,
+    tenant: Option<&TenantName>,
     trial: Trial,
     module: Module,
     metered: Option<Metered>,
@@ -187,7 +188,8 @@ async fn run(
         drop(sender.send((report, fuel)));
     };
     let stopping = |error: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error);
-    api.parts().executor.submit(Lane::Background, Box::new(job)).await.map_err(|error| stopping(error.to_string()))?;
+    let submitted = api.parts().executor.submit(Lane::Background, tenant, Box::new(job)).await;
+    submitted.map_err(|error| stopping(error.to_string()))?;
     // A job that panics drops its sender.
     receiver.await.map_err(|_| Problem::internal())
 }

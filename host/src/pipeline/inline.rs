@@ -180,6 +180,7 @@ impl Pipeline {
         let (config, call_time_max) = (self.config.clone(), self.call_time_max);
         let submitted = self.executor.try_submit(
             Lane::Inline,
+            Some(&event.tenant),
             Box::new(move || {
                 let _ = sender.send(work.run(&config, call_time_max, Some(deadline)));
             }),

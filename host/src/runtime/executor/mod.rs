@@ -1,24 +1,32 @@
 //! The threads that modules run on. A call is synchronous work of up to `max_time_ms`: on the threads that serve connections it
 //! would hold up everybody's.
 //!
-//! Two lanes share the threads. `Inline` jobs have somebody waiting and go first; `Background` jobs leave one thread free for
-//! them, where there is more than one. Each lane's queue is bounded by `queue_max`.
+//! Jobs wait in two lanes and stand on the account of a tenant; [`queues`] says which is next. At most `queue_max` jobs wait in
+//! a lane, at most half as many of one tenant ([`rooms`]).
+
+mod queues;
+mod rooms;
 
 use super::Config;
+use crate::model::TenantName;
 use crate::telemetry::{Health, WorkerHealth};
+use queues::{Done, Queues};
+use rooms::{Place, Rooms};
 use std::any::Any;
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use std::time::Instant;
 
 /// Work for one thread: the calls of one run, say.
 pub type Job = Box<dyn FnOnce() + Send>;
 
-/// Which jobs go first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whose time a job takes; none is the operator.
+type Account = Option<TenantName>;
+
+/// Which jobs of a tenant go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Somebody waits for it: an event to be acknowledged.
     Inline,
@@ -26,9 +34,9 @@ pub enum Lane {
     Background,
 }
 
-/// The lane's queue is full, or the executor is shutting down.
+/// The lane's queue is full, or the tenant's part of it, or the executor is shutting down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no thread is free for modules, and `runtime.queue_max` jobs wait")]
+#[error("no thread is free for modules, and `runtime.queue_max` jobs wait, or half as many of this tenant")]
 pub struct Busy;
 
 /// The executor is shutting down.
@@ -40,30 +48,24 @@ pub struct Closed;
 #[derive(Debug)]
 pub struct Executor {
     shared: Arc<Shared>,
-    inline_room: Arc<Semaphore>,
-    background_room: Arc<Semaphore>,
+    rooms: Rooms,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Shared {
-    queues: Mutex<Queues>,
-    /// Signalled when a job arrives, a background job ends, or the end begins.
+    state: Mutex<State>,
+    /// Signalled when a job arrives, one ends that others may have waited for, or the end begins.
     changed: Condvar,
-    threads: usize,
     health: WorkerHealth,
 }
 
-#[derive(Default)]
-struct Queues {
-    inline: VecDeque<Queued>,
-    background: VecDeque<Queued>,
-    running: usize,
-    background_running: usize,
+struct State {
+    queues: Queues<Queued>,
     closed: bool,
 }
 
 /// A job and its place in the queue, which it gives back when a thread takes it.
-type Queued = (Job, OwnedSemaphorePermit);
+type Queued = (Job, Place);
 
 impl Executor {
     /// Starts `config.threads` threads. They report as the worker `modules`.
@@ -72,13 +74,11 @@ impl Executor {
     /// A thread could not be started.
     pub fn start(config: &Config, health: &Health) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queues: Mutex::default(),
+            state: Mutex::new(State { queues: Queues::new(config.threads), closed: false }),
             changed: Condvar::new(),
-            threads: config.threads,
             health: health.worker("modules"),
         });
-        let room = || Arc::new(Semaphore::new(config.queue_max));
-        let executor = Self { shared, inline_room: room(), background_room: room(), threads: Mutex::default() };
+        let executor = Self { shared, rooms: Rooms::new(config.queue_max), threads: Mutex::default() };
         for number in 0..config.threads {
             let shared = Arc::clone(&executor.shared);
             let builder = thread::Builder::new().name(format!("module-{number}"));
@@ -89,45 +89,44 @@ impl Executor {
         Ok(executor)
     }
 
-    /// Queues a job, if there is room for it now.
+    /// Queues a job of this tenant, or of the operator, if there is room for it now.
     ///
     /// # Errors
     /// There is none; the job is dropped.
-    pub fn try_submit(&self, lane: Lane, job: Job) -> Result<(), Busy> {
-        match Arc::clone(self.room(lane)).try_acquire_owned() {
-            Ok(place) => self.shared.push(lane, (job, place)).map_err(|Closed| Busy),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => Err(Busy),
-        }
+    pub fn try_submit(&self, lane: Lane, tenant: Option<&TenantName>, job: Job) -> Result<(), Busy> {
+        let account = tenant.cloned();
+        let place = self.rooms.try_enter(&account, lane).ok_or(Busy)?;
+        self.shared.push(account, lane, (job, place)).map_err(|Closed| Busy)
     }
 
-    /// Queues a job, as soon as there is room for it. Those who wait are served in order.
+    /// Queues a job of this tenant, or of the operator, as soon as there is room for it. Those of one tenant who wait are
+    /// served in order.
     ///
     /// # Errors
     /// The executor is shutting down; the job is dropped.
-    pub async fn submit(&self, lane: Lane, job: Job) -> Result<(), Closed> {
-        let place = Arc::clone(self.room(lane)).acquire_owned().await.map_err(|_| Closed)?;
-        self.shared.push(lane, (job, place))
+    pub async fn submit(&self, lane: Lane, tenant: Option<&TenantName>, job: Job) -> Result<(), Closed> {
+        let account = tenant.cloned();
+        let place = self.rooms.enter(&account, lane).await.ok_or(Closed)?;
+        self.shared.push(account, lane, (job, place))
     }
 
     /// Whether an inline job would start at once: a thread is free, and nobody waits for it.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let queues = self.shared.lock();
-        !queues.closed && queues.running + queues.inline.len() < self.shared.threads
+        let state = self.shared.lock();
+        !state.closed && state.queues.has_room()
     }
 
     /// Whether a thread is free and nothing at all waits for one.
     #[must_use]
     pub fn has_spare(&self) -> bool {
-        let queues = self.shared.lock();
-        let waiting = queues.inline.len() + queues.background.len();
-        !queues.closed && waiting == 0 && queues.running < self.shared.threads
+        let state = self.shared.lock();
+        !state.closed && state.queues.has_spare()
     }
 
     /// Takes no more jobs, does those that are queued, and waits for the threads to end. It blocks.
     pub fn shut_down(&self) {
-        self.inline_room.close();
-        self.background_room.close();
+        self.rooms.close();
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
@@ -135,13 +134,6 @@ impl Executor {
             drop(thread.join());
         }
         self.shared.health.stopped();
-    }
-
-    const fn room(&self, lane: Lane) -> &Arc<Semaphore> {
-        match lane {
-            Lane::Inline => &self.inline_room,
-            Lane::Background => &self.background_room,
-        }
     }
 }
 
@@ -152,56 +144,42 @@ impl Drop for Executor {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queues> {
-        lock(&self.queues)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 
-    fn push(&self, lane: Lane, job: Queued) -> Result<(), Closed> {
-        let mut queues = self.lock();
-        if queues.closed {
+    fn push(&self, account: Account, lane: Lane, job: Queued) -> Result<(), Closed> {
+        let mut state = self.lock();
+        if state.closed {
             return Err(Closed);
         }
-        match lane {
-            Lane::Inline => queues.inline.push_back(job),
-            Lane::Background => queues.background.push_back(job),
-        }
-        drop(queues);
+        state.queues.push(account, lane, job);
+        drop(state);
         self.changed.notify_one();
         Ok(())
     }
 
     /// Waits for a job that this thread may do; none at the end.
-    fn next(&self) -> Option<(Lane, Queued)> {
-        let background_running_max = self.threads.saturating_sub(1).max(1);
-        let mut queues = self.lock();
+    fn next(&self) -> Option<(Queued, Done)> {
+        let mut state = self.lock();
         loop {
-            if let Some(job) = queues.inline.pop_front() {
-                queues.running += 1;
-                return Some((Lane::Inline, job));
+            if let Some(next) = state.queues.next(Instant::now()) {
+                return Some(next.split());
             }
-            if queues.background_running < background_running_max
-                && let Some(job) = queues.background.pop_front()
-            {
-                queues.running += 1;
-                queues.background_running += 1;
-                return Some((Lane::Background, job));
-            }
-            if queues.closed && queues.background.is_empty() {
+            if state.closed && state.queues.is_empty() {
                 return None;
             }
-            queues = self.changed.wait(queues).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn done(&self, lane: Lane) {
-        let mut queues = self.lock();
-        queues.running -= 1;
-        if lane == Lane::Background {
-            queues.background_running -= 1;
-        }
-        // Another thread may have passed over a background job for being one too many, or wait for the last one to end.
-        let waiting = !queues.background.is_empty();
-        drop(queues);
+    fn done(&self, done: Done, began: Instant) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.queues.done(done, now.saturating_duration_since(began), now);
+        // Another thread may have passed over a long job for being one too many, or wait for the last one to end.
+        let waiting = !state.queues.is_empty();
+        drop(state);
         if waiting {
             self.changed.notify_one();
         }
@@ -209,15 +187,16 @@ impl Shared {
 }
 
 fn work(shared: &Shared) {
-    while let Some((lane, (job, place))) = shared.next() {
+    while let Some(((job, place), done)) = shared.next() {
         drop(place);
+        let began = Instant::now();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
             let text = words(panic.as_ref());
             tracing::error!(panic = text, "a job of the module threads panicked; its thread goes on");
             shared.health.restarting(text);
             shared.health.running();
         }
-        shared.done(lane);
+        shared.done(done, began);
     }
     // The next thread that waits has to see the end, too.
     shared.changed.notify_all();
@@ -234,7 +213,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("threads", &self.threads).finish_non_exhaustive()
+        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 
@@ -270,26 +249,32 @@ mod tests {
     }
 
     #[test]
-    fn inline_jobs_go_first_and_the_queue_is_bounded() {
+    fn the_queue_is_bounded_for_all_and_for_each_tenant() {
         let (executor, _) = start(1, 2);
         let (job, has_begun, go) = gate();
+        let tenants: [TenantName; 3] = ["a", "b", "c"].map(|name| name.parse().expect("a name"));
+        let [a, b, c] = tenants.each_ref().map(Some);
         assert!(executor.has_room() && executor.has_spare());
-        executor.try_submit(Lane::Inline, job).expect("room");
+        executor.try_submit(Lane::Inline, a, job).expect("room");
         has_begun.recv().expect("begun");
         assert!(!executor.has_room() && !executor.has_spare());
         let (said, heard) = mpsc::channel();
-        for name in ["b1", "b2"] {
-            executor.try_submit(Lane::Background, saying(name, &said)).expect("room");
+        for (lane, first, second) in [(Lane::Background, "b1", "b2"), (Lane::Inline, "i1", "i2")] {
+            executor.try_submit(lane, a, saying(first, &said)).expect("room");
+            assert_eq!(executor.try_submit(lane, a, saying("half is another's", &said)), Err(Busy));
+            executor.try_submit(lane, b, saying(second, &said)).expect("room");
+            assert_eq!(executor.try_submit(lane, c, saying("all is taken", &said)), Err(Busy));
         }
-        assert_eq!(executor.try_submit(Lane::Background, saying("b3", &said)), Err(Busy));
-        for name in ["i1", "i2"] {
-            executor.try_submit(Lane::Inline, saying(name, &said)).expect("room");
-        }
-        assert_eq!(executor.try_submit(Lane::Inline, saying("i3", &said)), Err(Busy));
         drop(go);
         executor.shut_down();
         drop(said);
-        assert_eq!(heard.iter().collect::<Vec<_>>(), ["i1", "i2", "b1", "b2"], "what was queued is done");
+        let mut done: Vec<_> = heard.iter().collect();
+        assert_eq!(
+            (done.iter().position(|job| *job == "i1") < done.iter().position(|job| *job == "b1"), done.len()),
+            (true, 4)
+        );
+        done.sort_unstable();
+        assert_eq!(done, ["b1", "b2", "i1", "i2"], "what was queued is done");
     }
 
     #[test]
@@ -297,11 +282,11 @@ mod tests {
         let (executor, _) = start(2, 8);
         let (first, first_begun, first_go) = gate();
         let (second, second_begun, second_go) = gate();
-        executor.try_submit(Lane::Background, first).expect("room");
+        executor.try_submit(Lane::Background, None, first).expect("room");
         first_begun.recv().expect("begun");
-        executor.try_submit(Lane::Background, second).expect("room");
+        executor.try_submit(Lane::Background, None, second).expect("room");
         let (said, heard) = mpsc::channel();
-        executor.try_submit(Lane::Inline, saying("inline", &said)).expect("room");
+        executor.try_submit(Lane::Inline, None, saying("inline", &said)).expect("room");
         assert_eq!(heard.recv(), Ok("inline"));
         assert_eq!(second_begun.try_recv(), Err(mpsc::TryRecvError::Empty), "it waits for the first");
         drop(first_go);
@@ -312,32 +297,32 @@ mod tests {
     #[test]
     fn a_panic_is_counted_and_the_thread_goes_on() {
         let (executor, health) = start(1, 8);
-        executor.try_submit(Lane::Inline, Box::new(|| panic!("a bug in the host"))).expect("room");
+        executor.try_submit(Lane::Inline, None, Box::new(|| panic!("a bug in the host"))).expect("room");
         let (said, heard) = mpsc::channel();
-        executor.try_submit(Lane::Inline, saying("after", &said)).expect("room");
+        executor.try_submit(Lane::Inline, None, saying("after", &said)).expect("room");
         assert_eq!(heard.recv(), Ok("after"));
         let report = health.report().remove("modules").expect("the worker");
         assert_eq!((report.state, report.restarts), (WorkerState::Running, 1));
         assert_eq!(report.last_error.as_deref(), Some("a bug in the host"));
         executor.shut_down();
         assert_eq!(health.report()["modules"].state, WorkerState::Stopped);
-        assert_eq!(executor.try_submit(Lane::Inline, saying("late", &said)), Err(Busy));
+        assert_eq!(executor.try_submit(Lane::Inline, None, saying("late", &said)), Err(Busy));
     }
 
     #[tokio::test]
     async fn who_waits_for_room_gets_it_or_learns_of_the_end() {
-        let (executor, _) = start(1, 1);
+        let (executor, _) = start(1, 2);
         let (job, has_begun, go) = gate();
-        executor.submit(Lane::Inline, job).await.expect("room");
+        executor.submit(Lane::Inline, None, job).await.expect("room");
         has_begun.recv().expect("begun");
         let (said, heard) = mpsc::channel();
-        executor.submit(Lane::Inline, saying("queued", &said)).await.expect("room");
-        let mut waiting = pin!(executor.submit(Lane::Inline, saying("waited", &said)));
+        executor.submit(Lane::Inline, None, saying("queued", &said)).await.expect("room");
+        let mut waiting = pin!(executor.submit(Lane::Inline, None, saying("waited", &said)));
         assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         drop(go);
         waiting.await.expect("room");
         assert_eq!((heard.recv(), heard.recv()), (Ok("queued"), Ok("waited")));
         executor.shut_down();
-        assert_eq!(executor.submit(Lane::Inline, saying("late", &said)).await, Err(Closed));
+        assert_eq!(executor.submit(Lane::Inline, None, saying("late", &said)).await, Err(Closed));
     }
 }
