@@ -13,10 +13,10 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build guests demo run test lint bench soak deny clean
+.PHONY: help setup build guests demo run test lint bench soak hostile deny clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch what the demo borrows from npm and PyPI, by lock file
 	@scripts/setup-demo.sh
@@ -51,6 +51,9 @@ bench: setup build ## measure the road of an event, and the calls of modules
 
 soak: build ## call modules CALLS times (a million by itself) and see that nothing leaks
 	cargo bench --workspace --locked --bench soak
+
+hostile: build ## let a tenant run every hostile guest, and time another tenant's events meanwhile
+	cargo bench --workspace --locked --bench hostile
 
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)
 	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \

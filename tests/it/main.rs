@@ -13,11 +13,14 @@
 mod apply;
 mod compiling;
 mod configuration;
+mod containment;
 mod crashes;
 mod deliveries;
 mod formats;
 mod golden;
 mod health;
+#[path = "../hostile/mod.rs"]
+mod hostile;
 mod ingest;
 mod layers;
 mod module_commands;
