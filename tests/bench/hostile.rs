@@ -2,8 +2,9 @@
 //! and sends events through them; `acme` has one good filter and a low rate of events.
 //!
 //! First each guest by itself: what becomes of it, and by which error. Then rounds, quiet and under attack by turns: how long
-//! an event of `acme` takes from its request to its delivery, how long `/healthz` takes. The attackers and the clients share the
-//! host's cores; so believe the ratio, and take the absolute figures for this machine's.
+//! an event of `acme` takes from its request to its delivery, how long `/healthz` takes. Beside them *busy*: as many events of
+//! `mallory` through a good module, because two tenants share a disk, too, whatever their modules do. The clients share the
+//! host's cores; so believe the ratios, and take the absolute figures for this machine's.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +20,7 @@ mod hostile;
 #[expect(dead_code, unused_imports, reason = "the tests use more of it")]
 mod support;
 
-use hostile::{Fate, Hostile, all, flipped, truncated};
+use hostile::{Fate, Hostile, all, flipped, good, hostile, truncated};
 use http::Method;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -74,29 +75,19 @@ async fn measure() -> ExitCode {
     let began = Instant::now();
     tell("storm-of-loops", mallory.try_storm().await, began);
 
-    let mallory = Arc::new(mallory);
-    let catalogue = Arc::new(catalogue);
-    let (mut slowdowns, mut health_ms) = (Vec::new(), Vec::new());
+    assert!(mallory.try_guest(&hostile("good", good(), Fate::Harmless)).await.is_ok());
+    let (mallory, catalogue) = (Arc::new(mallory), Arc::new(catalogue));
+    let (mut slowdowns, mut busy_slowdowns, mut health_ms) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let quiet = times(&host, &receiver).await;
-        let attack = tokio::spawn(attack(mallory.clone(), catalogue.clone()));
-        let attacked = times(&host, &receiver).await;
-        // What is left of the attack would disturb the next quiet round.
-        for event in attack.await.unwrap() {
-            mallory.run_of(&event).await;
-        }
+        let busy = during(mallory.clone().events(vec!["good"]), &mallory, &host, &receiver).await;
+        let attacked = during(attack(mallory.clone(), catalogue.clone()), &mallory, &host, &receiver).await;
+        busy_slowdowns.push(median(&busy.events_ms) / median(&quiet.events_ms));
         slowdowns.push(median(&attacked.events_ms) / median(&quiet.events_ms));
-        println!(
-            "round {round}: event to delivery {:.2} ms (p99 {:.1}) quiet, {:.2} ms (p99 {:.1}) attacked; /healthz p99 {:.1} ms, {:.1} ms",
-            median(&quiet.events_ms),
-            at(&quiet.events_ms, 99),
-            median(&attacked.events_ms),
-            at(&attacked.events_ms, 99),
-            at(&quiet.health_ms, 99),
-            at(&attacked.health_ms, 99),
-        );
+        println!("round {round}: quiet {quiet}; busy {busy}; attacked {attacked}");
         health_ms.extend(attacked.health_ms);
     }
+    println!("as many events through a good module slow the other tenant {:.2} times", median(&busy_slowdowns));
     host.admin.get("/readyz").await.expect(200);
     println!(
         "hostile: guests={guests} contained={contained} healthz_p99_ms={:.1} other_tenant_slowdown={:.2}",
@@ -160,7 +151,7 @@ impl Mallory {
 
     /// Many events at once for a module that never ends: each gets its turn.
     async fn try_storm(&self) -> Result<String, String> {
-        for event in self.storm().await {
+        for event in self.storm("loop-in-export").await {
             let (code, detail) = self.run_of(&event).await;
             if code != "time_limit" {
                 return Err(format!("{code}: {detail}"));
@@ -169,18 +160,34 @@ impl Mallory {
         Ok(format!("stopped: {STORM} times time_limit"))
     }
 
-    async fn storm(&self) -> Vec<String> {
+    async fn storm(&self, guest: &'static str) -> Vec<String> {
         let mut events = JoinSet::new();
         for _ in 0..STORM {
             let ingest = self.ingest.clone();
-            events.spawn(async move { send(&ingest, "loop-in-export").await });
+            events.spawn(async move { send(&ingest, guest).await });
         }
         events.join_all().await
     }
 
+    /// Sends events for one round: a storm, then for each of these guests by turns. Gives them all.
+    async fn events(self: Arc<Self>, guests: Vec<&'static str>) -> Vec<String> {
+        let end = Instant::now() + ROUND;
+        let mut events = self.storm(guests[0]).await;
+        let (mut ticks, mut guests, mut sent) = (ticks(ATTACK_PACE), guests.into_iter().cycle(), JoinSet::new());
+        while Instant::now() < end {
+            ticks.tick().await;
+            let (mallory, name) = (self.clone(), guests.next().unwrap());
+            sent.spawn(async move { mallory.event(name).await });
+        }
+        events.extend(sent.join_all().await);
+        events
+    }
+
     /// The code and the words of a refusal.
     async fn upload(&self, name: &str, wasm: Vec<u8>) -> Result<Option<(String, String)>, String> {
-        let answer = self.admin.put_bytes(&format!("/v1/tenants/mallory/modules/{name}"), wasm).await;
+        // Out of quarantine, so that the attack goes on.
+        let path = format!("/v1/tenants/mallory/modules/{name}?quarantine_after=0");
+        let answer = self.admin.put_bytes(&path, wasm).await;
         match answer.status.as_u16() {
             200 | 201 => Ok(None),
             413 | 422 => {
@@ -225,23 +232,27 @@ fn word(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// The times while `work` goes on. What is left of it would disturb the next round: it is waited for.
+async fn during(
+    work: impl Future<Output = Vec<String>> + Send + 'static,
+    mallory: &Mallory,
+    host: &Host,
+    receiver: &Receiver,
+) -> Times {
+    let work = tokio::spawn(work);
+    let times = times(host, receiver).await;
+    for event in work.await.unwrap() {
+        mallory.run_of(&event).await;
+    }
+    times
+}
+
 /// One round of attack: a storm, then events for every guest by turns; uploads; routes that are never taken. Gives the events.
 async fn attack(mallory: Arc<Mallory>, catalogue: Arc<Vec<Hostile>>) -> Vec<String> {
     let end = Instant::now() + ROUND;
     let mut all = JoinSet::new();
-    let (theirs, guests) = (mallory.clone(), catalogue.clone());
-    all.spawn(async move {
-        let mut events = theirs.storm().await;
-        let runs = guests.iter().filter(|guest| matches!(guest.fate, Fate::Stopped(..) | Fate::Harmless));
-        let (mut ticks, mut runs, mut sent) = (ticks(ATTACK_PACE), runs.cycle(), JoinSet::new());
-        while Instant::now() < end {
-            ticks.tick().await;
-            let (mallory, name) = (theirs.clone(), runs.next().unwrap().name);
-            sent.spawn(async move { mallory.event(name).await });
-        }
-        events.extend(sent.join_all().await);
-        events
-    });
+    let runs = catalogue.iter().filter(|guest| matches!(guest.fate, Fate::Stopped(..) | Fate::Harmless));
+    all.spawn(mallory.clone().events(runs.map(|guest| guest.name).collect()));
     let (theirs, guests) = (mallory.clone(), catalogue.clone());
     all.spawn(async move {
         let refused = guests.iter().filter(|guest| matches!(guest.fate, Fate::Refused(..)));
@@ -270,6 +281,13 @@ async fn attack(mallory: Arc<Mallory>, catalogue: Arc<Vec<Hostile>>) -> Vec<Stri
 struct Times {
     events_ms: Vec<f64>,
     health_ms: Vec<f64>,
+}
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (events, health) = (&self.events_ms, &self.health_ms);
+        write!(f, "{:.2} ms (p99 {:.1}), /healthz p99 {:.1} ms", median(events), at(events, 99), at(health, 99))
+    }
 }
 
 /// Sends `acme`'s events and looks at `/healthz` for one round, at a fixed pace whatever comes back.

@@ -42,6 +42,7 @@ pub(crate) fn good() -> Vec<u8> {
     guests::rejecting(64, 8).core()
 }
 
-fn hostile(name: &'static str, upload: Vec<u8>, fate: Fate) -> Hostile {
+/// One of them.
+pub(crate) const fn hostile(name: &'static str, upload: Vec<u8>, fate: Fate) -> Hostile {
     Hostile { name, upload, fate }
 }
