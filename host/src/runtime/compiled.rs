@@ -96,15 +96,20 @@ impl Hasher for Sha {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::engine::Cleaning;
     use crate::runtime::{Config, engine};
 
     #[test]
     fn the_engine_that_only_compiles_compiles_for_the_one_that_runs() {
         let config = Config { threads: 1, ..Config::default() };
-        let (runs, compiles) = (engine::new(&config).unwrap(), engine::compile_only(&config).unwrap());
+        let (runs, compiles) = (engine::new(&config, Cleaning::Whole).unwrap(), engine::compile_only(&config).unwrap());
         assert_eq!(engine_id(&runs), engine_id(&compiles));
         let other = Config { stack_bytes_max: config.stack_bytes_max * 2, ..config.clone() };
-        assert_eq!(engine_id(&engine::new(&other).unwrap()), engine_id(&runs), "it is a bound of calls, not of code");
+        assert_eq!(
+            engine_id(&engine::new(&other, Cleaning::Whole).unwrap()),
+            engine_id(&runs),
+            "it is a bound of calls, not of code"
+        );
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub struct Config {
     /// The most memory that compiled modules may take together, in bytes. Those not used for longest make room for others, and come
     /// back from the disk when they are needed; those in use stay, even over this bound.
     pub modules_memory_bytes_max: usize,
+    /// Whether the kernel may tell which pages of a used memory have to be cleaned, where the machine has no swap. Without it a
+    /// fresh instance costs four times as much.
+    pub pagemap_scan: bool,
     /// How many threads run modules. The default is the number of cores, two at least: where there is one thread, each call
     /// waits for the one before, whosever it is.
     pub threads: usize,
@@ -121,6 +124,7 @@ impl Default for Config {
             compile_cpu_s_max: 120,
             compile_time_s_max: 300,
             modules_memory_bytes_max: 512 * MIB,
+            pagemap_scan: true,
             threads: std::thread::available_parallelism().map_or(2, usize::from).max(2),
             queue_max: 256,
         }

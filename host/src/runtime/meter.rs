@@ -5,7 +5,7 @@
 //! `configure` and of the call proper together. Counting slows a module down, so an engine of its own does it, which routes
 //! no event; modules are compiled for it anew. A new version of wasmtime may count otherwise.
 
-use super::{Call, CallError, Config, Module, ModuleError, Runtime, RuntimeError};
+use super::{Call, CallError, Config, Instances, Module, ModuleError, Runtime, RuntimeError};
 
 /// How much more time a call has while fuel is counted; the time is to be no reason to have no number.
 const TIME_FACTOR: u64 = 4;
@@ -27,7 +27,7 @@ impl Meter {
     /// A bound makes no sense, or the engine does not start.
     pub fn start(config: &Config) -> Result<Self, RuntimeError> {
         let max_time_ms = config.max_time_ms.saturating_mul(TIME_FACTOR).min(TIME_MS_MAX);
-        Runtime::start_with(Config { max_time_ms, ..config.clone() }, true).map(Self)
+        Runtime::start_with(Config { max_time_ms, ..config.clone() }, Instances::Metered).map(Self)
     }
 
     /// Compiles an upload to be counted. It blocks, as [`Runtime::compile`] does.

@@ -4,6 +4,7 @@ mod bounds;
 mod calls;
 mod guests;
 mod meter;
+mod traces;
 mod uploads;
 
 use super::{Call, CallError, Config, Directory, Module, ModuleError, Report, Runtime, StateHandle, Verdict};
