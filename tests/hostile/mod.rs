@@ -7,7 +7,7 @@
 
 mod calls;
 #[path = "../../host/src/runtime/tests/guests.rs"]
-mod guests;
+pub(crate) mod guests;
 mod uploads;
 
 pub(crate) use uploads::{flipped, truncated};
