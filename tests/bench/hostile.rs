@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 async fn measure() -> ExitCode {
-    let host = Host::start_with("log.filter = \"error\"\n").await;
+    let host = Host::start_with("log.filter = \"error\"\nruntime.compile_cpu_s_max = 10\n").await;
     let (receiver, sink) = (Receiver::start().await, Receiver::start().await);
     host.acme(&receiver.url("/")).await;
     host.upload("match").await;
@@ -63,7 +63,7 @@ async fn measure() -> ExitCode {
         let verdict = verdict.unwrap_or_else(|wrong| format!("NOT CONTAINED: {wrong}"));
         println!("{name:32} {verdict:44} {:>6.0} ms", millis(began.elapsed()));
     };
-    let catalogue = all();
+    let catalogue = all(true);
     for guest in &catalogue {
         let began = Instant::now();
         tell(guest.name, mallory.try_guest(guest).await, began);
@@ -255,7 +255,9 @@ async fn attack(mallory: Arc<Mallory>, catalogue: Arc<Vec<Hostile>>) -> Vec<Stri
     all.spawn(mallory.clone().events(runs.map(|guest| guest.name).collect()));
     let (theirs, guests) = (mallory.clone(), catalogue.clone());
     all.spawn(async move {
-        let refused = guests.iter().filter(|guest| matches!(guest.fate, Fate::Refused(..)));
+        // Not those that keep the compiler busy: with them there would be no others.
+        let quick = |guest: &&Hostile| matches!(guest.fate, Fate::Refused(code, _) if !code.starts_with("compile_"));
+        let refused = guests.iter().filter(quick);
         let (mut ticks, mut refused, broken) = (ticks(UPLOAD_PACE), refused.cycle(), flipped(FLIPS));
         let mut broken = broken.iter().cycle();
         while Instant::now() < end {

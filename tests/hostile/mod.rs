@@ -32,9 +32,10 @@ pub(crate) enum Fate {
     Harmless,
 }
 
-/// Every hostile guest.
-pub(crate) fn all() -> Vec<Hostile> {
-    [calls::all(), uploads::all()].into_iter().flatten().collect()
+/// Every hostile guest; those that only a compiler with a bound on its time contains, where there is one.
+pub(crate) fn all(bounded_compiler: bool) -> Vec<Hostile> {
+    let slow = if bounded_compiler { uploads::slow() } else { Vec::new() };
+    [calls::all(), uploads::all(), slow].into_iter().flatten().collect()
 }
 
 /// A good filter, to be broken.

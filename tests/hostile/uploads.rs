@@ -21,6 +21,18 @@ pub(crate) fn truncated() -> Vec<Vec<u8>> {
     cut
 }
 
+/// Small, a quarter of a megabyte and some four, and more than a gigabyte or half a minute for the compiler.
+pub(super) fn slow() -> Vec<Hostile> {
+    vec![
+        hostile(
+            "hungry-to-compile",
+            many_values(1, 100, 20_000),
+            Refused("compile_memory", "runtime.compile_memory_bytes_max"),
+        ),
+        hostile("slow-to-compile", many_values(60, 60, 5_000), Refused("compile_cpu", "runtime.compile_cpu_s_max")),
+    ]
+}
+
 /// A good core module and a good component, each time with one to three bits flipped, by a generator with a seed.
 pub(crate) fn flipped(count: usize) -> Vec<Vec<u8>> {
     let uploads = [good(), rejecting(64, 8).component()];
@@ -119,7 +131,7 @@ fn strangers() -> Vec<Hostile> {
             filter(r#"(module (func (export "run")))"#),
             Refused("module_world", "it exports `run`"),
         ),
-        hostile("two-worlds", filter(two), Refused("module_world", "it exports `accept`, `apply`")),
+        hostile("two-worlds", filter(two), Refused("module_world", "both `accept` and `apply`")),
         hostile(
             "world-with-other-types",
             filter(r#"(module (func (export "accept")) (func (export "configure")))"#),
@@ -186,14 +198,14 @@ fn instances(count: usize) -> Vec<u8> {
     text(&format!(r#"(component (core module $m (memory 1) (func (export "f"))) {one} {used})"#))
 }
 
-/// A function of many blocks with many values that live through all of them.
-fn many_values(locals: usize, loops: usize) -> Vec<u8> {
+/// Functions of many blocks with many values that live through all of them.
+fn many_values(functions: usize, locals: usize, loops: usize) -> Vec<u8> {
     let params = "i64 ".repeat(locals);
     let one = (0..loops).map(|at| {
         let local = at % locals;
         format!("(loop (br_if 0 (i64.eqz (local.tee {local} (i64.add (local.get {local}) (i64.const 1))))))")
     });
-    with(&format!("(func (local {params}) {})", one.collect::<String>()))
+    with(&format!("(func (local {params}) {})", one.collect::<String>()).repeat(functions))
 }
 
 fn bombs() -> Vec<Hostile> {
@@ -229,6 +241,6 @@ fn bombs() -> Vec<Hostile> {
         hostile("nested-blocks", nested_blocks(200_000), Harmless),
         hostile("switch-of-many-targets", switch(60_000), Harmless),
         hostile("switch-of-too-many-targets", switch(500_000), limits("br_table")),
-        hostile("many-live-values", many_values(60, 5_000), Harmless),
+        hostile("many-live-values", many_values(1, 60, 5_000), Harmless),
     ]
 }

@@ -19,7 +19,7 @@ pub(crate) struct Uploads {
 
 impl Uploads {
     pub(crate) fn new() -> Self {
-        let hostile = all().into_iter().map(|guest| guest.upload).filter(|upload| upload.len() <= SEED_BYTES_MAX);
+        let hostile = all(false).into_iter().map(|guest| guest.upload).filter(|upload| upload.len() <= SEED_BYTES_MAX);
         // Good ones as often as all others together.
         let mut seeds: Vec<_> = hostile.chain(flipped(20)).collect();
         let good = [good(), wit_component::ComponentEncoder::default().module(&good()).unwrap().encode().unwrap()];
