@@ -6,6 +6,7 @@
 //! What must hold: the text in a [`Json`] is one valid JSON value. Nothing here recurses deeper than the pointers it is given,
 //! however deep a payload is nested.
 
+mod decimal;
 mod edit;
 mod pointer;
 
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::Failure;
 
+pub use decimal::Decimal;
 pub use pointer::{POINTER_TOKENS_MAX, Pointer, PointerError};
 
 /// One JSON value.

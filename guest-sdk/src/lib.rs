@@ -36,6 +36,7 @@ extern crate self as hookswitch_guest;
 
 #[cfg(any(test, all(target_arch = "wasm32", feature = "allocator")))]
 mod allocator;
+mod hex;
 mod message;
 mod output;
 mod verdict;
@@ -73,6 +74,7 @@ pub mod bindings;
 pub use bindings::filter::hookswitch::module::types::{
     Decision, Dispatch, Endpoint, Event, Failure, Header, Message, Output,
 };
+pub use hex::hex;
 pub use settings::NoSettings;
 pub use verdict::{accept, reject};
 

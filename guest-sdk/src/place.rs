@@ -11,14 +11,15 @@
 //! What must hold: two digests are equal only if the same is at the same places. A string counts by its characters, anything else
 //! as it is written: `1` and `1.0` are two things, and so are `1` and `"1"`.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::{fmt, slice};
 
 use serde::Deserialize;
 use serde::de::{self, SeqAccess, Visitor};
 use sha2::{Digest as _, Sha256};
 
 use crate::json::{Json, Pointer};
-use crate::{Decision, Event, Failure, Message, accept, reject};
+use crate::{Decision, Event, Failure, Message, accept, hex, reject};
 
 /// How many places one setting may name.
 pub const PLACES_MAX: usize = 16;
@@ -46,7 +47,7 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places(Vec<Place>);
 
-/// SHA-256 of what is at some places.
+/// SHA-256 of some places and what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
@@ -88,6 +89,20 @@ impl Place {
             }
         })
     }
+
+    /// As it is written in settings; each place in one way only.
+    #[must_use]
+    pub fn written(&self) -> Cow<'_, str> {
+        match self {
+            Self::Pointer(pointer) => pointer.as_str().into(),
+            Self::Header(name) => format!("header:{name}").into(),
+            Self::Id => "event:id".into(),
+            Self::Type => "event:type".into(),
+            Self::Source => "event:source".into(),
+            Self::Tenant => "event:tenant".into(),
+            Self::Body => "body".into(),
+        }
+    }
 }
 
 impl Places {
@@ -102,6 +117,15 @@ impl Places {
             1..=PLACES_MAX => Ok(Self(places)),
             count => Err(format!("there are {count} places; PLACES_MAX is {PLACES_MAX}")),
         }
+    }
+}
+
+impl<'a> IntoIterator for &'a Places {
+    type Item = &'a Place;
+    type IntoIter = slice::Iter<'a, Place>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
     }
 }
 
@@ -174,11 +198,15 @@ impl<'a> Facts<'a> {
         Ok(None)
     }
 
-    /// A digest of what is at these places. `purpose` keeps digests for one thing apart from those for another.
+    /// A digest of these places and what is there. `purpose` keeps digests for one thing apart from those for another.
     ///
     /// # Errors
     /// See [`Facts::text`].
-    pub fn digest(&mut self, purpose: &str, places: &Places) -> Result<Digest, Failure> {
+    pub fn digest<'p>(
+        &mut self,
+        purpose: &str,
+        places: impl IntoIterator<Item = &'p Place>,
+    ) -> Result<Digest, Failure> {
         let mut hash = Sha256::new();
         let mut feed = |kind: u8, bytes: &[u8]| {
             hash.update([kind]);
@@ -186,7 +214,8 @@ impl<'a> Facts<'a> {
             hash.update(bytes);
         };
         feed(b'p', purpose.as_bytes());
-        for place in places.iter() {
+        for place in places {
+            feed(b'@', place.written().as_bytes());
             let is_json = match place {
                 Place::Pointer(pointer) => {
                     self.json()?.get(pointer)?.is_some_and(|json| json.kind() != crate::json::Kind::String)
@@ -246,7 +275,7 @@ impl fmt::Display for Place {
 /// 64 hex digits, for keys of state.
 impl fmt::Display for Digest {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        out.write_str(&hex(&self.0))
     }
 }
 

@@ -25,6 +25,7 @@ pub mod transport;
 pub mod deliverer;
 pub mod ingest;
 pub mod pipeline;
+// L3, upper half: a module tried out by a person, with the pipeline's state.
 pub mod trial;
 // L4: the admin interface.
 pub mod api;

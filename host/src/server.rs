@@ -1,9 +1,14 @@
 //! Accepts inbound HTTP connections, for ingest and for admin alike: bounded in number, each bounded in time, ended gracefully.
 
+mod body;
+
+pub use body::{BodyError, RequestBody, read_body};
+
 use crate::shutdown::Shutdown;
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
+use body::Leftover;
+use bytes::Bytes;
 use hyper::body::{Body, Incoming};
+use hyper::header::EXPECT;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -20,10 +25,6 @@ use tokio::task::JoinSet;
 
 /// How long a request's first line and headers may be together, in bytes; a longer one is answered with 431.
 const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// How much of a body that is too long is thrown away before the answer, in bytes, and how long that may take.
-const DISCARD_BYTES_MAX: usize = 16 << 20;
-const DISCARD_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// How a listener behaves.
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ impl Default for Config {
 /// A failing `accept` (too many open files, say) is logged and tried again after a moment: it must not end the host.
 pub async fn serve<S, F, B>(listener: &TcpListener, config: &Config, service: S, mut shutdown: Shutdown)
 where
-    S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    S: Fn(Request<RequestBody>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -100,90 +101,23 @@ where
     }
 }
 
-/// A body did not come in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
-    /// It is longer than it may be.
-    #[error("the body is longer than it may be")]
-    TooLong,
-    /// There is no room for it now.
-    #[error("there is no room for the body now")]
-    NoRoom,
-    /// It took too long.
-    #[error("the body took longer than it may")]
-    TooSlow,
-    /// The connection broke, or the sender's framing is wrong.
-    #[error("the body did not arrive whole: {0}")]
-    Incomplete(String),
-}
-
-/// Reads a body of at most `bytes_max` bytes within `time_max`. `room` is asked before each part of it is kept, for so many bytes.
-///
-/// Of one that is refused a little more is read and thrown away, so that a sender who is still writing gets to see the answer.
-///
-/// # Errors
-/// Where it is longer, too slow, has no room, or does not arrive whole.
-pub async fn read_body<B>(
-    body: B,
-    bytes_max: usize,
-    time_max: Duration,
-    room: impl FnMut(usize) -> bool,
-) -> Result<Bytes, BodyError>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
-    let mut body = body;
-    let read = tokio::time::timeout(time_max, read_whole(&mut body, bytes_max, room)).await;
-    let read = read.unwrap_or(Err(BodyError::TooSlow));
-    if matches!(read, Err(BodyError::TooLong | BodyError::NoRoom)) {
-        let _ = tokio::time::timeout(DISCARD_TIME_MAX, discard(body)).await;
-    }
-    read
-}
-
-async fn read_whole<B>(body: &mut B, bytes_max: usize, mut room: impl FnMut(usize) -> bool) -> Result<Bytes, BodyError>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| BodyError::Incomplete(error.to_string()))?;
-        let Some(data) = frame.data_ref() else { continue };
-        if whole.len() + data.len() > bytes_max {
-            return Err(BodyError::TooLong);
-        }
-        if !room(data.len()) {
-            return Err(BodyError::NoRoom);
-        }
-        whole.extend_from_slice(data);
-    }
-    Ok(whole.freeze())
-}
-
-async fn discard<B: Body<Data = Bytes> + Unpin>(mut body: B) {
-    let mut left = DISCARD_BYTES_MAX;
-    while let Some(Ok(frame)) = body.frame().await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        if left == 0 {
-            return;
-        }
-    }
-}
-
 async fn connection<S, F, B>(stream: TcpStream, config: Config, service: S, mut shutdown: Shutdown)
 where
-    S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    S: Fn(Request<RequestBody>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     // Answers are small and whole: waiting to fill a packet only costs time.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let response = service(request);
-        async move { Ok::<_, Infallible>(response.await) }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (left, awaits_reader) = (Leftover::default(), request.headers().contains_key(EXPECT));
+        let response = service(request.map(|body| RequestBody::new(body, awaits_reader, left.clone())));
+        async move {
+            let response = response.await;
+            left.discard().await;
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -18,7 +18,7 @@
 
 use bytes::Bytes;
 use guests::guest;
-use hookswitch::model::{Event, EventId, Header, Message};
+use hookswitch::model::{Event, Message};
 use hookswitch::runtime::{Call, Config, Module, Runtime, Verdict};
 use hookswitch_filter_github_to_slack as native;
 use std::hint::black_box;
@@ -30,6 +30,7 @@ const CALLS_PER_ROUND: usize = 200;
 const EXAMPLES: &str = "node_modules/@octokit/webhooks-examples/api.github.com/index.json";
 const SETTINGS: &str = r##"{"channel":"#builds"}"##;
 
+mod event;
 #[path = "../it/support/guests.rs"]
 mod guests;
 
@@ -40,7 +41,7 @@ mod bindings {
 
 fn main() {
     let body = pull_request();
-    let event = event();
+    let event = event::pull_request_event();
     let message = Message::of_event(&event, &body);
     let runtime = Runtime::start(Config { threads: 1, ..Config::default() }).unwrap();
     let slack = runtime.compile(&guest("github-to-slack")).unwrap();
@@ -245,21 +246,6 @@ fn median_us(mut work: impl FnMut()) -> f64 {
 fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]
-}
-
-fn event() -> Event {
-    Event {
-        id: EventId::new(1_700_000_000_000, 7),
-        seq: 1,
-        tenant: "acme".parse().unwrap(),
-        source: "github".parse().unwrap(),
-        event_type: "pull_request".into(),
-        content_type: "application/json".into(),
-        received_at_ms: 1_700_000_000_000,
-        headers: vec![Header { name: "x-github-event".into(), value: "pull_request".into() }],
-        body_bytes: 0,
-        dedup_key: None,
-    }
 }
 
 /// The first of GitHub's published examples of a pull request.

@@ -10,17 +10,18 @@
     reason = "a benchmark that cannot go on says why by a panic"
 )]
 
+mod event;
 #[path = "../it/support/guests.rs"]
 mod guests;
 
 use bytes::Bytes;
 use guests::guest;
-use hookswitch::model::{Event, EventId, Message};
+use hookswitch::model::{Event, Message};
 use hookswitch::runtime::{Call, Config, Module, Runtime};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,10 +32,12 @@ const GROWTH_MAX: f64 = 0.05;
 const STAGES: u64 = 10;
 /// Of so many calls one misbehaves.
 const MISBEHAVES_EVERY: u64 = 100;
+/// How long one that misbehaves may take: less than in a host, so that endless loops are not most of what the soak does.
+const BAD_TIME: Duration = Duration::from_millis(10);
 
 fn main() -> ExitCode {
     let calls = std::env::var("CALLS").map_or(CALLS_BY_ITSELF, |text| text.parse().expect("CALLS is a number"));
-    let config = Config { max_time_ms: 10, ..Config::default() };
+    let config = Config::default();
     let threads = config.threads;
     let runtime = Runtime::start(config).unwrap();
     let all = Guests::new(&runtime);
@@ -88,18 +91,7 @@ struct Guests {
 impl Guests {
     fn new(runtime: &Runtime) -> Self {
         let body = Bytes::from_static(br#"{"action":"opened","sender":{"login":"octocat"},"number":7}"#);
-        let event = Event {
-            id: EventId::new(1_700_000_000_000, 7),
-            seq: 1,
-            tenant: "acme".parse().unwrap(),
-            source: "github".parse().unwrap(),
-            event_type: "pull_request".into(),
-            content_type: "application/json".into(),
-            received_at_ms: 1_700_000_000_000,
-            headers: Vec::new(),
-            body_bytes: 0,
-            dedup_key: None,
-        };
+        let event = event::pull_request_event();
         let message = Message::of_event(&event, &body);
         let compile = |name: &str| runtime.compile(&guest(name)).unwrap();
         let good = ["no-op", "ten-lines", "github-to-slack"].map(compile).into();
@@ -108,13 +100,15 @@ impl Guests {
 
     /// The call of this number.
     fn call(&self, number: u64) {
-        const SINS: [&str; 6] = ["trap", "panic", "memory", "log-flood", "big-output", "deep-recursion"];
+        const SINS: [&str; 7] = ["trap", "panic", "loop", "memory", "log-flood", "big-output", "deep-recursion"];
         let turn = |length: usize| usize::try_from(number / MISBEHAVES_EVERY).unwrap() % length;
         let good = !number.is_multiple_of(MISBEHAVES_EVERY);
         let settings = if good { "{}".to_owned() } else { format!(r#"{{"do":"{}"}}"#, SINS[turn(SINS.len())]) };
         let module =
             if good { &self.good[usize::try_from(number).unwrap() % self.good.len()] } else { &self.misbehave };
-        let report = module.call(&Call::trial(&self.event, &self.body, &self.message, &settings));
+        let call = Call::trial(&self.event, &self.body, &self.message, &settings);
+        let time = if good { call.time } else { BAD_TIME };
+        let report = module.call(&Call { time, ..call });
         // A flood of logs is only cut: that call ends well.
         assert!(!good || report.result.is_ok(), "{:?}", report.result);
     }

@@ -2,7 +2,7 @@
 
 use super::support::{Client, Host, Receiver, guest, hookswitch, slow_filter, small_filter, until};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -106,6 +106,43 @@ async fn a_module_that_is_removed_while_it_compiles_stays_away() {
 }
 
 #[tokio::test]
+async fn an_upload_whose_file_cannot_be_removed_is_not_forgotten() {
+    let (host, _receiver) = acme("").await;
+    hand_in(&host, MODULE, slow_filter(40)).await;
+    let waits = "/v1/tenants/acme/modules/waits";
+    hand_in(&host, waits, small_filter(1)).await;
+    let files = std::fs::read_dir(host.data().join("uploads")).unwrap();
+    let file = files.map(|entry| entry.unwrap().path()).max().unwrap();
+    // No file any more, so it cannot be removed like one.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert_eq!(host.admin.delete(waits).await.problem(503)["code"], "uploads_unavailable");
+    assert_eq!(host.admin.get(waits).await.expect(200)["state"], "compiling");
+    std::fs::remove_dir(&file).unwrap();
+    assert_eq!(host.admin.delete(waits).await.status, 204);
+    assert_eq!(host.admin.get(waits).await.status, 404);
+    assert_eq!(host.admin.delete(MODULE).await.status, 204);
+}
+
+#[tokio::test]
+async fn no_upload_outlives_its_tenant() {
+    let host = Host::start().await;
+    let (tenant, module) = ("/v1/tenants/t", "/v1/tenants/t/modules/m");
+    host.put(tenant, &json!({})).await;
+    hand_in(&host, module, b"no module".to_vec()).await;
+    module_with(&host, module, "refused").await;
+    hand_in(&host, module, slow_filter(8)).await;
+    assert_eq!(host.admin.delete(tenant).await.problem(409)["code"], "in_use");
+    assert_eq!(host.admin.delete(module).await.status, 204);
+    hand_in(&host, "/v1/tenants/t/modules/bad", b"no module".to_vec()).await;
+    // It has its turn when the removed one, whose compiling goes on, is through.
+    module_with(&host, "/v1/tenants/t/modules/bad", "refused").await;
+    assert_eq!(host.admin.delete(tenant).await.status, 204);
+    host.put(tenant, &json!({})).await;
+    assert_eq!(host.admin.get("/v1/tenants/t/modules").await.expect(200)["items"], json!([]));
+}
+
+#[tokio::test]
 async fn a_module_that_compiles_too_long_or_too_large_is_refused_with_the_bound() {
     for (settings, wasm, code) in [
         ("runtime.compile_cpu_s_max = 1\n", slow_filter(40), "compile_cpu"),
@@ -156,6 +193,21 @@ async fn code_that_is_damaged_or_foreign_is_compiled_again_and_never_run() {
         let report = report(&host).await;
         assert_eq!((&report["compiles"], &report["loads"]), (&json!(1), &json!(1)));
     }
+}
+
+#[tokio::test]
+async fn the_code_of_a_module_that_is_gone_is_removed_at_the_start() {
+    let (mut host, _receiver) = acme("").await;
+    upload(&host.admin, "gone", small_filter(1)).await;
+    upload(&host.admin, "stays", small_filter(2)).await;
+    host.admin.put_bytes("/v1/tenants/acme/modules/stays", small_filter(3)).await.expect(200);
+    host.admin.put_bytes("/v1/operator/modules/stays", small_filter(4)).await.expect(201);
+    assert_eq!(host.admin.delete("/v1/tenants/acme/modules/gone").await.status, 204);
+    assert_eq!(compiled(&host).len(), 4);
+    host.terminate().await;
+    host.start_again().await;
+    // A version that is not active may become so.
+    assert_eq!(compiled(&host).len(), 3);
 }
 
 #[tokio::test]
@@ -237,6 +289,15 @@ fn limit(limits: &str, name: &str) -> String {
     line[name.len()..].split_whitespace().next().unwrap().to_owned()
 }
 
+/// Waits until a process that compiles has set the last of its limits. Before, it may be the host's image still, and have its files.
+async fn until_confined(proc: &Path) {
+    until("the process to limit itself", || async {
+        let limits = std::fs::read_to_string(proc.join("limits")).unwrap();
+        (limit(&limits, "Max open files") == "3").then_some(())
+    })
+    .await;
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_process_that_compiles_limits_itself_before_it_reads_a_byte() {
@@ -251,9 +312,8 @@ async fn the_process_that_compiles_limits_itself_before_it_reads_a_byte() {
     let mut child = command.spawn().unwrap();
     let proc = PathBuf::from(format!("/proc/{}", child.id().unwrap()));
     let read = |file: &str| std::fs::read_to_string(proc.join(file)).unwrap();
-    // The last of its limits; nothing was written to it yet.
-    until("the process to limit itself", || async { (limit(&read("limits"), "Max open files") == "3").then_some(()) })
-        .await;
+    // Nothing was written to it yet.
+    until_confined(&proc).await;
     for (name, value) in [
         ("Max address space", "1073741824"),
         ("Max cpu time", "7"),
@@ -288,12 +348,7 @@ async fn the_process_that_compiles_has_nothing_of_the_hosts() {
         children.first().map(|pid| PathBuf::from(format!("/proc/{pid}")))
     })
     .await;
-    // Between its start and its first own act it is still the host's image.
-    until("it to be itself", || async {
-        let line = std::fs::read(proc.join("cmdline")).unwrap();
-        line.windows(14).any(|part| part == b"compile-module").then_some(())
-    })
-    .await;
+    until_confined(&proc).await;
     let environment = std::fs::read_to_string(proc.join("environ")).unwrap();
     assert_eq!(
         environment.trim_end_matches('\0'),

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. A module may use those of the lines before its own, and itself.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["clock", "model", "shutdown"],
     &["problem", "retry", "signing", "telemetry"],
     &["config"],
     &["runtime", "server", "store", "transport"],
-    // Within L3 the road has a direction: ingest hands events to the pipeline.
-    &["deliverer", "pipeline", "trial"],
-    &["ingest", "api"],
+    // Within L3 the road has a direction: ingest hands events to the pipeline, and a trial borrows its state.
+    &["deliverer", "pipeline"],
+    &["ingest", "trial"],
+    &["api"],
     &["app"],
     &["cli"],
 ];

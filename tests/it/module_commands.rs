@@ -148,6 +148,18 @@ async fn the_cost_is_the_same_at_every_run_and_the_limits_are_the_hosts() {
 }
 
 #[tokio::test]
+async fn a_module_that_keeps_state_finds_it_empty_in_every_fixture() {
+    let dir = folder(&[("first", r#"{"do": "count"}"#), ("second", r#"{"do": "count"}"#)]);
+    std::fs::write(dir.path().join("build/misbehave.wasm"), guest("stateful")).unwrap();
+    for name in ["first", "second"] {
+        let expected = r#"{"messages": [{"body": {"n": 9007199254740993, "count": 1}}]}"#;
+        std::fs::write(dir.path().join(format!("fixtures/{name}/expected.json")), expected).unwrap();
+    }
+    let said = module(dir.path(), &["test"]).await;
+    assert!(said.ok && said.out.contains("2 fixtures: 2 ok, 0 failed"), "{}{}", said.out, said.err);
+}
+
+#[tokio::test]
 async fn a_mistake_in_a_fixture_is_told_with_its_file() {
     let dir = folder(&[("odd", r#"{"do": "none"}"#)]);
     let odd = dir.path().join("fixtures/odd");

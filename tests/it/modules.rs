@@ -3,22 +3,13 @@
 use super::support::{Host, Receiver, guest};
 use serde_json::{Value, json};
 
-async fn host_with(guests: &[&str]) -> (Host, Receiver) {
-    let (host, receiver) = (Host::start().await, Receiver::start().await);
-    host.acme(&receiver.url("/out")).await;
-    for guest in guests {
-        host.upload(guest).await;
-    }
-    (host, receiver)
-}
-
 fn misbehave(settings: Value) -> Value {
     json!([{ "module": "operator/misbehave", "settings": settings }])
 }
 
 #[tokio::test]
 async fn a_filter_and_a_transform_decide_and_the_trace_tells() {
-    let (host, receiver) = host_with(&["match", "reshape"]).await;
+    let (host, receiver) = Host::with(&["match", "reshape"]).await;
     let steps = json!([
         { "module": "operator/match", "settings": { "pointer": "/amount", "gte": 100 } },
         { "module": "operator/reshape", "settings": { "template": { "total": { "$pointer": "/amount" }, "by": "${/who}" } } },
@@ -44,7 +35,7 @@ async fn a_filter_and_a_transform_decide_and_the_trace_tells() {
 
 #[tokio::test]
 async fn one_event_becomes_many_deliveries() {
-    let (host, receiver) = host_with(&["reshape", "match"]).await;
+    let (host, receiver) = Host::with(&["reshape", "match"]).await;
     let steps = json!([
         { "module": "operator/reshape", "settings": { "each": "/items", "template": { "$item": "" }, "event_type": "item" } },
         { "module": "operator/match", "settings": { "pointer": "/keep", "equals": true } },
@@ -64,7 +55,7 @@ async fn one_event_becomes_many_deliveries() {
 
 #[tokio::test]
 async fn a_router_names_endpoints_by_their_labels() {
-    let (host, receiver) = host_with(&["route-by-label"]).await;
+    let (host, receiver) = Host::with(&["route-by-label"]).await;
     for (name, team) in [("a", "core"), ("b", "core"), ("c", "other")] {
         let spec = json!({ "url": receiver.url(&format!("/{name}")), "labels": { "team": team }, "secrets": [] });
         host.put(&format!("/v1/tenants/acme/endpoints/{name}"), &spec).await;
@@ -84,7 +75,7 @@ async fn a_router_names_endpoints_by_their_labels() {
 
 #[tokio::test]
 async fn endpoints_are_selected_by_labels_and_subscription() {
-    let (host, receiver) = host_with(&[]).await;
+    let (host, receiver) = Host::with(&[]).await;
     let endpoints = [
         ("all", json!({ "team": "core" }), json!(["*"])),
         ("pushes", json!({ "team": "core" }), json!(["push"])),
@@ -152,7 +143,7 @@ async fn every_misbehaviour_holds_its_run_with_its_own_error() {
 
 #[tokio::test]
 async fn logs_are_kept_up_to_their_bound() {
-    let (host, _receiver) = host_with(&["misbehave"]).await;
+    let (host, _receiver) = Host::with(&["misbehave"]).await;
     host.route("loud", misbehave(json!({ "do": "log-flood", "lines": 300 }))).await;
     let event = host.event("x", "{}").await;
     let run = host.run_with(&event, "routed").await;
@@ -164,7 +155,7 @@ async fn logs_are_kept_up_to_their_bound() {
 
 #[tokio::test]
 async fn no_instance_lives_on() {
-    let (host, receiver) = host_with(&["misbehave"]).await;
+    let (host, receiver) = Host::with(&["misbehave"]).await;
     host.route("probe", misbehave(json!({ "do": "leak-probe" }))).await;
     for _ in 0..5 {
         host.event("x", "{}").await;
@@ -174,7 +165,7 @@ async fn no_instance_lives_on() {
 
 #[tokio::test]
 async fn a_failing_module_passes_or_drops_where_the_route_says_so() {
-    let (host, receiver) = host_with(&["misbehave"]).await;
+    let (host, receiver) = Host::with(&["misbehave"]).await;
     let route = |policy: &str| json!({ "source": "in", "steps": misbehave(json!({ "do": "fail" })), "to": { "endpoints": ["out"] }, "on_failure": policy });
     host.put("/v1/tenants/acme/routes/r", &route("pass")).await;
     let passed = host.event("x", "\"as it was\"").await;
@@ -190,7 +181,7 @@ async fn a_failing_module_passes_or_drops_where_the_route_says_so() {
 
 #[tokio::test]
 async fn a_held_run_is_rerun_with_the_mended_module_or_the_old_one() {
-    let (host, receiver) = host_with(&["misbehave"]).await;
+    let (host, receiver) = Host::with(&["misbehave"]).await;
     host.route("r", misbehave(json!({ "do": "fail" }))).await;
     let event = host.event("x", "\"kept\"").await;
     let run = host.run_with(&event, "held").await;
@@ -230,7 +221,7 @@ async fn what_does_not_fit_the_inline_budget_is_routed_after_the_acknowledgement
 
 #[tokio::test]
 async fn an_ordered_route_keeps_order_and_a_held_run_blocks_it() {
-    let (host, receiver) = host_with(&["match"]).await;
+    let (host, receiver) = Host::with(&["match"]).await;
     let steps = json!([{ "module": "operator/match", "settings": { "pointer": "/n", "gt": 0 } }]);
     let route = json!({ "source": "in", "steps": steps, "to": { "endpoints": ["out"] }, "ordered": true });
     host.put("/v1/tenants/acme/routes/r", &route).await;
@@ -256,7 +247,7 @@ async fn an_ordered_route_keeps_order_and_a_held_run_blocks_it() {
 
 #[tokio::test]
 async fn what_a_held_run_blocks_goes_on_when_the_route_is_ordered_no_more() {
-    let (host, receiver) = host_with(&["match"]).await;
+    let (host, receiver) = Host::with(&["match"]).await;
     let steps = json!([{ "module": "operator/match", "settings": { "pointer": "/n", "gt": 0 } }]);
     let route = |ordered: bool| json!({ "source": "in", "event_types": ["x"], "steps": steps, "to": { "endpoints": ["out"] }, "ordered": ordered });
     host.put("/v1/tenants/acme/routes/r", &route(true)).await;
@@ -275,7 +266,7 @@ async fn what_a_held_run_blocks_goes_on_when_the_route_is_ordered_no_more() {
 
 #[tokio::test]
 async fn an_outcome_too_long_to_store_is_held_with_its_reason() {
-    let (host, receiver) = host_with(&["reshape", "misbehave"]).await;
+    let (host, receiver) = Host::with(&["reshape", "misbehave"]).await;
     // A hundred messages through two loud modules: more logs than one write of the store holds.
     let loud = json!({ "module": "operator/misbehave", "settings": { "do": "log-flood", "lines": 20 } });
     let each = json!({ "each": "/items", "template": { "$item": "" }, "event_type": "item" });
@@ -291,7 +282,7 @@ async fn an_outcome_too_long_to_store_is_held_with_its_reason() {
 
 #[tokio::test]
 async fn an_event_whose_runs_are_too_long_for_one_write_is_taken_all_the_same() {
-    let (host, _receiver) = host_with(&[]).await;
+    let (host, _receiver) = Host::with(&[]).await;
     for number in 0..60 {
         let spec = json!({ "url": "http://127.0.0.1:1/", "secrets": [], "disabled": true });
         host.put(&format!("/v1/tenants/acme/endpoints/e{number}"), &spec).await;

@@ -1,6 +1,6 @@
 //! Uploads: what is not a module this host runs is refused with a reason, and changes nothing.
 
-use super::support::{Host, Receiver, guest};
+use super::support::{Client, Host, Receiver, guest};
 use serde_json::json;
 
 /// A small generator with a seed: the same bytes at every run.
@@ -99,4 +99,19 @@ async fn settings_that_the_module_refuses_do_not_make_a_route() {
     assert_eq!(problem["pointer"], "/steps/0/settings");
     assert!(problem["detail"].as_str().unwrap().contains("equalz"), "{problem}");
     assert_eq!(host.admin.get("/v1/tenants/acme/routes/r").await.status, 404);
+}
+
+#[tokio::test]
+async fn whoever_is_refused_before_the_body_is_read_sees_the_answer() {
+    let host = Host::start().await;
+    let large = vec![0_u8; 8 << 20];
+    let stranger = Client::new(&host.admin_url, None);
+    for _ in 0..20 {
+        let unknown = host.admin.put_bytes("/v1/tenants/nobody/modules/m", large.clone()).await;
+        assert_eq!(unknown.problem(404)["code"], "not_found");
+        let refused = stranger.put_bytes("/v1/operator/modules/m", large.clone()).await;
+        assert_eq!(refused.problem(401)["code"], "key_required");
+        let nowhere = host.ingest.post("/in/nobody/in", large.clone()).await;
+        assert_eq!(nowhere.problem(404)["code"], "source_unknown");
+    }
 }

@@ -5,9 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use regex::Regex;
 
-use crate::decimal::Decimal;
 use crate::value::Value;
-use hookswitch_guest::json::Pointer;
+use hookswitch_guest::json::{Decimal, Pointer};
 
 /// A condition on a message.
 #[derive(Debug, Clone)]

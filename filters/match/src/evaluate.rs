@@ -1,10 +1,9 @@
 //! Does the condition hold for this message? If not, why not, in words.
 
-use hookswitch_guest::json::{Json, Kind};
+use hookswitch_guest::json::{Decimal, Json, Kind};
 use hookswitch_guest::{Decision, Event, Failure, Message, accept, reject};
 
 use crate::condition::{Condition, Subject, Test};
-use crate::decimal::Decimal;
 use crate::value::Value;
 
 /// How long a reason may be.

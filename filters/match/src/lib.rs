@@ -12,13 +12,11 @@
 //! body is looked at only if a condition needs it; wrong settings are refused with the path to what is wrong.
 
 mod condition;
-mod decimal;
 mod evaluate;
 mod parse;
 mod value;
 
 pub use condition::{Condition, Subject, Test};
-pub use decimal::Decimal;
 pub use evaluate::{REASON_BYTES_MAX, matches};
 pub use parse::{CONDITIONS_MAX, DEPTH_MAX, REGEX_BYTES_MAX};
 pub use value::Value;

@@ -1,12 +1,11 @@
 //! From the settings' JSON to a [`Condition`]. Whatever is wrong is refused with the path to it, as in `all[1].any[0]: …`.
 
-use hookswitch_guest::json::{Json, Kind, Pointer};
+use hookswitch_guest::json::{Decimal, Json, Kind, Pointer};
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::condition::{Condition, Subject, Test};
-use crate::decimal::Decimal;
 use crate::value::Value;
 
 /// How many conditions a tree may have, lists and negations included.

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use hookswitch_guest::Failure;
-use hookswitch_guest::json::{Json, Kind};
+use hookswitch_guest::json::{Decimal, Json, Kind};
 
-use crate::decimal::Decimal;
 use crate::parse::DEPTH_MAX;
 
 /// A JSON value.

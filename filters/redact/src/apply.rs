@@ -2,7 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use hookswitch_guest::json::{Json, Kind};
-use hookswitch_guest::{Event, Failure, Message, Output, log};
+use hookswitch_guest::{Event, Failure, Message, Output, hex, log};
 use sha2::Sha256;
 
 use crate::settings::Settings;
@@ -59,10 +59,8 @@ fn hash<'a>(salted: &Hmac<Sha256>, json: &Json<'a>) -> Result<Option<Json<'a>>, 
             return Err(Failure::input_invalid(format!("{} is not hashed; remove or mask it", kind.name())));
         }
     };
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
     let hash = salted.clone().chain_update(text).finalize().into_bytes();
-    let hex: String = hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
-    Ok(Some(Json::string(hex)))
+    Ok(Some(Json::string(hex(&hash))))
 }
 
 #[cfg(test)]

@@ -76,15 +76,27 @@ impl TryFrom<Raw> for Settings {
                     "`{name}` cannot be in the payload where `keep` is `items`; name a header: `header:x-page`"
                 ));
             }
-            if target.tokens().zip(pointer.tokens()).all(|(one, other)| one == other) {
+            if is_within(target, &pointer) {
                 return Err(format!("`{name}` is {target}, and there is the array, {pointer}; name another place"));
             }
         }
         if number.is_some() && number == total {
             return Err("`number` and `total` are the same place".to_owned());
         }
+        if let (Some(Target::Pointer(number)), Some(Target::Pointer(total))) = (&number, &total)
+            && is_within(number, total)
+        {
+            return Err(format!(
+                "`number` is {number}, and `total` is {total}: one is in the other; name another place"
+            ));
+        }
         Ok(Self { pointer, items_max, bytes_max, keep, number, total, ordering_key })
     }
+}
+
+/// Whether one of the places is the other or in it.
+fn is_within(one: &Pointer, other: &Pointer) -> bool {
+    one.tokens().zip(other.tokens()).all(|(one, other)| one == other)
 }
 
 impl<'de> Deserialize<'de> for Target {
@@ -123,11 +135,22 @@ mod tests {
             (r#"{"pointer": "/a/items", "items_max": 1, "total": "/a"}"#, "`total` is /a, and there is the array"),
             (r#"{"pointer": "", "items_max": 1, "number": "/page"}"#, "there is the array, the whole body"),
             (r#"{"pointer": "/items", "items_max": 1, "number": "/p", "total": "/p"}"#, "are the same place"),
+            (
+                r#"{"pointer": "/items", "items_max": 1, "number": "/p", "total": "/p/of"}"#,
+                "`number` is /p, and `total` is /p/of: one is in the other; name another place",
+            ),
+            (r#"{"pointer": "/items", "items_max": 1, "number": "/p/at/0", "total": "/p/at"}"#, "one is in the other"),
             (r#"{"pointer": "", "items_max": 1, "keep": "items", "number": "/p"}"#, "name a header"),
             (r#"{"pointer": "/items", "items_max": 1, "size": 1}"#, "unknown field `size`"),
         ] {
             let problem = serde_json::from_str::<Settings>(settings).unwrap_err().to_string();
             assert!(problem.contains(words), "{settings}: {problem}");
         }
+    }
+
+    #[test]
+    fn places_beside_each_other_are_taken() {
+        let settings = r#"{"pointer": "/items", "items_max": 1, "number": "/page/at", "total": "/page/of"}"#;
+        assert!(serde_json::from_str::<Settings>(settings).is_ok());
     }
 }

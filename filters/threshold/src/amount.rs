@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use hookswitch_guest::json::Decimal;
+
 /// A number of millionths. Up to 10^24 millionths, a million of them add up without overflow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount(i128);
 
-const PLACES: usize = 6;
+const PLACES: u16 = 6;
 const ONE: i128 = 1_000_000;
-/// The most digits a number may have, its six places included.
-const DIGITS_MAX: usize = 24;
+/// Below how many millionths a number that comes in has to be: 10^18.
+const READ_MAX: u128 = 1_000_000_000_000_000_000_000_000;
 
 impl Amount {
     /// One.
@@ -18,30 +20,13 @@ impl Amount {
     /// Reads a number in JSON's grammar. None if it has more than six decimals, is 10^18 or more, or is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (negative, magnitude) = text.strip_prefix('-').map_or((false, text), |magnitude| (true, magnitude));
-        let (mantissa, exponent) = match magnitude.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-            None => (magnitude, 0),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let digits = format!("{whole}{fraction}");
-        let significant = digits.trim_start_matches('0').trim_end_matches('0');
-        if significant.is_empty() {
-            return Some(Self(0));
-        }
-        let trailing = digits.len().saturating_sub(digits.trim_end_matches('0').len());
-        // How many zeros stand between the last significant digit and the place of the millionths.
-        let zeros = i64::from(exponent) + i64::try_from(trailing).ok()? + i64::try_from(PLACES).ok()?
-            - i64::try_from(fraction.len()).ok()?;
-        let zeros = usize::try_from(zeros).ok()?;
-        if significant.len().saturating_add(zeros) > DIGITS_MAX {
-            return None;
-        }
-        let millionths: i128 = format!("{significant}{}", "0".repeat(zeros)).parse().ok()?;
-        Some(Self(if negative { -millionths } else { millionths }))
+        Self::parse_sum(text).filter(|amount| amount.0.unsigned_abs() < READ_MAX)
+    }
+
+    /// Reads what was added up: as [`Amount::parse`], but of any size that there is.
+    #[must_use]
+    pub fn parse_sum(text: &str) -> Option<Self> {
+        Decimal::parse(text)?.scaled(PLACES).map(Self)
     }
 
     /// The sum, or the largest or smallest there is.
@@ -51,12 +36,12 @@ impl Amount {
     }
 }
 
-/// As [`Amount::parse`] reads it, without zeros at the end.
+/// As [`Amount::parse_sum`] reads it, without zeros at the end.
 impl fmt::Display for Amount {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let (sign, magnitude) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
         let one = ONE.unsigned_abs();
-        let fraction = format!("{:0PLACES$}", magnitude % one);
+        let fraction = format!("{:06}", magnitude % one);
         let fraction = fraction.trim_end_matches('0');
         let point = if fraction.is_empty() { "" } else { "." };
         write!(out, "{sign}{}{point}{fraction}", magnitude / one)
@@ -91,6 +76,15 @@ mod tests {
     }
 
     #[test]
+    fn sums_read_back_whatever_their_size() {
+        let most = Amount::parse("999999999999999999").unwrap();
+        for sum in [most.plus(most), Amount(i128::MAX), Amount(i128::MAX).plus(Amount::ONE), Amount(-i128::MAX)] {
+            assert_eq!(Amount::parse_sum(&sum.to_string()), Some(sum));
+            assert_eq!(Amount::parse(&sum.to_string()), None, "{sum} is too large to come in");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_none() {
         for text in [
             "",
@@ -102,6 +96,11 @@ mod tests {
             "1e-7",
             "1e999999999999",
             "1e999999999",
+            "007",
+            "5.",
+            ".5",
+            "+1",
+            "1e",
             "x",
             "NaN",
         ] {

@@ -24,10 +24,7 @@ pub fn threshold(settings: &Settings, event: &Event, message: &Message) -> Resul
         Some(place) => amount(&mut facts, place)?,
         None => Amount::ONE,
     };
-    let key = match &settings.by {
-        Some(by) => format!("window:{}", facts.digest("window", by)?),
-        None => "window".to_owned(),
-    };
+    let key = key(settings, &mut facts)?;
     let mut window = read(&key)?;
     let (window_ms, now_ms) = (u64::from(settings.window_s) * 1_000, event.received_at_ms);
     let total = window.add(window_ms, now_ms, amount);
@@ -35,6 +32,14 @@ pub fn threshold(settings: &Settings, event: &Event, message: &Message) -> Resul
     // A second more than the window, for what is left of the slot that the first message is in.
     state::set(&key, &window.to_bytes(), settings.window_s.saturating_add(settings.window_s / 60).saturating_add(1))?;
     Ok(decision)
+}
+
+/// Where the window is kept. What it is made of is in the key: a route keeps its state when its settings change, and slots of another
+/// length or sums of something else must not be read as these.
+fn key(settings: &Settings, facts: &mut Facts) -> Result<String, Failure> {
+    let Settings { window_s, sum, by, .. } = settings;
+    let what = sum.as_ref().map_or_else(|| "count".to_owned(), |place| format!("sum of {}", place.written()));
+    Ok(format!("window:{}", facts.digest(&format!("{what} in {window_s} s"), by.iter().flatten())?))
 }
 
 fn decide(settings: &Settings, window: &mut Window, total: Amount, now_ms: u64) -> Decision {

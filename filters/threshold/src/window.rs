@@ -29,7 +29,7 @@ impl Window {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let kept: Kept = serde_json::from_slice(bytes).ok()?;
         let slots =
-            kept.slots.into_iter().map(|(slot, sum)| Some((slot, Amount::parse(&sum)?))).collect::<Option<_>>()?;
+            kept.slots.into_iter().map(|(slot, sum)| Some((slot, Amount::parse_sum(&sum)?))).collect::<Option<_>>()?;
         Some(Self { slots, quiet_until_ms: kept.quiet_until_ms })
     }
 
@@ -79,6 +79,15 @@ mod tests {
         window.add(60_000, 100_000, amount("1"));
         assert_eq!(window.add(60_000, 20_000, amount("1")), amount("2"));
         assert_eq!(window.slots.len(), 1);
+    }
+
+    #[test]
+    fn a_sum_beyond_what_a_number_may_be_is_kept() {
+        let mut window = Window::default();
+        window.add(60_000, 1_000, amount("999999999999999999"));
+        let sum = window.add(60_000, 1_000, amount("1"));
+        let mut read = Window::parse(&window.to_bytes()).unwrap();
+        assert_eq!(read.add(60_000, 1_000, amount("-1")).plus(amount("1")), sum);
     }
 
     #[test]

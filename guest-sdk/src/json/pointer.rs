@@ -40,6 +40,12 @@ impl Pointer {
         Ok(Self { text: text.to_owned(), tokens })
     }
 
+    /// As it is written; each pointer in one way only.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// The keys and indices on the way.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
         self.tokens.iter().map(String::as_str)

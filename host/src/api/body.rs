@@ -1,6 +1,7 @@
 //! Bodies and paths of requests: read within bounds, and refused with a problem like everything else.
 
 use super::Api;
+use crate::config::{Invalid, parse_as};
 use crate::problem::Problem;
 use crate::server::{BodyError, read_body};
 use axum::body::Body;
@@ -47,10 +48,11 @@ pub(super) async fn read(
     })
 }
 
-/// A body as JSON.
+/// A body as JSON; the problem points at the place that is wrong.
 pub(super) fn parse_json<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "body_invalid", format!("the body: {error}")))
+    parse_as(body).map_err(|Invalid { pointer, message }| {
+        Problem::new(StatusCode::BAD_REQUEST, "body_invalid", format!("the body: {message}")).at(pointer)
+    })
 }
 
 /// The variable parts of a path.

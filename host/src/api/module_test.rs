@@ -3,29 +3,31 @@
 //! The call runs on the module threads, on the lane of those who can wait: a trial never holds up an event.
 
 use super::Api;
-use super::body::read;
+use super::body::{parse_json, read};
 use super::change::ChangeError;
 use super::data;
-use super::modules::{At, record};
-use crate::config::{CallTime, ModuleRecord, TimeBound, VersionRef, parse_as};
+use super::modules::{At, WhichBody, record, which};
+use crate::config::{CallTime, ModuleRecord, TimeBound};
 use crate::model::{Digest, Event, EventId, LogLine, Message, ModuleName, TenantName, World};
 use crate::problem::Problem;
-use crate::runtime::{Config, Directory, EndpointInfo, Lane, Metered, Module, Report, Verdict};
-use crate::trial::{Exact, GivenEndpoint, GivenError, GivenEvent, GivenMessage, Trial, message, outcome};
-use axum::Json;
+use crate::runtime::{Config, Directory, EndpointInfo, Lane, Metered, Module};
+use crate::trial::{CostsError, Exact, GivenEndpoint, GivenError, GivenEvent, GivenMessage, Trial, outcome_within};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use http::{Request, StatusCode, header};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::fmt;
 use tokio::sync::oneshot;
 
 /// What a request has beside its bodies, in bytes: the settings, mostly.
 const REST_BYTES_MAX: usize = 1 << 20;
+
+/// How many bytes of messages an answer shows, 2 MiB: as many as a module makes by itself (`runtime.output_bytes_max`). Of a message that
+/// is too much, it shows the size.
+const SHOWN_BYTES_MAX: usize = 2 << 20;
 
 /// What to call the module with.
 #[derive(Debug, Default, Deserialize)]
@@ -42,7 +44,7 @@ struct TestRequest {
     /// What a router finds; the tenant's own endpoints where this is left out.
     endpoints: Option<Vec<GivenEndpoint>>,
     /// The active one where this is left out.
-    version: Option<Version>,
+    version: Option<WhichBody>,
 }
 
 /// What came of it.
@@ -51,8 +53,10 @@ struct Answer {
     module: ModuleName,
     digest: Digest,
     world: World,
-    /// See [`outcome`].
+    /// See [`outcome_within`], of [`SHOWN_BYTES_MAX`].
     result: Exact,
+    /// Whether messages were too large to be shown.
+    result_cut: bool,
     logs: Vec<LogLine>,
     logs_cut: bool,
     duration_us: u64,
@@ -65,10 +69,6 @@ struct Answer {
     limits: Value,
 }
 
-/// A version of the module, by its number or by its digest.
-#[derive(Clone, Copy, Debug)]
-struct Version(VersionRef);
-
 pub(super) async fn test(
     State(api): State<Api>,
     At { id, module: (tenant, name) }: At,
@@ -79,37 +79,51 @@ pub(super) async fn test(
     // The bodies of the event and of the message; base64 makes four bytes of three.
     let bytes_max = costs.limits().module_body_bytes_max.saturating_mul(3).saturating_add(REST_BYTES_MAX);
     let body = read(&api, request.into_body(), "the body", "body_too_large", bytes_max).await?;
-    let request: TestRequest = parse_as(&body)
-        .map_err(|wrong| Problem::new(StatusCode::BAD_REQUEST, "body_invalid", wrong.message).at(wrong.pointer))?;
-    let digest = version(&record, request.version)?;
+    let mut request: TestRequest = parse_json(&body)?;
+    let digest = version(&record, request.version.take())?;
     let trial = trial(&api, tenant.as_ref(), &record, request).await?;
     let limits = shown(costs.limits(), trial.max_time);
 
     let module = api.parts().library.load(&digest).await.map_err(ChangeError::from)?;
-    let world = module.world();
     let metered = costs.module(digest).await;
-    let not_counted = metered.as_ref().err().map(ToString::to_string);
-    let (report, fuel) = run(&api, tenant.as_ref(), trial, module, metered.ok()).await?;
-    let answer = Answer {
+    let json =
+        on_module_thread(&api, tenant.as_ref(), move || answer(name, digest, &trial, &module, metered, limits)).await?;
+    let json = json.map_err(|_| Problem::internal())?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+/// Calls the module, once for the result and once to be counted, and writes the answer: what a module makes may be large.
+fn answer(
+    name: ModuleName,
+    digest: Digest,
+    trial: &Trial,
+    module: &Module,
+    metered: Result<Metered, CostsError>,
+    limits: Value,
+) -> serde_json::Result<Vec<u8>> {
+    let report = trial.run(module);
+    let fuel = metered.as_ref().ok().and_then(|metered| trial.fuel(metered, &report));
+    let (result, result_cut) = outcome_within(&report.result, SHOWN_BYTES_MAX);
+    serde_json::to_vec(&Answer {
         module: name,
         digest,
-        world,
-        result: outcome(&report.result, message),
+        world: module.world(),
+        result,
+        result_cut,
         logs: report.logs,
         logs_cut: report.logs_cut,
         duration_us: report.duration_us,
         memory_bytes: report.memory_bytes,
         fuel,
-        not_counted,
+        not_counted: metered.err().map(|error| error.to_string()),
         limits,
-    };
-    Ok(Json(answer).into_response())
+    })
 }
 
-fn version(record: &ModuleRecord, asked: Option<Version>) -> Result<Digest, Problem> {
-    let Some(Version(asked)) = asked else { return Ok(record.digest) };
-    let found = record.version(asked).map_err(ChangeError::from);
-    Ok(found.map_err(|error| Problem::from(error).at("/version"))?.digest)
+fn version(record: &ModuleRecord, asked: Option<WhichBody>) -> Result<Digest, Problem> {
+    let Some(WhichBody { digest, number }) = asked else { return Ok(record.digest) };
+    let found = which(digest, number).and_then(|which| Ok(record.version(which).map_err(ChangeError::from)?.digest));
+    found.map_err(|problem| problem.at("/version"))
 }
 
 /// What a router finds.
@@ -172,21 +186,15 @@ async fn stored(api: &Api, tenant: Option<&TenantName>, id: EventId) -> Result<(
     found.await?.ok_or_else(|| data::missing("event", &id.to_string()))
 }
 
-/// Calls the module on a module thread, once for the result and once to be counted.
-async fn run(
+/// Does work on a module thread, and answers what came of it.
+async fn on_module_thread<T: Send + 'static>(
     api: &Api,
     tenant: Option<&TenantName>,
-    trial: Trial,
-    module: Module,
-    metered: Option<Metered>,
-) -> Result<(Report<Verdict>, Option<u64>), Problem> {
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
     let (sender, receiver) = oneshot::channel();
-    let job = move || {
-        let report = trial.run(&module);
-        let fuel = metered.and_then(|metered| trial.fuel(&metered));
-        // Who asked may have gone.
-        drop(sender.send((report, fuel)));
-    };
+    // Who asked may have gone.
+    let job = move || drop(sender.send(work()));
     let stopping = |error: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error);
     let submitted = api.parts().executor.submit(Lane::Background, tenant, Box::new(job)).await;
     submitted.map_err(|error| stopping(error.to_string()))?;
@@ -204,28 +212,6 @@ fn shown(limits: &Config, max_time: Option<CallTime>) -> Value {
         "output_messages_max": limits.output_messages_max,
         "log_bytes_max": limits.log_bytes_max,
         "log_lines_max": limits.log_lines_max,
+        "shown_bytes_max": SHOWN_BYTES_MAX,
     })
-}
-
-impl<'de> Deserialize<'de> for Version {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Version;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a version's number, or its sha256")
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Version, E> {
-                let number = u32::try_from(number).map_err(E::custom)?;
-                Ok(Version(VersionRef::Number(number)))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Version, E> {
-                text.parse().map(VersionRef::Digest).map(Version).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
 }

@@ -195,19 +195,19 @@ fn shown_or_awaited(api: &Api, id: &ResourceId) -> Result<Map<String, Value>, Pr
 async fn remove(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
     let missing = not_found(&id);
     let removed = api.parts().uploads.remove(id).await?;
-    api.parts().shadows.reset(&module);
+    api.parts().shadows.forget(&module);
     if removed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
 }
 
 /// A version in a body.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WhichBody {
-    digest: Option<Digest>,
-    number: Option<u32>,
+pub(super) struct WhichBody {
+    pub(super) digest: Option<Digest>,
+    pub(super) number: Option<u32>,
 }
 
-fn which(digest: Option<Digest>, number: Option<u32>) -> Result<VersionRef, Problem> {
+pub(super) fn which(digest: Option<Digest>, number: Option<u32>) -> Result<VersionRef, Problem> {
     match (digest, number) {
         (Some(digest), None) => Ok(VersionRef::Digest(digest)),
         (None, Some(number)) => Ok(VersionRef::Number(number)),
@@ -242,25 +242,21 @@ async fn set_canary(State(api): State<Api>, At { id, .. }: At, Whole(body): Whol
     change(&api, &id, |record| record.set_canary(which, percent)).await
 }
 
-/// The shadow is compiled before it is one, and what was compared of another is forgotten.
-async fn set_shadow(State(api): State<Api>, At { id, module }: At, Whole(body): Whole) -> Result<Response, Problem> {
+/// The shadow is compiled before it is one.
+async fn set_shadow(State(api): State<Api>, At { id, .. }: At, Whole(body): Whole) -> Result<Response, Problem> {
     let body: Option<WhichBody> = parse_json(&body)?;
     let which = body.map(|WhichBody { digest, number }| which(digest, number)).transpose()?;
-    let before = record(&api, &id)?;
     if let Some(which) = which {
-        let digest = before.version(which).map_err(ChangeError::from)?.digest;
+        let digest = record(&api, &id)?.version(which).map_err(ChangeError::from)?.digest;
         api.parts().library.load(&digest).await.map_err(ChangeError::from)?;
     }
-    let answer = change(&api, &id, |record| record.set_shadow(which)).await?;
-    if record(&api, &id)?.shadow != before.shadow {
-        api.parts().shadows.reset(&module);
-    }
-    Ok(answer)
+    change(&api, &id, |record| record.set_shadow(which)).await
 }
 
 async fn shadow_report(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
     let shadow = record(&api, &id)?.shadow;
-    let report = serde_json::to_value(api.parts().shadows.report(&module)).map_err(|_| Problem::internal())?;
+    let report = shadow.map(|shadow| api.parts().shadows.report(&module, shadow)).unwrap_or_default();
+    let report = serde_json::to_value(report).map_err(|_| Problem::internal())?;
     let mut document = Map::from_iter([("name".to_owned(), json!(id.name)), ("digest".to_owned(), json!(shadow))]);
     document.extend(report.as_object().cloned().unwrap_or_default());
     Ok(Json(document).into_response())

@@ -145,7 +145,10 @@ pub(super) async fn delete_spec(api: &Api, id: ResourceId) -> Result<Response, P
 
 async fn remove(api: &Api, id: ResourceId, cancel: bool) -> Result<Response, Problem> {
     let missing = not_found(&id);
-    let removed = api.parts().configuration.remove(id, cancel).await?;
+    let removed = match id.kind {
+        Kind::Tenant => api.parts().uploads.remove_tenant(id).await?,
+        _ => api.parts().configuration.remove(id, cancel).await?,
+    };
     if removed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
 }
 

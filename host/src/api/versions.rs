@@ -84,7 +84,7 @@ impl Configuration {
         };
         let alone = vec![(id.clone(), Some(Spec::Quarantine(spec.clone())))];
         if record.digest == *digest && record.rollback_on_quarantine {
-            spec.rolled_back_to = record.previous.filter(|previous| !owner.is_quarantined(module, previous));
+            spec.rolled_back_to = record.previous.filter(|previous| owner.may_replace(module, record, previous));
         }
         if spec.rolled_back_to.is_some() {
             let mut changes = vec![(id.clone(), Some(Spec::Quarantine(spec.clone())))];

@@ -10,9 +10,10 @@ pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsErr
 
 use crate::api::{Access, Api, Configuration, Parts, Uploads, quarantine};
 use crate::clock::Clock;
-use crate::config::PlanStep;
+use crate::config::{PlanStep, Snapshot, Spec};
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
+use crate::model::Digest;
 use crate::pipeline::{Library, Pipeline, Published, pending, shadow, sweep};
 use crate::runtime::{Compiler, Executor, Runtime};
 use crate::server::serve;
@@ -23,6 +24,7 @@ use crate::transport::Transport;
 use crate::trial::Costs;
 use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -67,10 +69,11 @@ impl Host {
         let executor =
             Arc::new(Executor::start(&settings.runtime, &health).context("cannot start the module threads")?);
         let files = ModuleFiles::open(&data.join("modules")).context("cannot open the modules directory")?;
-        let costs = Costs::new(settings.runtime.clone(), files.clone());
         let (compiler, confinement) = Compiler::subprocess(&settings.runtime).await?;
+        let costs = Costs::new(settings.runtime.clone(), compiler.clone(), files.clone());
         tracing::info!(%confinement, "modules are compiled in processes of their own");
-        let compiled = CompiledFiles::open(&data.join("compiled"), runtime.engine_id(), &master.derive(COMPILED_LABEL))
+        let (engine, key, known) = (runtime.engine_id(), master.derive(COMPILED_LABEL), versions(&snapshot));
+        let compiled = CompiledFiles::open(&data.join("compiled"), engine, &key, |digest| known.contains(digest))
             .context("cannot open the directory of compiled modules")?;
         let (waiting, found) =
             WaitingUploads::open(&data.join("uploads")).context("cannot open the directory of waiting uploads")?;
@@ -188,7 +191,7 @@ async fn listen<S, F, B>(
     service: S,
 ) -> anyhow::Result<SocketAddr>
 where
-    S: Fn(hyper::Request<hyper::body::Incoming>) -> F + Clone + Send + Sync + 'static,
+    S: Fn(hyper::Request<crate::server::RequestBody>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = hyper::Response<B>> + Send + 'static,
     B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -208,6 +211,18 @@ where
     Ok(address)
 }
 
+/// All versions of all modules. What was compiled of others only takes room: a run that is pinned to one has it compiled again.
+fn versions(snapshot: &Snapshot) -> BTreeSet<Digest> {
+    let of_tenants =
+        snapshot.tenant_names().filter_map(|name| snapshot.tenant(name)).flat_map(|it| it.records.values());
+    let of_tenants = of_tenants.filter_map(|spec| match spec {
+        Spec::Module(record) => Some(record),
+        _ => None,
+    });
+    let records = snapshot.operator_modules().values().chain(of_tenants);
+    records.flat_map(|record| record.versions.iter().map(|version| version.digest)).collect()
+}
+
 /// Loads the modules that routes use, one after the other and as many as memory is given, so that the first events find them ready.
 fn warm_up(library: &Library, configuration: &Configuration) {
     let snapshot = configuration.snapshot();
@@ -215,7 +230,7 @@ fn warm_up(library: &Library, configuration: &Configuration) {
     tokio::spawn(async move {
         let tenants = snapshot.tenant_names().filter_map(|name| snapshot.tenant(name));
         let routes = tenants.flat_map(|tenant| tenant.routes.values());
-        let wanted: std::collections::BTreeSet<_> =
+        let wanted: BTreeSet<_> =
             routes.flat_map(|route| route.plan.steps.iter().flat_map(PlanStep::versions)).collect();
         library.warm_up(wanted).await;
     });

@@ -2,6 +2,6 @@
 
 use anyhow::Context as _;
 
-pub(super) fn run(config: &str) -> anyhow::Result<()> {
-    crate::runtime::compile_module(config).context("cannot compile")
+pub(super) fn run(config: &str, metered: bool) -> anyhow::Result<()> {
+    crate::runtime::compile_module(config, metered).context("cannot compile")
 }

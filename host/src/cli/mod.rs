@@ -7,6 +7,7 @@ mod module;
 mod resources_file;
 mod serve;
 
+use crate::config::ModuleOptions;
 use crate::transport::AdminClient;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -50,6 +51,9 @@ enum Command {
     CompileModule {
         /// The host's `[runtime]` settings, as JSON
         config: String,
+        /// Compile for the engine that counts what a call costs
+        #[arg(long)]
+        metered: bool,
     },
 }
 
@@ -117,6 +121,17 @@ impl KeyArgs {
     }
 }
 
+/// What an upload's query says of the module beside its bytes, one parameter each.
+fn upload_query(options: &ModuleOptions) -> Vec<String> {
+    let ModuleOptions { max_time_ms, quarantine_after, rollback_on_quarantine } = options;
+    let parameters = [
+        max_time_ms.map(|ms| format!("max_time_ms={ms}")),
+        quarantine_after.map(|count| format!("quarantine_after={count}")),
+        rollback_on_quarantine.map(|does| format!("rollback_on_quarantine={does}")),
+    ];
+    parameters.into_iter().flatten().collect()
+}
+
 /// Runs the command. Errors go to stderr, and are exit code 1.
 #[must_use]
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "this is where the command speaks to a person")]
@@ -124,7 +139,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args.config.as_deref(), &args.data),
         Command::Apply(args) => apply::run(&args),
-        Command::CompileModule { config } => compile_module::run(&config),
+        Command::CompileModule { config, metered } => compile_module::run(&config, metered),
         Command::Module(command) => module::run(&command),
         Command::Settings => {
             print!("{}", crate::app::DEFAULT_SETTINGS);

@@ -3,7 +3,8 @@
 //!
 //! The file mirrors the paths of the admin interface: `[tenants.acme.sources.github]` is `PUT /v1/tenants/acme/sources/github`.
 
-use crate::config::{Invalid, Kind, parse, parse_as};
+use super::upload_query;
+use crate::config::{Invalid, Kind, ModuleOptions, parse, parse_as};
 use crate::model::TenantName;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -44,12 +45,8 @@ pub(super) struct ModuleFile {
 impl ModuleFile {
     /// What is said of the module beside its bytes, as the upload's query has it.
     pub(super) fn query(&self) -> String {
-        let options = [
-            self.max_time_ms.map(|ms| format!("max_time_ms={ms}")),
-            self.quarantine_after.map(|count| format!("quarantine_after={count}")),
-            self.rollback_on_quarantine.map(|does| format!("rollback_on_quarantine={does}")),
-        ];
-        options.into_iter().flatten().collect::<Vec<_>>().join("&")
+        let Self { max_time_ms, quarantine_after, rollback_on_quarantine, .. } = *self;
+        upload_query(&ModuleOptions { max_time_ms, quarantine_after, rollback_on_quarantine }).join("&")
     }
 }
 

@@ -1,12 +1,13 @@
 //! What users declare: sources, modules, routes, endpoints of each tenant, from what they write to what the road uses.
 //!
-//! `spec` is what people write (raw), `module` what uploads make. `resolve` and `snapshot` make what everything else reads: complete, checked, immutable, swapped as
-//! a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
+//! `resource` is one of any kind; `spec` is what people write (raw), `module` what uploads make. `resolve` and `snapshot` make what
+//! everything else reads: complete, checked, immutable, swapped as a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
 
 mod module;
 mod pattern;
 mod plan;
 mod resolve;
+mod resource;
 mod seal;
 mod snapshot;
 mod spec;
@@ -17,9 +18,10 @@ pub use module::{
 pub use pattern::{EventTypePattern, InvalidPattern};
 pub use plan::{CallTime, Canary, ModuleRef, OnFailure, Plan, PlanStep, Target, TimeBound};
 pub use resolve::{Endpoint, Route, Source, Verify};
+pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use seal::{MasterKey, SealError};
 pub use snapshot::{Invalid, Record, Snapshot, Tenant};
 pub use spec::{
-    DedupSpec, EndpointSpec, EventTypeRule, Kind, QuarantineSpec, ResourceId, RetrySpec, RouteSpec, SourceSpec, Spec,
-    StepSpec, TenantSpec, VerifySpec, parse, parse_as,
+    DedupSpec, EndpointSpec, EventTypeRule, QuarantineSpec, RetrySpec, RouteSpec, SourceSpec, StepSpec, TenantSpec,
+    VerifySpec,
 };

@@ -3,8 +3,8 @@
 //! and decides nothing. Pure: who changes a record commits the new one.
 
 use super::plan::Canary;
+use super::resource::within;
 use super::snapshot::Invalid;
-use super::spec::within;
 use crate::model::{Digest, World};
 use serde::{Deserialize, Serialize};
 

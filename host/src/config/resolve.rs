@@ -2,8 +2,9 @@
 //! error points at its place.
 
 use super::pattern::EVENT_TYPE_BYTES_MAX;
+use super::resource::within;
 use super::snapshot::{Invalid, Tenant};
-use super::spec::{is_secret_header, within};
+use super::spec::is_secret_header;
 use super::{
     DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, Plan, PlanStep,
     ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,

@@ -3,10 +3,10 @@
 
 use super::module::CALL_TIME_MS_MAX;
 use super::resolve::{Endpoint, Modules, Route, Source, name_of};
-use super::spec::within;
+use super::resource::within;
 use super::{CallTime, Kind, MasterKey, ModuleRecord, ModuleRef, QuarantineSpec, ResourceId, Spec, Target, TimeBound};
 use crate::model::{Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, TenantName};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Why a resource cannot be as it is written. `pointer` is the JSON pointer (RFC 6901) of the place.
@@ -49,7 +49,7 @@ pub struct Tenant {
     /// Its routes, disabled ones too.
     pub routes: BTreeMap<RouteName, Arc<Route>>,
     /// The versions of modules that are not run.
-    quarantined: HashMap<ModuleRef, HashSet<Digest>>,
+    quarantined: HashMap<ModuleRef, HashMap<Digest, Option<Digest>>>,
     /// The versions that are run beside the active ones, and decide nothing.
     shadows: HashMap<ModuleRef, Digest>,
     /// How long one call of a module may take, where the tenant bounds it.
@@ -266,7 +266,8 @@ impl Tenant {
                 self.note_shadow(ModuleRef { operator: false, name: name_of(id)? }, record);
             }
             Spec::Quarantine(spec) => {
-                self.quarantined.entry(spec.module.clone()).or_default().insert(spec.digest);
+                let versions = self.quarantined.entry(spec.module.clone()).or_default();
+                versions.insert(spec.digest, spec.rolled_back_to);
             }
             Spec::Source(_) if id.name == OPERATIONAL_SOURCE => {
                 let message = "is the host's own source, of operational events: name yours otherwise";
@@ -294,12 +295,13 @@ impl Tenant {
     /// Whether a version is not run for this tenant.
     #[must_use]
     pub fn is_quarantined(&self, module: &ModuleRef, digest: &Digest) -> bool {
-        self.quarantined.get(module).is_some_and(|versions| versions.contains(digest))
+        self.quarantined.get(module).is_some_and(|versions| versions.contains_key(digest))
     }
 
     /// The quarantines, with their resources' names.
     pub fn quarantines(&self) -> impl Iterator<Item = (&str, &QuarantineSpec)> {
-        self.records.iter().filter_map(|((_, name), spec)| match spec {
+        let all = self.records.range((Kind::Quarantine, String::new())..);
+        all.map_while(|((_, name), spec)| match spec {
             Spec::Quarantine(spec) => Some((name.as_str(), spec)),
             _ => None,
         })
@@ -311,15 +313,18 @@ impl Tenant {
         self.shadows.get(module).copied()
     }
 
-    /// The active version of a module for this tenant. Where one of the operator's is quarantined here, and may be rolled back for that,
-    /// it is the previous one: here alone, since the events of one tenant must not change what others run.
+    /// The active version of a module for this tenant. Where one of the operator's is quarantined here, it is the one that its quarantine
+    /// says to use instead: here alone, since the events of one tenant must not change what others run.
     pub(super) fn active(&self, module: &ModuleRef, record: &ModuleRecord) -> Digest {
-        let falls_back =
-            module.operator && record.rollback_on_quarantine && self.is_quarantined(module, &record.digest);
-        let previous = record.previous.filter(|_| falls_back).and_then(|previous| record.find(&previous));
-        let fits =
-            previous.filter(|version| version.world == record.world && !self.is_quarantined(module, &version.digest));
-        fits.map_or(record.digest, |version| version.digest)
+        let instead = self.quarantined.get(module).and_then(|versions| versions.get(&record.digest)).copied().flatten();
+        let instead = instead.filter(|_| module.operator).filter(|instead| self.may_replace(module, record, instead));
+        instead.unwrap_or(record.digest)
+    }
+
+    /// Whether a version can take the active one's place here: it is there, does the same kind of work, and is not quarantined.
+    pub(crate) fn may_replace(&self, module: &ModuleRef, record: &ModuleRecord, instead: &Digest) -> bool {
+        let found = record.find(instead).is_some_and(|version| version.world == record.world);
+        found && !self.is_quarantined(module, instead)
     }
 
     /// How long one call of a module may take, where it or the tenant says so: the shorter one.

@@ -9,11 +9,10 @@ use crate::config::{Snapshot, Source};
 use crate::model::{Event, EventId, SourceName, TenantName};
 use crate::pipeline::{AcceptError, Accepted, Pipeline};
 use crate::problem::Problem;
-use crate::server::{BodyError, read_body};
+use crate::server::{BodyError, RequestBody, read_body};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use reserve::{Reservations, Reserved};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,14 +79,14 @@ impl Ingest {
     }
 
     /// Answers one request.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub async fn handle(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         match self.receive(request).await {
             Ok(accepted) => acknowledge(accepted),
             Err(problem) => problem.to_response(),
         }
     }
 
-    async fn receive(&self, request: Request<Incoming>) -> Result<Accepted, Problem> {
+    async fn receive(&self, request: Request<RequestBody>) -> Result<Accepted, Problem> {
         let way = self.find(request.method(), request.uri().path())?;
         let Ok(place) = self.inner.in_flight.clone().try_acquire_owned() else {
             let most = self.inner.config.in_flight_max;
@@ -129,7 +128,7 @@ impl Ingest {
     }
 
     /// The body, and the room that it takes.
-    async fn read(&self, body: Incoming, source: &Source) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem> {
+    async fn read(&self, body: RequestBody, source: &Source) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem> {
         let most = source
             .body_bytes_max
             .map_or(self.inner.config.body_bytes_max, |own| own.min(self.inner.config.body_bytes_max));

@@ -36,7 +36,7 @@ pub fn is_header_for_modules(name: &str) -> bool {
 }
 
 /// Parts of names of headers that prove something. A bare `key` is none: `idempotency-key`, `x-routing-key`.
-const WORDS_OF_CREDENTIALS: [&str; 11] = [
+const WORDS_OF_CREDENTIALS: [&str; 12] = [
     "authoriz",
     "authent",
     "token",
@@ -44,6 +44,7 @@ const WORDS_OF_CREDENTIALS: [&str; 11] = [
     "password",
     "cookie",
     "signature",
+    "hmac",
     "credential",
     "api-key",
     "apikey",
@@ -64,8 +65,13 @@ mod tests {
     #[test]
     fn a_credential_is_told_by_its_name() {
         let credentials = ["Authorization", "cookie", "X-Api-Key", "x-hub-signature-256", "x-gitlab-token", "X-Auth"];
-        let providers =
-            ["x-telegram-bot-api-secret-token", "x-amz-security-token", "proxy-authorization", "ocp-apim-apikey"];
+        let providers = [
+            "x-telegram-bot-api-secret-token",
+            "x-amz-security-token",
+            "proxy-authorization",
+            "ocp-apim-apikey",
+            "x-shopify-hmac-sha256",
+        ];
         for name in credentials.iter().chain(&providers) {
             assert!(is_credential(name), "{name}");
         }

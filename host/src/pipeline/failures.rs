@@ -8,12 +8,11 @@ use super::run::MODULE_QUARANTINED;
 use crate::config::ModuleRef;
 use crate::model::{Digest, Run, RunId, TenantName, Verdict};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// How many failing versions are counted at once. Those beyond are not quarantined before others are.
+/// How many failing versions are counted at once. Where there are more, those that failed least are forgotten.
 const FAILING_MAX: usize = 10_000;
 
 /// A version of a module as one tenant runs it.
@@ -83,7 +82,7 @@ impl Failures {
         notes.collect()
     }
 
-    /// Counts. `after` says how many failures in a row of a module are too many, 0 for any number.
+    /// Counts. `after` says how many failures in a row of a module are too many; 0 for no number.
     pub(super) fn note(&self, tenant: &TenantName, notes: Vec<Note>, after: impl Fn(&ModuleRef) -> u32) {
         if notes.is_empty() {
             return;
@@ -91,13 +90,15 @@ impl Failures {
         let mut counts = self.inner.counts.lock().unwrap_or_else(PoisonError::into_inner);
         for Note { module, digest, run, failure } in notes {
             let Ok(module) = module.parse::<ModuleRef>() else { continue };
-            let most = after(&module);
+            let most = if failure.is_some() { after(&module) } else { 0 };
             let version = VersionOf { tenant: tenant.clone(), module, digest };
-            let Some((code, message)) = failure else {
-                counts.streaks.remove(&version);
-                continue;
-            };
-            counts.count(version, Streak { failures: 1, run, code, message }, most);
+            match failure {
+                Some((code, message)) if most > 0 => {
+                    counts.count(version, Streak { failures: 1, run, code, message }, most);
+                }
+                // It works, or may fail as often as it likes.
+                _ => drop(counts.streaks.remove(&version)),
+            }
         }
         self.inner.failing.store(counts.streaks.len(), Ordering::Relaxed);
         if !counts.due.is_empty() {
@@ -119,22 +120,31 @@ impl Failures {
 
 impl Counts {
     fn count(&mut self, version: VersionOf, mut streak: Streak, most: u32) {
-        let full = self.streaks.len() >= FAILING_MAX;
-        match self.streaks.entry(version) {
-            Entry::Vacant(_) if full => {}
-            Entry::Vacant(free) if most != 1 => {
-                free.insert(streak);
-            }
-            Entry::Vacant(free) => self.due.push((free.into_key(), streak)),
-            Entry::Occupied(mut before) => {
-                streak.failures = before.get().failures.saturating_add(1);
-                if most > 0 && streak.failures >= most {
-                    self.due.push((before.remove_entry().0, streak));
-                } else {
-                    before.insert(streak);
-                }
-            }
+        if let Some(before) = self.streaks.get(&version) {
+            streak.failures = before.failures.saturating_add(1);
         }
+        if streak.failures >= most {
+            self.streaks.remove(&version);
+            self.due.push((version, streak));
+            return;
+        }
+        if self.streaks.len() >= FAILING_MAX && !self.streaks.contains_key(&version) {
+            self.make_room();
+        }
+        self.streaks.insert(version, streak);
+    }
+
+    /// Forgets what failed least: versions that nobody runs any more are among those for ever.
+    fn make_room(&mut self) {
+        let mut failures: Vec<u32> = self.streaks.values().map(|streak| streak.failures).collect();
+        failures.sort_unstable();
+        let most = failures.get(failures.len() / 2).copied().unwrap_or_default();
+        let mut left = failures.len() / 2;
+        self.streaks.retain(|_, streak| {
+            let goes = left > 0 && streak.failures <= most;
+            left -= usize::from(goes);
+            !goes
+        });
     }
 }
 
@@ -183,6 +193,23 @@ mod tests {
         assert_eq!(failures.inner.counts.lock().unwrap().due, []);
         feed(vec![note(1, false), note(2, true)], 1);
         assert_eq!(failures.due().await[0].1.failures, 1);
+    }
+
+    #[test]
+    fn where_too_many_versions_fail_those_that_failed_least_are_forgotten() {
+        let mut counts = Counts::default();
+        let version = |number: usize| VersionOf {
+            tenant: tenant(),
+            module: "m".parse().unwrap(),
+            digest: Digest::of(&number.to_be_bytes()),
+        };
+        let streak = || Streak { failures: 1, run: note(1, true).run, code: "trap".to_owned(), message: String::new() };
+        let worst = version(0);
+        (0..5).for_each(|_| counts.count(worst.clone(), streak(), 10));
+        (1..2 * FAILING_MAX).for_each(|number| counts.count(version(number), streak(), 10));
+        assert!(counts.streaks.len() <= FAILING_MAX);
+        (5..10).for_each(|_| counts.count(worst.clone(), streak(), 10));
+        assert_eq!((counts.due.len(), counts.due[0].1.failures), (1, 10), "the one that fails most is not");
     }
 
     #[test]

@@ -114,13 +114,14 @@ impl Pipeline {
     ) -> Result<Accepted, AcceptError> {
         let id = event.id;
         let tenant = self.published.snapshot().tenant(&event.tenant).cloned().ok_or(AcceptError::TenantGone)?;
-        let (mut runs, observed) = self.route(&tenant, &event, &body).await;
+        let (mut runs, mut observed) = self.route(&tenant, &event, &body).await;
         // Endpoints may have gone meanwhile: a run that has one of these is routed again, with what is there now.
         let still = self.published.still().await;
         let now = still.snapshot.tenant(&event.tenant).ok_or(AcceptError::TenantGone)?;
         if !Arc::ptr_eq(now, &tenant) {
             for routed in runs.iter_mut().filter(|routed| missing_endpoint(now, routed).is_some()) {
                 *routed = pending(unrouted(&routed.run));
+                observed.retain(|call| call.run != routed.run.id);
             }
         }
         // Should what came of it be too long for one write, the event is taken all the same, and each run gets a write of its own.
@@ -148,9 +149,10 @@ impl Pipeline {
         let (mut inline, mut runs) = (Vec::new(), Vec::new());
         for route in tenant.routes.values().filter(|route| route.takes(&event.source, &event.event_type)) {
             let run = new_run(event, &route.name, route.plan_digest, now_ms);
-            match self.modules_if_ready(route, event.id) {
-                Some(modules) if !route.in_order() => inline.push(Ready { run, route: route.clone(), modules }),
-                _ => runs.push(pending(run)),
+            let modules = if route.in_order() { None } else { self.modules_if_ready(route, event.id) };
+            match modules {
+                Some(modules) => inline.push(Ready { run, route: route.clone(), modules }),
+                None => runs.push(pending(run)),
             }
         }
         let without_modules = inline.iter().all(|ready| ready.modules.is_empty());

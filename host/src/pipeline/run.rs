@@ -7,7 +7,7 @@ use crate::model::{
     BodyRef, Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, Message, Origin, RouteName, Run, RunFailure,
     RunStatus, StepTrace, Verdict, World,
 };
-use crate::runtime::{self, Call, Directory, EndpointInfo, Module};
+use crate::runtime::{self, Call, CallError, Directory, EndpointInfo, Module};
 use crate::shutdown::Shutdown;
 use crate::store::{NewDelivery, RoutedRun};
 use bytes::Bytes;
@@ -205,9 +205,8 @@ fn call(
         }
         _ => (job.call_time_max, TimeBound::Host),
     };
-    let left = job.inline_deadline.map(|deadline| deadline.saturating_duration_since(now));
-    let time = left.map_or(time_max, |left| left.min(time_max));
-    if time.is_zero() || job.told.is_some_and(Shutdown::fired) {
+    let late = || job.inline_deadline.is_some_and(|deadline| deadline <= Instant::now());
+    if late() || job.told.is_some_and(Shutdown::fired) {
         return Err(Stop::Unfinished(Unfinished::CutShort));
     }
     if job.run_deadline.is_some_and(|deadline| deadline <= now) {
@@ -218,7 +217,8 @@ fn call(
     let settings = step.settings.to_string();
     let endpoints = if module.world() == World::Router { directory(job.tenant) } else { Directory::default() };
     let shadow = job.tenant.shadow_of(&step.module).filter(|shadow| *shadow != digest);
-    let state = job.state.filter(|_| step.state).zip(job.plan.step_key(position.step as usize));
+    let state =
+        job.state.filter(|_| step.state).and_then(|state| Some((state, job.plan.step_key(position.step as usize)?)));
     let handle = state.as_ref().map(|(state, key)| state.begin(key.clone()));
     if let (Some((state, _)), Some(_)) = (&state, &shadow) {
         state.note_found();
@@ -229,8 +229,9 @@ fn call(
         message,
         settings: &settings,
         origin: run.origin,
-        time,
+        time: time_max,
         time_set_by: set_by,
+        until: job.inline_deadline,
         endpoints: endpoints.clone(),
         state: handle,
     });
@@ -239,10 +240,10 @@ fn call(
     if let Some((state, _)) = state {
         state.end(report.result.is_ok());
     }
-    if let Err(error @ runtime::CallError::StateUnavailable(_)) = &report.result {
+    if let Err(error @ CallError::StateUnavailable(_)) = &report.result {
         return Err(Stop::Unfinished(Unfinished::HostFailed(error.to_string())));
     }
-    let cut_short = matches!(&report.result, Err(error) if error.code() == "time_limit") && time < time_max;
+    let cut_short = matches!(&report.result, Err(CallError::TimeLimit { .. })) && late();
     if cut_short {
         return Err(Stop::Unfinished(Unfinished::CutShort));
     }
@@ -320,7 +321,7 @@ fn quarantined(
     failed(job, module, position, message, (MODULE_QUARANTINED, words))
 }
 
-fn verdict_of(result: &Result<runtime::Verdict, runtime::CallError>) -> Verdict {
+fn verdict_of(result: &Result<runtime::Verdict, CallError>) -> Verdict {
     match result {
         Ok(runtime::Verdict::Accept) => Verdict::Accepted,
         Ok(runtime::Verdict::Reject(reason)) => Verdict::Rejected { reason: reason.clone() },

@@ -1,8 +1,8 @@
 //! Shadows: a candidate version is run beside the one that decided, on the same input, and what both say is compared. It decides
 //! nothing: it runs after the commit, one call at a time, when no thread has anything better to do, and what it makes is dropped.
 //!
-//! What waits is bounded, and dropped and counted beyond. Counts and samples are in memory: a restart begins anew, and so does a
-//! change of the shadow.
+//! What waits is bounded, and dropped and counted beyond. Counts and samples are in memory, and belong to one candidate: a restart begins
+//! anew, and so does another candidate.
 
 use super::{Pipeline, RunState};
 use crate::config::{ModuleRef, TimeBound};
@@ -100,7 +100,7 @@ pub struct Shadows {
 struct Inner {
     queue: Mutex<Queue>,
     more: Notify,
-    reports: Mutex<BTreeMap<ModuleId, ShadowReport>>,
+    reports: Mutex<BTreeMap<ModuleId, (Digest, ShadowReport)>>,
 }
 
 #[derive(Debug, Default)]
@@ -110,14 +110,16 @@ struct Queue {
 }
 
 impl Shadows {
-    /// What has been compared of a module's shadow since it was set.
+    /// What has been compared of this candidate.
     #[must_use]
-    pub fn report(&self, module: &ModuleId) -> ShadowReport {
-        lock(&self.inner.reports).get(module).cloned().unwrap_or_default()
+    pub fn report(&self, module: &ModuleId, shadow: Digest) -> ShadowReport {
+        let reports = lock(&self.inner.reports);
+        let found = reports.get(module).filter(|(counted, _)| *counted == shadow);
+        found.map(|(_, report)| report.clone()).unwrap_or_default()
     }
 
-    /// Begins anew, with another shadow or none.
-    pub fn reset(&self, module: &ModuleId) {
+    /// Forgets a module that is gone.
+    pub fn forget(&self, module: &ModuleId) {
         lock(&self.inner.reports).remove(module);
     }
 
@@ -149,7 +151,11 @@ impl Shadows {
     fn count(&self, one: &Observed, likeness: Likeness, said: Option<String>) {
         let own = Some(one.tenant.clone()).filter(|_| !one.module.operator);
         let mut reports = lock(&self.inner.reports);
-        let report = reports.entry((own, one.module.name.clone())).or_default();
+        let (counted, report) =
+            reports.entry((own, one.module.name.clone())).or_insert_with(|| (one.shadow, ShadowReport::default()));
+        if *counted != one.shadow {
+            (*counted, *report) = (one.shadow, ShadowReport::default());
+        }
         let count = match likeness {
             Likeness::Equal => &mut report.equal,
             Likeness::Different => &mut report.different,
@@ -235,6 +241,7 @@ impl Pipeline {
                 origin: one.origin,
                 time,
                 time_set_by,
+                until: None,
                 endpoints: one.endpoints,
                 state: one.state.map(|(state, step)| state.begin(step)),
             });
@@ -377,19 +384,30 @@ mod tests {
         let shadows = Shadows::default();
         let module = (Some("acme".parse().unwrap()), "m".parse().unwrap());
         shadows.push((0..QUEUE_MAX + 3).map(|_| observed(Bytes::from_static(b"{}"))).collect());
-        assert_eq!(shadows.report(&module).skipped, 3, "QUEUE_MAX wait");
+        assert_eq!(shadows.report(&module, Digest::of(b"2")).skipped, 3, "QUEUE_MAX wait");
         while lock(&shadows.inner.queue).pop().is_some() {}
-        shadows.reset(&module);
+        shadows.forget(&module);
         // Each counts twice: as the event's body and as the message's.
         let large = Bytes::from(vec![b'x'; QUEUE_BYTES_MAX / 4]);
         shadows.push((0..3).map(|_| observed(large.clone())).collect());
-        assert_eq!(shadows.report(&module).skipped, 2, "QUEUE_BYTES_MAX wait");
+        assert_eq!(shadows.report(&module, Digest::of(b"2")).skipped, 2, "QUEUE_BYTES_MAX wait");
         for _ in 0..SAMPLES_MAX + 5 {
             let long = in_words(&Ok(Verdict::Reject("ä".repeat(SAMPLE_BYTES_MAX))));
             assert!(long.len() <= SAMPLE_BYTES_MAX);
             shadows.count(&observed(Bytes::new()), Likeness::Different, Some(long));
         }
-        let report = shadows.report(&module);
+        let report = shadows.report(&module, Digest::of(b"2"));
         assert_eq!((report.different, report.samples.len()), (SAMPLES_MAX as u64 + 5, SAMPLES_MAX));
+    }
+
+    #[test]
+    fn another_candidate_begins_anew_also_where_the_one_before_it_was_under_way() {
+        let shadows = Shadows::default();
+        let module = (Some("acme".parse().unwrap()), "m".parse().unwrap());
+        let (before, after) = (observed(Bytes::new()), Observed { shadow: Digest::of(b"3"), ..observed(Bytes::new()) });
+        shadows.count(&before, Likeness::Equal, None);
+        assert_eq!((shadows.report(&module, before.shadow).equal, shadows.report(&module, after.shadow).equal), (1, 0));
+        shadows.count(&after, Likeness::Equal, None);
+        assert_eq!((shadows.report(&module, before.shadow).equal, shadows.report(&module, after.shadow).equal), (0, 1));
     }
 }

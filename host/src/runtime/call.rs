@@ -2,6 +2,7 @@
 
 use super::bindings::types;
 use super::call_error::{CallError, Stop};
+use super::deadline::Deadline;
 use super::host::{HostState, Phase};
 use super::logs::cut;
 use super::module::{Instance, Module};
@@ -12,7 +13,7 @@ use crate::config::TimeBound;
 use crate::model::{EndpointName, Event, Header, LogLine, Message, Origin};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
-use wasmtime::Store;
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 /// What a call may use up where fuel is counted. It is time that bounds a call, so this is never reached.
 const FUEL: u64 = u64::MAX;
@@ -30,10 +31,12 @@ pub struct Call<'a> {
     pub settings: &'a str,
     /// Why the module runs.
     pub origin: Origin,
-    /// How long the call may take; `max_time_ms` bounds it too.
+    /// How much processor time the call may take; `max_time_ms` bounds it too.
     pub time: Duration,
     /// Whose bound that is.
     pub time_set_by: TimeBound,
+    /// When it has to be over by the clock, where somebody waits for it: it is stopped then as if its time were used up.
+    pub until: Option<Instant>,
     /// What a router may know of the tenant's endpoints. Filters and transforms never see it.
     pub endpoints: Directory,
     /// The step's state; none for a step without: the module is then told so.
@@ -41,7 +44,8 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call outside of any run, to try a module out: with the origin `test`, as much time as the host gives, and no endpoint to see.
+    /// A call outside of any run, to try a module out: with the origin `test`, as much time as the host gives,
+    /// no endpoint to see, and no state.
     #[must_use]
     pub fn trial(event: &'a Event, event_body: &'a Bytes, message: &'a Message, settings: &'a str) -> Self {
         let (origin, time, time_set_by) = (Origin::Test, Duration::MAX, TimeBound::Host);
@@ -53,6 +57,7 @@ impl<'a> Call<'a> {
             origin,
             time,
             time_set_by,
+            until: None,
             endpoints: Directory::default(),
             state: None,
         }
@@ -109,7 +114,7 @@ impl Module {
         }
         let mut state = HostState::new(config, call.event_body.clone(), call.origin, call.endpoints.clone());
         state.state.clone_from(&call.state);
-        self.in_fresh_store(state, (call.time, call.time_set_by), |store| {
+        self.in_fresh_store(state, (call.time, call.time_set_by), call.until, |store| {
             let instance = self.configured(store, call.settings)?;
             store.data_mut().phase = Phase::Call;
             decide(&instance, store, call, config)
@@ -121,7 +126,7 @@ impl Module {
     pub fn configure(&self, settings: &str) -> Report<()> {
         let config = &self.shared().config;
         let state = HostState::new(config, Bytes::new(), Origin::Test, Directory::default());
-        self.in_fresh_store(state, (config.max_time(), TimeBound::Host), |store| {
+        self.in_fresh_store(state, (config.max_time(), TimeBound::Host), None, |store| {
             self.configured(store, settings).map(drop)
         })
     }
@@ -139,6 +144,7 @@ impl Module {
         &self,
         state: HostState,
         (time, set_by): (Duration, TimeBound),
+        until: Option<Instant>,
         work: impl FnOnce(&mut Store<HostState>) -> Result<T, Stop>,
     ) -> Report<T> {
         let began = Instant::now();
@@ -147,7 +153,12 @@ impl Module {
         let time = time.min(config.max_time());
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limiter);
-        store.set_epoch_deadline(Ticker::epochs(time));
+        let deadline = Deadline::begin(time, until);
+        store.set_epoch_deadline(Ticker::epochs(deadline.left().unwrap_or_default()));
+        store.epoch_deadline_callback(move |_| match deadline.left() {
+            Some(left) => Ok(UpdateDeadline::Continue(Ticker::epochs(left))),
+            None => Err(Trap::Interrupt.into()),
+        });
         store.set_hostcall_fuel(output::lift_bytes_max(config));
         if *metered {
             // The engine counts: it takes any number.

@@ -12,8 +12,6 @@ use crate::model::LogLine;
 use std::time::Duration;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
-/// The longest text about a trap or a wrong value, in bytes.
-const TEXT_BYTES_MAX: usize = 2048;
 /// The longest code of a module's own failure, in bytes.
 const FAILURE_CODE_BYTES_MAX: usize = 64;
 
@@ -23,9 +21,10 @@ pub enum CallError {
     /// The module broke off: a panic, an `unreachable`, an access outside its memory.
     #[error("the module trapped: {0}")]
     Trap(String),
-    /// The call took too long and was stopped.
+    /// The call took too much processor time and was stopped.
     #[error(
-        "the call was stopped after {limit_ms} ms (by {set_by}): the module loops, or has more to do than the time allows"
+        "the call was stopped after {limit_ms} ms of processor time (by {set_by}): the module loops, or has more to do than the time \
+         allows"
     )]
     TimeLimit {
         /// The limit of this call, in milliseconds.
@@ -231,7 +230,7 @@ impl Stop {
             (None, None) if handed_too_much(&error) => {
                 CallError::output_limit("output_bytes_max", config.output_bytes_max)
             }
-            (None, None) if starting => CallError::Start(cut(&format!("{error:#}"), TEXT_BYTES_MAX)),
+            (None, None) if starting => CallError::Start(cut(&format!("{error:#}"), trap::TEXT_BYTES_MAX)),
             (None, None) => CallError::OutputInvalid(trap::with_functions(&error.root_cause().to_string(), &error)),
         }
     }

@@ -4,6 +4,7 @@ use super::logs::cut;
 use super::metadata::Metadata;
 use super::screen::{Found, check_shape};
 use crate::model::World;
+use std::collections::HashSet;
 use std::fmt;
 use wasmparser::Parser;
 
@@ -18,7 +19,7 @@ pub struct Facts {
     pub component: bool,
     /// The world whose function it exports.
     pub world: Option<World>,
-    /// The versions of `hookswitch:module` that it names, each once.
+    /// The versions of `hookswitch:module` that it names, each once, the first 20.
     pub wit_versions: Vec<String>,
     /// What it imports, the first 20.
     pub imports: Vec<Import>,
@@ -64,23 +65,17 @@ pub(super) fn facts(upload: &[u8]) -> Option<Facts> {
     }
     let found = Found::in_any(upload);
     let component = Parser::is_component(upload);
-    let mut wit_versions: Vec<String> = match Metadata::read(&found.metadata) {
+    let wit_versions = match Metadata::read(&found.metadata) {
         Ok(metadata) if !component => metadata.versions,
         // Without any, or broken: the refusal says so.
-        _ => few(found.wit_versions()),
+        _ => few(each_once(found.wit_versions())),
     };
-    wit_versions.dedup();
-    let mut places: Vec<&str> = Vec::new();
-    for (from, _) in &found.imports {
-        if !places.contains(from) && places.len() < NAMES_MAX {
-            places.push(from);
-        }
-    }
+    let places = each_once(found.imports.iter().map(|(from, _)| *from)).take(NAMES_MAX);
     Some(Facts {
         component,
         world: check_shape(upload).ok().and_then(|()| found.likely_world()),
         wit_versions,
-        imports: places.into_iter().map(|from| Import::all_from(from, &found.imports)).collect(),
+        imports: places.map(|from| Import::all_from(from, &found.imports)).collect(),
         exports: few(found.exports.iter().copied()),
         memory_bytes_min: found.memory_bytes_min,
         has_names: found.has_names,
@@ -88,6 +83,25 @@ pub(super) fn facts(upload: &[u8]) -> Option<Facts> {
     })
 }
 
+/// Each name where it first comes.
+fn each_once<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    let mut known = HashSet::new();
+    names.filter(move |name| known.insert(*name))
+}
+
 fn few<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names.take(NAMES_MAX).map(|name| cut(name, NAME_BYTES_MAX)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_told_once_wherever_it_is_named() {
+        let import = |interface: &str| format!("(import \"hookswitch:module/{interface}\" (instance))");
+        let imports = ["log@0.1.0", "state@0.2.0", "event-body@0.1.0", "context@0.2.0"].map(import).concat();
+        let facts = facts(&wat::parse_str(format!("(component {imports})")).unwrap()).unwrap();
+        assert_eq!((facts.wit_versions, facts.imports.len()), (vec!["0.1.0".to_owned(), "0.2.0".to_owned()], 4));
+    }
 }

@@ -11,9 +11,9 @@ pub struct Config {
     pub module_bytes_max: usize,
     /// The largest body a module is given, the event's or the message's, in bytes.
     pub module_body_bytes_max: usize,
-    /// The longest that one call may take by the wall clock (instance, `configure` and the call proper), in milliseconds.
-    /// A Rust module needs 0.1 ms and a Python one 2 ms for a 20 KB payload, so 100 leaves room for a body of 1 MiB on a busy
-    /// machine, and bounds what a loop can cost a thread.
+    /// The most that one call may take (instance, `configure` and the call proper), in milliseconds of processor time, so that a busy
+    /// machine stops no module. A Rust module needs 0.1 ms and a Python one 2 ms for a 20 KB payload, so 100 leaves room for a body of
+    /// 1 MiB, and bounds what a loop can cost a thread.
     pub max_time_ms: u64,
     /// The largest memory of one instance, all its linear memories together, in bytes; a multiple of 64 KiB.
     pub memory_bytes_max: usize,

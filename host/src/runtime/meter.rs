@@ -5,7 +5,9 @@
 //! `configure` and of the call proper together. Counting slows a module down, so an engine of its own does it, which routes
 //! no event; modules are compiled for it anew. A new version of wasmtime may count otherwise.
 
-use super::{Call, CallError, Config, Instances, Module, ModuleError, Runtime, RuntimeError};
+use super::{Call, CallError, Compiler, Config, Instances, Module, ModuleError, Runtime, RuntimeError};
+use crate::model::Digest;
+use bytes::Bytes;
 
 /// How much more time a call has while fuel is counted; the time is to be no reason to have no number.
 const TIME_FACTOR: u64 = 4;
@@ -30,7 +32,20 @@ impl Meter {
         Runtime::start_with(Config { max_time_ms, ..config.clone() }, Instances::Metered).map(Self)
     }
 
-    /// Compiles an upload to be counted. It blocks, as [`Runtime::compile`] does.
+    /// Compiles an upload to be counted, as `compiler` does: the host's way, for uploads that anyone may have written.
+    ///
+    /// # Errors
+    /// Those of [`Compiler::compile`] and of [`Runtime::load`].
+    pub async fn compile_with(&self, compiler: &Compiler, upload: Bytes) -> Result<Metered, ModuleError> {
+        let digest = Digest::of(&upload);
+        let compiled = compiler.compile(&self.0, upload).await?;
+        let runtime = self.0.clone();
+        let loaded = tokio::task::spawn_blocking(move || runtime.load(digest, &compiled)).await;
+        loaded.unwrap_or_else(|error| Err(ModuleError::Host(error.to_string()))).map(Metered)
+    }
+
+    /// Compiles an upload to be counted, in this process: for tools, whose user owns the module. It blocks, as [`Runtime::compile`]
+    /// does.
     ///
     /// # Errors
     /// Those of [`Runtime::compile`].

@@ -10,6 +10,7 @@ mod call;
 mod call_error;
 mod compiled;
 mod compiler;
+mod deadline;
 mod directory;
 mod engine;
 mod executor;

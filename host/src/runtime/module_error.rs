@@ -114,8 +114,8 @@ pub enum ModuleError {
     /// Compiling it takes more memory than it may.
     #[serde(rename = "compile_memory")]
     #[error(
-        "compiling the module takes more memory than `runtime.compile_memory_bytes_max` = {max}: is one of its functions huge? \
-         Build it with optimisations"
+        "compiling the module takes more memory than the machine has to give, or than `runtime.compile_memory_bytes_max` = {max}: \
+         is one of its functions huge? Build it with optimisations"
     )]
     CompileMemory {
         /// The bound in bytes.

@@ -8,8 +8,8 @@ use crate::model::{LogLevel, LogLine};
 use std::fmt::Write as _;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
-/// The longest text about a trap, in bytes.
-const TEXT_BYTES_MAX: usize = 2048;
+/// The longest text about a trap, or about a start that failed, in bytes.
+pub(super) const TEXT_BYTES_MAX: usize = 2048;
 /// The longest that the module's own last words may be in it, in bytes.
 const WORDS_BYTES_MAX: usize = 1024;
 /// The longest name of a function in it, in bytes: generic code has names without end.

@@ -31,17 +31,19 @@ pub struct CompiledFiles {
 }
 
 impl CompiledFiles {
-    /// Opens `dir`, making it where it is not there; removes what was compiled for another engine, and what a crash left unfinished.
+    /// Opens `dir`, making it where it is not there; removes what was compiled for another engine or of a module that nobody wants, and what
+    /// a crash left unfinished.
     ///
     /// # Errors
     /// Where the directory cannot be made or read.
-    pub fn open(dir: &Path, engine: Digest, key: &[u8; 32]) -> io::Result<Self> {
+    pub fn open(dir: &Path, engine: Digest, key: &[u8; 32], is_wanted: impl Fn(&Digest) -> bool) -> io::Result<Self> {
         let mac = Hmac::new_from_slice(key).map_err(io::Error::other)?;
         let files = Self { dir: dir.to_owned(), engine, mac };
         let ours = files.ending();
-        let removed = whole_file::open_dir(dir, |name| !name.ends_with(&ours))?;
+        let module = |name: &str| name.strip_suffix(&ours)?.parse().ok();
+        let removed = whole_file::open_dir(dir, |name| !module(name).is_some_and(|module| is_wanted(&module)))?;
         if removed > 0 {
-            tracing::info!(removed, "removed compiled modules of another engine, and unfinished ones");
+            tracing::info!(removed, "removed compiled modules of another engine or that are gone, and unfinished ones");
         }
         Ok(files)
     }
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     fn open(dir: &Path, engine: &[u8], key: u8) -> CompiledFiles {
-        CompiledFiles::open(dir, Digest::of(engine), &[key; 32]).unwrap()
+        CompiledFiles::open(dir, Digest::of(engine), &[key; 32], |_| true).unwrap()
     }
 
     #[test]
@@ -148,13 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn what_another_engine_left_is_removed_at_the_start() {
+    fn what_another_engine_left_and_what_nobody_wants_is_removed_at_the_start() {
         let dir = tempfile::tempdir().unwrap();
         let module = Digest::of(b"module");
         open(dir.path(), b"old engine", 1).put(&module, &[b"code"]).unwrap();
         let files = open(dir.path(), b"engine", 1);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-        files.put(&module, &[b"code"]).unwrap();
+        let other = Digest::of(b"other");
+        [module, other].iter().for_each(|module| files.put(module, &[b"code"]).unwrap());
+        let files = CompiledFiles::open(dir.path(), files.engine, &[1; 32], |wanted| *wanted == module).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(files.get(&module).unwrap(), b"code");
     }
 }

@@ -8,20 +8,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How the name of a file ends that is not whole yet. One that a crash left is removed by [`open_dir`].
 const PART: &str = "part";
-/// How many entries of a directory are looked at to remove what is left over; a later start looks at the others.
-const SWEEP_MAX: usize = 100_000;
 
 static PARTS: AtomicU64 = AtomicU64::new(0);
 
 /// Makes a directory that only its owner may enter, where it is not there, and removes from it the files that a crash left unfinished
-/// and those that `is_stale` by their name. Answers how many those were.
+/// and those that `is_stale` by their name. Answers how many those were. What is no regular file is left alone.
 ///
 /// Nobody else may be writing there: to be called at start.
 pub(super) fn open_dir(dir: &Path, is_stale: impl Fn(&str) -> bool) -> io::Result<usize> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let mut removed = 0;
-    for entry in fs::read_dir(dir)?.take(SWEEP_MAX) {
-        let path = entry?.path();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let path = entry.path();
         let is_part = path.extension().is_some_and(|extension| extension == PART);
         if is_part || path.file_name().and_then(|name| name.to_str()).is_some_and(&is_stale) {
             fs::remove_file(&path)?;
@@ -60,6 +62,14 @@ fn write_part(part: &Path, parts: &[&[u8]]) -> io::Result<()> {
 
 fn sync_dir(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+/// Does work with files, off the threads that serve connections.
+///
+/// # Errors
+/// Those of the work; another where it broke down.
+pub async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done)
 }
 
 /// An error with the path it is about.
@@ -101,9 +111,12 @@ mod tests {
         for name in ["a.bin", "a.7.part", "old.bin"] {
             fs::write(top.path().join(name), "x").unwrap();
         }
+        // Nothing of the host's, and nothing to fail at.
+        fs::create_dir(top.path().join("old.part")).unwrap();
         assert_eq!(open_dir(top.path(), |name| name.starts_with("old")).unwrap(), 2);
-        let left: Vec<_> = fs::read_dir(top.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["a.bin"]);
+        let mut left: Vec<_> = fs::read_dir(top.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["a.bin", "old.part"]);
         remove(&top.path().join("a.bin")).unwrap();
         assert_eq!(remove(&top.path().join("a.bin")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }

@@ -6,6 +6,7 @@ use crate::model::{Header, Message};
 use crate::runtime::{CallError, Verdict};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// The members of an object.
@@ -63,6 +64,34 @@ pub fn outcome(result: &Result<Verdict, CallError>, message: impl Fn(&Message) -
         }
         Err(error) => Exact::object([("error", says(error.code(), &error.to_string()))]),
     }
+}
+
+/// The outcome with whole messages, as long as these have no more than `bytes_max` bytes together: of each one that is too much, only its
+/// size is shown, `{"bytes": …}`. Says whether there is such a one.
+#[must_use]
+pub fn outcome_within(result: &Result<Verdict, CallError>, bytes_max: usize) -> (Exact, bool) {
+    let (left, cut) = (Cell::new(bytes_max), Cell::new(false));
+    let shown = outcome(result, |made| {
+        let bytes = size(made);
+        match left.get().checked_sub(bytes) {
+            Some(rest) => {
+                left.set(rest);
+                message(made)
+            }
+            None => {
+                cut.set(true);
+                Members::from([("bytes".to_owned(), Exact::number(bytes as u64))])
+            }
+        }
+    });
+    (shown, cut.get())
+}
+
+/// How many bytes a message has, with all its texts.
+fn size(message: &Message) -> usize {
+    let headers = message.headers.iter().flat_map(|header| [header.name.len(), header.value.len()]);
+    let key = message.ordering_key.as_ref().map_or(0, String::len);
+    headers.chain([message.body.len(), message.event_type.len(), message.content_type.len(), key]).sum()
 }
 
 /// A whole message, its body in the form that suits it.
@@ -145,6 +174,20 @@ mod tests {
         assert_eq!(form("application/json", b"{"), ("body_text", r#""{""#.into()));
         assert_eq!(form("text/plain", b"{}"), ("body_text", r#""{}""#.into()));
         assert_eq!(form("application/json", b"\xff"), ("body_base64", r#""/w==""#.into()));
+    }
+
+    #[test]
+    fn what_is_too_much_is_shown_by_its_size() {
+        // With its event type, media type and header.
+        let made = |body: &[u8]| with_body("text/plain", body);
+        let (small, large) = (made(b"hi"), made(&[b'x'; 100]));
+        assert_eq!((size(&small), size(&large)), (20, 118));
+        let result = Ok(Verdict::Messages(vec![small.clone(), large, small.clone()]));
+        assert_eq!(outcome_within(&result, 158), (outcome(&result, message), false));
+        assert!(outcome_within(&result, 157).1);
+        let small = Exact::Object(message(&small));
+        let messages = Exact::List(vec![small.clone(), Exact::object([("bytes", Exact::number(118))]), small]);
+        assert_eq!(outcome_within(&result, 117), (Exact::object([("messages", messages)]), true));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A host in a process of its own, on ports that were free.
 
-use super::{Client, PATIENCE, until};
+use super::{Client, PATIENCE, Receiver, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -107,6 +107,12 @@ impl Host {
         self.start_again_as(hookswitch()).await;
     }
 
+    /// Starts it again on the same data directory, with these further settings in place of the ones before.
+    pub(crate) async fn start_again_with(&mut self, more: &str) {
+        self.settings = format!("{SETTINGS}{more}");
+        self.start_again().await;
+    }
+
     /// Puts a resource and checks that it was taken.
     pub(crate) async fn put(&self, path: &str, spec: &Value) -> Value {
         let answer = self.admin.put(path, spec).await;
@@ -125,6 +131,21 @@ impl Host {
         self.put("/v1/tenants/acme", &json!({})).await;
         self.put("/v1/tenants/acme/sources/in", &json!({ "verify": { "scheme": "none" } })).await;
         self.put("/v1/tenants/acme/endpoints/out", &json!({ "url": url, "secrets": [] })).await;
+    }
+
+    /// A host with the tenant `acme`, whose endpoint `out` is the receiver, and these guests as the operator's modules.
+    pub(crate) async fn with(guests: &[&str]) -> (Self, Receiver) {
+        let (host, receiver) = (Self::start().await, Receiver::start().await);
+        host.acme(&receiver.url("/out")).await;
+        for guest in guests {
+            host.upload(guest).await;
+        }
+        (host, receiver)
+    }
+
+    /// The day on which an event came in, in UTC, since 1970.
+    pub(crate) async fn day(&self, event: &str) -> u64 {
+        self.show(event).await["received_at_ms"].as_u64().unwrap() / 86_400_000
     }
 
     /// Makes a route of `acme` from `in` to `out` through these steps.

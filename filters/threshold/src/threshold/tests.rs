@@ -96,8 +96,37 @@ fn state_is_one_key_each_and_goes_when_the_window_is_over() {
 #[test]
 fn what_somebody_else_left_is_not_counted_with() {
     Host::default().state().install();
-    state::set("window", b"something", 0).unwrap();
-    assert_eq!(decide(r#"{"reaches": 2, "window_s": 60}"#, 0, "{}"), Ok(reject("1 of 2 in 60 s")));
+    let settings = r#"{"reaches": 2, "window_s": 60}"#;
+    assert_eq!(decide(settings, 0, "{}"), Ok(reject("1 of 2 in 60 s")));
+    let keys = state_keys();
+    assert_eq!(keys.len(), 1);
+    state::set(&keys[0], b"something", 0).unwrap();
+    assert_eq!(decide(settings, 0, "{}"), Ok(reject("1 of 2 in 60 s")));
+}
+
+/// A route keeps its state when its settings change: what was counted in other units must not be counted with.
+#[test]
+fn another_window_or_sum_counts_for_itself() {
+    let body = r#"{"user":"ann","a":1,"b":1}"#;
+    for by in ["", r#", "by": "/user""#] {
+        Host::default().state().install();
+        let count = |window_s: u32, after_s, more: &str| {
+            decide(&format!(r#"{{"reaches": 9, "window_s": {window_s}{more}{by}}}"#), after_s, body)
+        };
+        let settings =
+            [(60, ""), (3_600, ""), (60, r#", "sum": "/a""#), (60, r#", "sum": "/b""#), (3_600, r#", "sum": "/b""#)];
+        for seen in 1..=2 {
+            for (window_s, more) in settings {
+                let told = Ok(reject(format!("{seen} of 9 in {window_s} s")));
+                assert_eq!(count(window_s, seen, more), told, "{window_s} s{more}{by}");
+            }
+        }
+        // The window of a minute is over; with slots of the hour's length it would still be there.
+        assert_eq!(count(60, 120, ""), Ok(reject("1 of 9 in 60 s")));
+        assert_eq!(count(3_600, 120, ""), Ok(reject("3 of 9 in 3600 s")));
+        // What has to be reached may change meanwhile.
+        assert_eq!(decide(&format!(r#"{{"reaches": 2, "window_s": 60{by}}}"#), 121, body), Ok(accept()));
+    }
 }
 
 #[test]

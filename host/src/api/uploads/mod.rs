@@ -8,12 +8,13 @@ mod board;
 
 use super::change::{ChangeError, Changed, Configuration};
 use super::modules::{UploadQuery, add_version};
+use super::resources::{not_found, tenant_id};
 use crate::clock::Clock;
 use crate::config::{Kind, ModuleRecord, ResourceId};
 use crate::model::{Digest, ModuleName, TenantName};
-use crate::pipeline::{Library, LibraryError, Place, Scope, Turn};
+use crate::pipeline::{Library, Place, Scope, Turn};
 use crate::problem::Problem;
-use crate::store::{WaitingUpload, WaitingUploads};
+use crate::store::{WaitingUpload, WaitingUploads, on_disk};
 use board::{Board, Ticket};
 use bytes::Bytes;
 use http::StatusCode;
@@ -36,7 +37,7 @@ struct Inner {
     clock: Clock,
     waiting: WaitingUploads,
     board: Mutex<Board>,
-    /// Held while an upload becomes a version, or a module is removed.
+    /// Held while an upload is taken or becomes a version, and while a module or a tenant is removed.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -95,27 +96,49 @@ impl Uploads {
         query: UploadQuery,
         wasm: Bytes,
     ) -> Result<JoinHandle<Done>, Problem> {
-        self.board().check_room(&id.tenant)?;
         let module = id.name.parse().map_err(|_| Problem::internal())?;
         let purpose = Purpose { tenant: id.tenant.clone(), module, query: query.clone() };
         let (uploads, digest) = (self.clone(), Digest::of(&wasm));
         // In a task of its own: a client that hangs up leaves no file that nobody works on.
         let taken = tokio::spawn(async move {
+            let _changing = uploads.inner.changing.lock().await;
+            // It may have gone while the body came.
+            let snapshot = uploads.inner.configuration.snapshot();
+            if let Some(gone) = id.tenant.as_ref().filter(|tenant| snapshot.tenant(tenant).is_none()) {
+                return Err(not_found(&tenant_id(gone)));
+            }
+            uploads.board().check_room(&id.tenant)?;
             let waiting = uploads.inner.waiting.clone();
-            let number = on_disk(move || waiting.put(digest, &purpose, &wasm)).await?;
+            let number = with_files(move || waiting.put(digest, &purpose, &wasm)).await?;
             Ok(uploads.begin(Job { number, digest, id, query }))
         });
         taken.await.unwrap_or_else(|error| Err(broken_down(&error)))
     }
 
     /// Removes a module with the uploads that are to become it; `false` where there is neither.
-    pub(super) async fn remove(&self, id: ResourceId) -> Result<bool, ChangeError> {
+    pub(super) async fn remove(&self, id: ResourceId) -> Result<bool, Problem> {
         let _changing = self.inner.changing.lock().await;
         let removed = self.inner.configuration.remove(id.clone(), false).await?;
-        let Some(files) = self.board().forget(&id) else { return Ok(removed) };
-        let forgotten = self.remove_files(files).await;
-        forgotten.map_err(|problem| ChangeError::Library(LibraryError::File(problem.detail)))?;
+        let Some(files) = self.board().files(&id) else { return Ok(removed) };
+        // Before they are forgotten: where the disk fails now, one can ask again.
+        self.remove_files(files).await?;
+        self.board().forget(&id);
         Ok(true)
+    }
+
+    /// Removes a tenant; `false` where there is none. It is not empty as long as uploads of it wait: they would become modules of a later
+    /// tenant with that name.
+    pub(super) async fn remove_tenant(&self, id: ResourceId) -> Result<bool, ChangeError> {
+        let _changing = self.inner.changing.lock().await;
+        let scope = id.tenant.clone();
+        if let Some(tenant) = scope.as_ref().filter(|_| self.board().is_awaited(&scope)) {
+            return Err(ChangeError::NotEmpty(tenant.clone()));
+        }
+        let removed = self.inner.configuration.remove(id, false).await?;
+        if removed {
+            self.board().forget_refusals(&scope);
+        }
+        Ok(removed)
     }
 
     /// Adds to what is shown of a module how its latest upload is.
@@ -158,13 +181,13 @@ impl Uploads {
         if let Err(problem) = self.remove_files(gone.clone()).await {
             tracing::error!(module = %job.id, problem.detail, "an upload that is through could not be removed");
         }
-        self.board().end(&job.id, ticket, &gone, refused);
+        self.board().end(&job.id, (ticket, job.number), &gone, refused);
         done
     }
 
     async fn compile(&self, job: &Job, ticket: Ticket, turn: &mut Turn) -> Done {
         let (waiting, number) = (self.inner.waiting.clone(), job.number);
-        let wasm = on_disk(move || waiting.get(number)).await?;
+        let wasm = with_files(move || waiting.get(number)).await?;
         let bytes = wasm.len() as u64;
         let module = self.inner.library.install(turn, wasm).await.map_err(ChangeError::from)?;
         let _changing = self.inner.changing.lock().await;
@@ -178,7 +201,7 @@ impl Uploads {
 
     async fn remove_files(&self, numbers: Vec<u64>) -> Result<(), Problem> {
         let waiting = self.inner.waiting.clone();
-        on_disk(move || numbers.into_iter().try_for_each(|number| waiting.remove(number))).await
+        with_files(move || numbers.into_iter().try_for_each(|number| waiting.remove(number))).await
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -197,9 +220,9 @@ pub(super) fn broken_down(error: &JoinError) -> Problem {
     Problem::internal()
 }
 
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done);
-    done.map_err(|error| {
+/// What is to be said where the files fail.
+async fn with_files<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Problem> {
+    on_disk(work).await.map_err(|error| {
         tracing::error!(%error, "the files of uploads fail");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "uploads_unavailable", "the host's disk fails; its log says how")
     })

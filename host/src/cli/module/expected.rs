@@ -7,7 +7,7 @@ use super::words::shortened;
 use crate::model::Message;
 use crate::runtime::{CallError, Verdict};
 use crate::trial::{BodyForm, Exact, body, body_as, head, outcome};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// The most differences told of one fixture.
 const DIFFERENCES_MAX: usize = 10;
@@ -73,8 +73,8 @@ fn compare(at: &str, expected: &Exact, actual: &Exact, lines: &mut Vec<String>) 
     match (expected, actual) {
         _ if expected == actual => {}
         (Exact::Object(expected), Exact::Object(actual)) => {
-            let names: BTreeMap<&String, ()> = expected.keys().chain(actual.keys()).map(|name| (name, ())).collect();
-            for name in names.into_keys() {
+            let names: BTreeSet<&String> = expected.keys().chain(actual.keys()).collect();
+            for name in names {
                 let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
                 compare_one(&at, expected.get(name), actual.get(name), lines);
             }

@@ -15,7 +15,7 @@ const CONTENT_TYPES: [(&str, &str); 6] = [
     ("xml", "application/xml"),
     ("txt", "text/plain; charset=utf-8"),
     ("form", "application/x-www-form-urlencoded"),
-    ("msgpack", "application/msgpack"),
+    ("msgpack", "application/vnd.msgpack"),
     ("pb", "application/protobuf"),
 ];
 const OTHER_CONTENT_TYPE: &str = "application/octet-stream";
@@ -117,4 +117,30 @@ pub(super) fn read_text(path: &Path) -> anyhow::Result<Option<String>> {
 fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     serde_json::from_str(&text).map(Some).with_context(|| format!("in {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content_type(body_file: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(body_file), "x").unwrap();
+        read(folder.path(), "{}").unwrap().trial.event.content_type
+    }
+
+    #[test]
+    fn a_body_has_the_media_type_that_the_sdk_reads_and_writes() {
+        for (file, media_type) in [
+            ("body.json", "application/json"),
+            ("body.txt", "text/plain; charset=utf-8"),
+            ("body.xml", "application/xml"),
+            ("body.form", "application/x-www-form-urlencoded"),
+            ("body.msgpack", "application/vnd.msgpack"),
+            ("body.pb", "application/protobuf"),
+            ("body.bin", "application/octet-stream"),
+        ] {
+            assert_eq!(content_type(file), media_type, "{file}");
+        }
+    }
 }

@@ -132,7 +132,9 @@ fn run_all(
             Mark::Written => "written",
         };
         println!("{}  {word}", fixture.name);
-        for line in lines.into_iter().chain(measured(&report, duration_us, fixture.trial.fuel(metered), config)) {
+        for line in
+            lines.into_iter().chain(measured(&report, duration_us, fixture.trial.fuel(metered, &report), config))
+        {
             println!("    {line}");
         }
         marks.push(mark);

@@ -2,7 +2,8 @@
 //! two requests of the admin interface, and says for people what came of it.
 
 use super::on_host::{Asked, ModuleArgs, ScopeArgs, list_of, number, short, show, text};
-use crate::cli::HostArgs;
+use crate::cli::{HostArgs, upload_query};
+use crate::config::ModuleOptions;
 use crate::model::ModuleName;
 use anyhow::bail;
 use clap::Args;
@@ -92,9 +93,8 @@ pub(super) fn push(args: &PushArgs) -> anyhow::Result<()> {
     if args.no_activate || args.canary.is_some() {
         query.push("activate=false".to_owned());
     }
-    query.extend(args.max_time_ms.map(|ms| format!("max_time_ms={ms}")));
-    query.extend(args.quarantine_after.map(|count| format!("quarantine_after={count}")));
-    query.extend(args.rollback_on_quarantine.map(|does| format!("rollback_on_quarantine={does}")));
+    let &PushArgs { max_time_ms, quarantine_after, rollback_on_quarantine, .. } = args;
+    query.extend(upload_query(&ModuleOptions { max_time_ms, quarantine_after, rollback_on_quarantine }));
     let asked = Asked::of(&args.module)?;
     let pushed = asked.send(Method::PUT, &format!("?{}", query.join("&")), "application/wasm", wasm)?;
     let digest = pushed.pointer("/version/digest").cloned().unwrap_or_default();

@@ -11,7 +11,7 @@ pub use turns::{Place, Scope, Turn};
 
 use crate::model::Digest;
 use crate::runtime::{Compiled, Compiler, Module, ModuleError, Runtime};
-use crate::store::{CompiledFiles, ModuleFiles};
+use crate::store::{CompiledFiles, ModuleFiles, on_disk};
 use bytes::Bytes;
 use shelf::Shelf;
 use std::collections::HashMap;
@@ -242,10 +242,10 @@ impl Library {
     }
 }
 
-/// Work with files, off the threads that serve connections.
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, LibraryError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|error| LibraryError::File(error.to_string()))?;
-    done.map_err(|error| LibraryError::File(error.to_string()))
+impl From<io::Error> for LibraryError {
+    fn from(error: io::Error) -> Self {
+        Self::File(error.to_string())
+    }
 }
 
 #[cfg(test)]

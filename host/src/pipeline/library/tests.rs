@@ -7,7 +7,7 @@ use std::path::Path;
 fn library(dir: &Path, config: Config) -> Library {
     let runtime = Runtime::start(Config { threads: 1, ..config }).unwrap();
     let files = ModuleFiles::open(&dir.join("modules")).unwrap();
-    let compiled = CompiledFiles::open(&dir.join("compiled"), runtime.engine_id(), &[1; 32]).unwrap();
+    let compiled = CompiledFiles::open(&dir.join("compiled"), runtime.engine_id(), &[1; 32], |_| true).unwrap();
     Library::new(runtime, Compiler::InProcess, files, compiled)
 }
 

@@ -14,6 +14,8 @@ use crate::store::Reader;
 
 /// How many runs are routed before the first is looked after: what is not stored yet is kept in memory.
 const SERIES_MAX: usize = 64;
+/// How many bytes of state that is not stored yet one series keeps in memory, about, before it waits for the store.
+const SERIES_BYTES_MAX: usize = 4 << 20;
 
 impl Pipeline {
     /// Routes the run at this place, and those behind it where its route keeps state. Answers the first one's fate; of the others
@@ -25,7 +27,9 @@ impl Pipeline {
             match self.route_pending(&key.0, place.1, carried, &told).await {
                 Ok(Routed { stored, carried }) => {
                     storing.push(stored);
-                    if let Some(carried) = carried.filter(|_| storing.len() < SERIES_MAX && !told.fired()) {
+                    if let Some(carried) = carried.filter(|carried| {
+                        storing.len() < SERIES_MAX && carried.bytes() < SERIES_BYTES_MAX && !told.fired()
+                    }) {
                         next = self.behind(&key, place).await.map(|place| (place, carried));
                     }
                 }

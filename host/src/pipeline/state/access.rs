@@ -1,7 +1,7 @@
 //! The four functions, as a call has them: every bound is checked here.
 
 use super::source::{Size, Source, Step, Writes};
-use super::{StateConfig, States};
+use super::{CarriedStep, StateConfig, States};
 use crate::runtime::{StateAccess, StateError};
 use crate::store::{ReadError, StateEntry};
 use std::sync::Arc;
@@ -57,14 +57,14 @@ impl States {
             return Err(StateError::Unavailable("no call is under way".to_owned()));
         };
         if step.is_none() {
-            let (seen, carried) = match self.carried.0.remove(key) {
-                Some((head, writes)) => (Some(head), writes),
-                None => (self.source.head(key).map_err(unavailable)?, Arc::default()),
+            let (seen, carried, swept) = match self.carried.0.remove(key) {
+                Some(CarriedStep { head, writes, swept }) => (Some(head), writes, swept),
+                None => (self.source.head(key).map_err(unavailable)?, Arc::default(), None),
             };
             let size = seen.map(|head| Size { keys: head.keys, bytes: head.bytes }).unwrap_or_default();
             self.call.size_before = size;
             let time_ms = seen.map_or(self.event_ms, |head| head.time_ms.max(self.event_ms));
-            *step = Some(Step { seen, time_ms, size, carried, writes: Writes::new() });
+            *step = Some(Step { seen, time_ms, size, carried, writes: Writes::new(), swept });
         }
         step.as_mut().ok_or_else(|| StateError::Unavailable("no call is under way".to_owned()))
     }
@@ -167,7 +167,7 @@ impl States {
     /// Sees to it that `new` may take the place of `old`: where the state is full, what is expired goes.
     fn make_room(&mut self, key: &str, old: Size, new: Size) -> Result<(), StateError> {
         let StateConfig { keys_max, bytes_max, .. } = self.bounds;
-        let mut after = None;
+        let (mut after, mut looked_at_series) = (None, false);
         loop {
             let size = self.step()?.size.less(old).plus(new);
             let (what, bound, most) = if size.keys > keys_max {
@@ -180,6 +180,18 @@ impl States {
             let Self { source, step: Some((_, Some(step))), call, .. } = self else {
                 return Err(limit(what, bound, most));
             };
+            if !looked_at_series {
+                looked_at_series = true;
+                for (name, entry) in step.expired_of_series() {
+                    if name != key && !call.writes.contains_key(&name) {
+                        let gone = Size::of(&name, Some(&entry));
+                        step.size = step.size.less(gone);
+                        call.size_before = call.size_before.less(gone);
+                        step.writes.insert(name, None);
+                    }
+                }
+                continue;
+            }
             let found = source.expired(step, after.as_ref(), SWEPT_FOR_ROOM).map_err(unavailable)?;
             after = found.last().cloned();
             if after.is_none() {

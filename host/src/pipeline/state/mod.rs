@@ -52,7 +52,16 @@ struct States {
 
 /// States as they will be when the runs so far are stored. Empty where nothing is under way.
 #[derive(Clone, Debug, Default)]
-pub struct Carried(BTreeMap<StepKey, (StateHead, Arc<Writes>)>);
+pub struct Carried(BTreeMap<StepKey, CarriedStep>);
+
+/// One step's state as it will be.
+#[derive(Clone, Debug)]
+struct CarriedStep {
+    head: StateHead,
+    writes: Arc<Writes>,
+    /// The last of the stored entries that went for being expired: those before it are gone, or written anew.
+    swept: Option<(u64, String)>,
+}
 
 /// The call under way, and what to go back to if it fails.
 #[derive(Debug, Default)]
@@ -130,7 +139,7 @@ impl RunState {
         if let Some((key, Some(step))) = &states.step {
             let Size { keys, bytes } = states.call.size_before;
             let head = StateHead { id: 0, revision: 0, keys, bytes, time_ms: step.time_ms };
-            carried.0.insert(key.clone(), (head, Arc::new(found)));
+            carried.0.insert(key.clone(), CarriedStep { head, writes: Arc::new(found), swept: None });
         }
         Self::new(Source::Empty, states.event_ms, false, states.bounds.clone()).after(carried)
     }
@@ -138,9 +147,7 @@ impl RunState {
     /// How many bytes it carries.
     #[must_use]
     pub fn carried_bytes(&self) -> usize {
-        let states = self.lock();
-        let entries = states.carried.0.values().flat_map(|(_, writes)| writes.iter());
-        entries.map(|(key, entry)| key.len() + entry.as_ref().map_or(0, |entry| entry.value.len())).sum()
+        self.lock().carried.bytes()
     }
 
     /// Ends the call: `keep` what it wrote, or go back to what was before it.
@@ -160,24 +167,25 @@ impl RunState {
 
     /// What to store with the outcome of a run that is `done`: every state that it saw, and what it wrote. With each state that it wrote to
     /// go a few entries that are expired. And what the next run has to know, if it begins before that is stored; none where it cannot,
-    /// because this one made a state, whose id the store gives. A run that is not done changes nothing.
+    /// because this one made a state, whose id the store gives. A run that is not done changes nothing; what it saw is told all the same,
+    /// for it must not end so for something that never came to be.
     #[must_use]
     pub fn finish(&self, done: bool) -> (Vec<StateChange>, Option<Carried>) {
         let mut states = self.lock();
         let (mut changes, mut carried) = (Vec::new(), Some(std::mem::take(&mut states.carried)));
         for (key, mut step) in std::mem::take(&mut states.steps) {
-            let keeps = done && states.keeps;
-            if !keeps {
+            if !(done && states.keeps) {
                 step.writes.clear();
             }
             if !step.writes.is_empty() {
                 // What cannot be read now goes another time.
-                for (_, name) in states.source.expired(&step, None, SWEPT_MAX).unwrap_or_default() {
-                    let _ = states.source.sweep(&mut step, name);
+                for expired in states.source.expired(&step, step.swept.as_ref(), SWEPT_MAX).unwrap_or_default() {
+                    let _ = states.source.sweep(&mut step, expired.1.clone());
+                    step.swept = Some(expired);
                 }
             }
             carried = carried.and_then(|carried| carried.with(&key, &step));
-            if keeps {
+            if states.keeps {
                 let Step { seen, time_ms, writes, .. } = step;
                 changes.push(StateChange { step: key, seen, time_ms, writes: writes.into_iter().collect() });
             }
@@ -191,6 +199,13 @@ impl RunState {
 }
 
 impl Carried {
+    /// How many bytes it holds, in keys and values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let entries = self.0.values().flat_map(|step| step.writes.iter());
+        entries.map(|(key, entry)| key.len() + entry.as_ref().map_or(0, |entry| entry.value.len())).sum()
+    }
+
     /// With this step as the run left it.
     fn with(mut self, key: &StepKey, step: &Step) -> Option<Self> {
         let wrote = !step.writes.is_empty();
@@ -201,7 +216,7 @@ impl Carried {
             (head.keys, head.bytes, head.time_ms) = (step.size.keys, step.size.bytes, step.time_ms);
             Arc::make_mut(&mut writes).extend(step.writes.clone());
         }
-        self.0.insert(key.clone(), (head, writes));
+        self.0.insert(key.clone(), CarriedStep { head, writes, swept: step.swept.clone() });
         Some(self)
     }
 }

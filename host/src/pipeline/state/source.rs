@@ -36,6 +36,17 @@ pub(super) struct Step {
     pub(super) carried: Arc<Writes>,
     /// What this run wrote.
     pub(super) writes: Writes,
+    /// See [`super::CarriedStep`].
+    pub(super) swept: Option<(u64, String)>,
+}
+
+impl Step {
+    /// What earlier runs of the series wrote and is expired by now, unless something was written under its key since.
+    pub(super) fn expired_of_series(&self) -> Vec<(String, StateEntry)> {
+        let left = self.carried.iter().filter(|(name, _)| !self.writes.contains_key(*name));
+        let entries = left.filter_map(|(name, entry)| Some((name.clone(), entry.clone()?)));
+        entries.filter(|(_, entry)| entry.expired(self.time_ms)).collect()
+    }
 }
 
 /// What a state holds, the run's own writes included.

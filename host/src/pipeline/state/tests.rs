@@ -61,6 +61,10 @@ impl World {
     }
 
     async fn commit(&self, event: Event, states: Vec<StateChange>) -> Outcome {
+        self.commit_as(RunStatus::Filtered, event, states).await
+    }
+
+    async fn commit_as(&self, status: RunStatus, event: Event, states: Vec<StateChange>) -> Outcome {
         let route = "r".parse().unwrap();
         let run = |status| Run {
             id: RunId::new(event.id, &route, 0),
@@ -76,7 +80,7 @@ impl World {
             deliveries: Vec::new(),
         };
         let routed = |status| RoutedRun { run: run(status), deliveries: Vec::new() };
-        let (pending, done) = (vec![routed(RunStatus::Pending)], routed(RunStatus::Filtered));
+        let (pending, done) = (vec![routed(RunStatus::Pending)], routed(status));
         let tenant = event.tenant.clone();
         let accept = Accept { event, body: Bytes::new(), dedup_until_ms: None, runs: pending };
         self.store.commit(Transition::Accept(Box::new(accept))).await.unwrap();
@@ -377,5 +381,62 @@ fn what_is_expired_goes_with_later_writes_and_makes_room_where_it_is_needed() {
         }
         world.run(NOON + 2 * HOUR, |state| state.set("more", Vec::new(), 0)).await.unwrap();
         assert_eq!(head(&world).keys, 1 + 40 - 16, "a few go with every run that writes");
+    });
+}
+
+#[test]
+fn a_run_that_is_held_for_what_it_saw_is_not_stored_where_that_never_came_to_be() {
+    wait(async {
+        let mut world = World::new().await;
+        world.run(NOON, |state| state.set("k", b"1".to_vec(), 0)).await.unwrap();
+        let event = world.event(NOON);
+        let first = world.states(&event, Origin::Live);
+        once(&first, step(), true, |state| state.set("k", b"2".to_vec(), 0)).unwrap();
+        let (_, carried) = first.finish(true);
+        // The first is not stored after all; the second failed over what it had found.
+        let event = world.event(NOON);
+        let second = world.states(&event, Origin::Live).after(carried.unwrap());
+        once(&second, step(), false, |state| assert_eq!(state.get("k").unwrap(), Some(b"2".to_vec())));
+        let (changes, _) = second.finish(false);
+        assert!(changes.iter().all(|change| change.writes.is_empty()));
+        assert_eq!(world.commit_as(RunStatus::Dropped, event, changes).await, Outcome::StateChanged);
+        // And one that was right about it is.
+        let event = world.event(NOON);
+        let third = world.states(&event, Origin::Live);
+        once(&third, step(), false, |state| assert_eq!(state.get("k").unwrap(), Some(b"1".to_vec())));
+        assert_eq!(world.commit_as(RunStatus::Dropped, event, third.finish(false).0).await, Outcome::Done);
+    });
+}
+
+#[test]
+fn what_is_expired_makes_room_also_before_it_is_stored_and_a_series_sweeps_on() {
+    wait(async {
+        let mut world = World::new().await;
+        world.run(NOON, |state| state.set("first", b"1".to_vec(), 0)).await.unwrap();
+        world.bounds.keys_max = 3;
+        let mut carried = Carried::default();
+        for (hours, key) in [(0, "a"), (0, "b"), (2, "c"), (2, "d")] {
+            let event = world.event(NOON + hours * HOUR);
+            let states = world.states(&event, Origin::Live).after(carried);
+            once(&states, step(), true, |state| state.set(key, b"1".to_vec(), 3600)).unwrap();
+            carried = states.finish(true).1.unwrap();
+        }
+
+        // More entries that expire together than one run takes along: each run of a series goes on where the one before it was.
+        let mut world = World::new().await;
+        for key in 0..3 * SWEPT_MAX {
+            world.run(NOON, |state| state.set(&format!("k{key:03}"), b"1".to_vec(), 3600)).await.unwrap();
+        }
+        let mut carried = Carried::default();
+        let mut swept = Vec::new();
+        for _ in 0..3 {
+            let event = world.event(NOON + 2 * HOUR);
+            let states = world.states(&event, Origin::Live).after(carried);
+            once(&states, step(), true, |state| state.set("now", b"1".to_vec(), 0)).unwrap();
+            let (changes, next) = states.finish(true);
+            swept.push(changes[0].writes.iter().filter(|(_, entry)| entry.is_none()).count());
+            carried = next.unwrap();
+        }
+        assert_eq!(swept, [SWEPT_MAX; 3]);
     });
 }

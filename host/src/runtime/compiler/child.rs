@@ -6,11 +6,12 @@ use super::{Answer, Outcome};
 use crate::runtime::{Config, engine, upload};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 
-/// Compiles what comes on stdin, by the runtime's bounds, `config` as JSON. A refusal is an answer too.
+/// Compiles what comes on stdin, by the runtime's bounds, `config` as JSON; where it is to be `metered`, for the engine that counts
+/// fuel. A refusal is an answer too.
 ///
 /// # Errors
 /// The process cannot be confined, or its streams fail.
-pub fn compile_module(config: &str) -> io::Result<()> {
+pub fn compile_module(config: &str, metered: bool) -> io::Result<()> {
     let config: Config =
         serde_json::from_str(config).map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
     let confinement = confine(&config)?;
@@ -18,7 +19,8 @@ pub fn compile_module(config: &str) -> io::Result<()> {
     // One more than it may have: then it is refused by its own error.
     let bytes_max = (config.module_bytes_max as u64).saturating_add(1);
     io::stdin().lock().take(bytes_max).read_to_end(&mut upload)?;
-    let engine = engine::compile_only(&config).map_err(|error| io::Error::other(format!("{error:#}")))?;
+    let engine = if metered { engine::metered(&config) } else { engine::compile_only(&config) };
+    let engine = engine.map_err(|error| io::Error::other(format!("{error:#}")))?;
     let (outcome, code) = match upload::precompile(&engine, &config, &upload) {
         Ok(compiled) => {
             let (world, code) = (compiled.world(), compiled.into_code());

@@ -1,8 +1,11 @@
 //! How the compiler's process gives up what it does not need, before it reads a byte: files, the network, new privileges,
 //! memory and CPU time over its bounds.
 //!
-//! The limits of the kernel (`setrlimit`) are there on every system, and must hold. Landlock is Linux's way to keep a process from files
-//! and sockets; where the kernel has none, what is left is that no file can be opened, because there is no number for one.
+//! The limits of the kernel (`setrlimit`) are there on every system, and must hold. Landlock is Linux's way to keep a process from opening
+//! files and from reaching others: by TCP since Linux 6.7, by abstract Unix sockets since 6.12, by those with a path since 7.1, by UDP since
+//! 7.2.
+//! Where the kernel has less, what is left is that no file and no socket can be opened, because there is no number for one: as long as
+//! the process keeps the three that it has.
 
 use crate::runtime::Config;
 use rlimit::{Resource, getrlimit, setrlimit};
@@ -18,7 +21,7 @@ const CPU_GRACE_S: u64 = 1;
 /// What confines the compiler's process beside the limits of the kernel, which always do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
-    /// Whether Landlock keeps it from files and sockets.
+    /// How far Landlock keeps it from files and sockets.
     pub landlock: Landlock,
     /// Whether it can get no privileges from files that it executes.
     pub no_new_privileges: bool,
@@ -28,9 +31,9 @@ pub struct Confinement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Landlock {
-    /// Everything that this program knows of.
+    /// Everything that this program knows of: files, TCP, UDP, Unix sockets, signals to others.
     Full,
-    /// What the kernel, an older one, has.
+    /// What the kernel, an older one, has of these: files at least.
     Partial,
     /// The system or its kernel has none.
     None,
@@ -39,7 +42,9 @@ pub enum Landlock {
 impl fmt::Display for Confinement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.landlock {
-            Landlock::Full => "limits of memory, CPU time and open files; Landlock keeps it from files and sockets",
+            Landlock::Full => {
+                "limits of memory, CPU time and open files; Landlock keeps it from files, TCP, UDP and Unix sockets"
+            }
             Landlock::Partial => "limits of memory, CPU time and open files; Landlock as far as this kernel has it",
             Landlock::None => "limits of memory, CPU time and open files; no Landlock here",
         })?;
@@ -83,7 +88,7 @@ fn keep_from_files() -> Confinement {
         ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetError, RulesetStatus, Scope,
     };
     /// The newest that this program knows; an older kernel does what it can.
-    const KNOWN: ABI = ABI::V6;
+    const KNOWN: ABI = ABI::V10;
     // Everything is handled, and nothing is allowed.
     let restrict = || -> Result<_, RulesetError> {
         let ruleset = Ruleset::default().handle_access(AccessFs::from_all(KNOWN))?;
@@ -112,29 +117,54 @@ fn keep_from_files() -> Confinement {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use landlock::{AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, RulesetError};
     use std::fs::File;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    /// Whether this kernel can keep a process from what is asked for.
+    fn can(ask: impl FnOnce(Ruleset) -> Result<Ruleset, RulesetError>) -> bool {
+        ask(Ruleset::default().set_compatibility(CompatLevel::HardRequirement)).is_ok()
+    }
+
+    fn is_denied<T>(result: io::Result<T>) -> bool {
+        result.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    }
 
     /// Landlock holds for the thread that asks for it. The limits hold for the process: `tests/it/compiling.rs` looks at these.
     #[test]
-    fn where_there_is_landlock_no_file_and_no_port_is_in_reach() {
+    fn what_the_kernel_can_keep_from_it_is_out_of_reach() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("secret");
-        std::fs::write(&path, "s").unwrap();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (confinement, read, write, connect) = std::thread::spawn(move || {
+        let (secret, new, path) = (dir.path().join("secret"), dir.path().join("new"), dir.path().join("socket"));
+        std::fs::write(&secret, "s").unwrap();
+        let (tcp, udp) = (TcpListener::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let (tcp_at, udp_at) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
+        let _unix = UnixListener::bind(&path).unwrap();
+        let (confinement, denied) = std::thread::spawn(move || {
             let confinement = keep_from_files();
-            let write = File::create(path.with_file_name("new"));
-            (confinement, File::open(&path), write, std::net::TcpStream::connect(address))
+            let denied = [
+                ("reading", is_denied(File::open(secret))),
+                ("writing", is_denied(File::create(new))),
+                ("TCP", is_denied(TcpStream::connect(tcp_at))),
+                ("a UDP port", is_denied(UdpSocket::bind("127.0.0.1:0"))),
+                ("UDP", is_denied(udp.send_to(b"x", udp_at))),
+                ("a Unix socket", is_denied(UnixStream::connect(path))),
+            ];
+            (confinement, denied)
         })
         .join()
         .unwrap();
-        let denied = |error: io::Result<()>| error.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-        let has_landlock = confinement.landlock != Landlock::None;
-        assert_eq!(denied(read.map(drop)), has_landlock);
-        assert_eq!(denied(write.map(drop)), has_landlock);
-        if confinement.landlock == Landlock::Full {
-            assert!(denied(connect.map(drop)) && confinement.no_new_privileges);
-        }
+        let can_be = [
+            ("reading", can(|it| it.handle_access(AccessFs::ReadFile))),
+            ("writing", can(|it| it.handle_access(AccessFs::MakeReg))),
+            ("TCP", can(|it| it.handle_access(AccessNet::ConnectTcp))),
+            ("a UDP port", can(|it| it.handle_access(AccessNet::BindUdp))),
+            ("UDP", can(|it| it.handle_access(AccessNet::ConnectSendUdp))),
+            ("a Unix socket", can(|it| it.handle_access(AccessFs::ResolveUnix))),
+        ];
+        assert_eq!(denied, can_be);
+        let (all, none) = (can_be.iter().all(|(_, can)| *can), can_be.iter().all(|(_, can)| !can));
+        assert_eq!((confinement.landlock == Landlock::Full, confinement.landlock == Landlock::None), (all, none));
+        assert_eq!(confinement.no_new_privileges, !none);
     }
 }

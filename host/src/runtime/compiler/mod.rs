@@ -3,6 +3,7 @@
 //! The parsers and the compiler meet bytes that anyone may have written, and there are modules on which the compiler works for
 //! hours or takes all memory there is. So the host starts `hookswitch compile-module` for each: no environment, no files, no
 //! more memory, CPU and time than `runtime.compile_*_max`. It gets the upload on stdin and answers code or a refusal on stdout.
+//! That is so for both engines, the one that runs modules and the one that counts what they cost.
 //!
 //! `child` is what that process does, `confine` how it gives up what it does not need, `subprocess` what the host does meanwhile.
 
@@ -22,11 +23,14 @@ use std::path::PathBuf;
 
 /// The hidden command that compiles: it takes the runtime's [`Config`] as JSON.
 pub const COMMAND: &str = "compile-module";
+/// Its flag for the engine that counts fuel.
+const METERED: &str = "--metered";
 
 /// Where uploads are compiled.
 #[derive(Clone, Debug)]
 pub enum Compiler {
-    /// In this process: for tools that compile what belongs to whoever runs them.
+    /// In this process: for unit tests, where this program is not `hookswitch`.
+    #[cfg(test)]
     InProcess,
     /// In a process of its own, confined.
     Subprocess {
@@ -63,17 +67,18 @@ impl Compiler {
         // What the host opens is closed in a process that it starts; what the host was itself started with is not, but for this.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
         let program = this_program().map_err(|error| CompilerError(error.to_string()))?;
-        let tried = subprocess::ask(&program, config, Bytes::from_static(b"no module")).await;
+        let tried = subprocess::ask(&program, config, false, Bytes::from_static(b"no module")).await;
         let (answer, _) = tried.map_err(|error| CompilerError(error.to_string()))?;
         Ok((Self::Subprocess { program }, answer.confinement))
     }
 
-    /// Checks and compiles an upload.
+    /// Checks an upload, and compiles it for the engine of this runtime.
     ///
     /// # Errors
     /// It is no module that this host runs, or compiling it takes more than it may.
     pub async fn compile(&self, runtime: &Runtime, upload: Bytes) -> Result<Compiled, ModuleError> {
         match self {
+            #[cfg(test)]
             Self::InProcess => {
                 let runtime = runtime.clone();
                 let compiled = tokio::task::spawn_blocking(move || runtime.precompile(&upload)).await;
@@ -82,7 +87,7 @@ impl Compiler {
             Self::Subprocess { program } => {
                 // What a glance shows needs no process.
                 screen::begins_well(&upload, runtime.config())?;
-                subprocess::compile(program, runtime.config(), upload).await
+                subprocess::compile(program, runtime.config(), runtime.0.metered, upload).await
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The host's side: starts the compiler's process, gives it the upload, takes its answer, and ends it at its time.
 
-use super::{Answer, COMMAND, Outcome};
+use super::{Answer, COMMAND, METERED, Outcome};
 use crate::runtime::Config;
 use crate::runtime::compiled::Compiled;
 use crate::runtime::module_error::ModuleError;
@@ -23,11 +23,17 @@ const ARENA_RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "0");
 
 /// The signals that end a process which takes more than it may. They have these numbers on every system we build for.
 const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 
-/// Compiles an upload.
-pub(super) async fn compile(program: &Path, config: &Config, upload: Bytes) -> Result<Compiled, ModuleError> {
-    let (answer, code) = ask(program, config, upload).await?;
+/// Compiles an upload, for the engine that counts fuel where it is to be `metered`.
+pub(super) async fn compile(
+    program: &Path,
+    config: &Config,
+    metered: bool,
+    upload: Bytes,
+) -> Result<Compiled, ModuleError> {
+    let (answer, code) = ask(program, config, metered, upload).await?;
     match answer.outcome {
         Outcome::Refused(refused) => Err(refused),
         Outcome::Compiled { world, code_bytes } if code_bytes == code.len() => Ok(Compiled::new(world, code)),
@@ -38,9 +44,14 @@ pub(super) async fn compile(program: &Path, config: &Config, upload: Bytes) -> R
 }
 
 /// Gives a process an upload, and takes its answer with the code that may follow.
-pub(super) async fn ask(program: &Path, config: &Config, upload: Bytes) -> Result<(Answer, Vec<u8>), ModuleError> {
+pub(super) async fn ask(
+    program: &Path,
+    config: &Config,
+    metered: bool,
+    upload: Bytes,
+) -> Result<(Answer, Vec<u8>), ModuleError> {
     let failed = |error: io::Error| broken(format!("its process does not run: {error}"));
-    let mut child = spawn(program, config).map_err(failed)?;
+    let mut child = spawn(program, config, metered).map_err(failed)?;
     let time_max = Duration::from_secs(config.compile_time_s_max);
     // Dropped with this future, it is killed: also where nobody waits any longer.
     let Ok(ended) = tokio::time::timeout(time_max, converse(&mut child, config, upload)).await else {
@@ -62,9 +73,9 @@ pub(super) async fn ask(program: &Path, config: &Config, upload: Bytes) -> Resul
 }
 
 /// A process that has no environment but one setting for its allocator, no directory, and none of our files.
-fn spawn(program: &Path, config: &Config) -> io::Result<Child> {
+fn spawn(program: &Path, config: &Config, metered: bool) -> io::Result<Child> {
     let mut command = Command::new(program);
-    command.arg0("hookswitch").arg(COMMAND).arg(serde_json::to_string(config)?);
+    command.arg0("hookswitch").arg(COMMAND).arg(serde_json::to_string(config)?).args(metered.then_some(METERED));
     command.env_clear().env(ARENA_RESERVE.0, ARENA_RESERVE.1).current_dir("/").kill_on_drop(true);
     // A Ctrl-C at the terminal is for the host, which ends what it started.
     command.process_group(0);
@@ -107,8 +118,9 @@ async fn first_of(stream: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> i
 /// What a process died of that gave no answer.
 fn judge(status: ExitStatus, stderr: &[u8], config: &Config) -> ModuleError {
     match status.signal() {
-        // Rust's way out where memory is not to be had.
-        Some(SIGABRT) => ModuleError::CompileMemory { max: config.compile_memory_bytes_max },
+        // Rust's way out where memory is not to be had; and the kernel's, where the machine has less than the bound. We ourselves
+        // kill only what is out of time, and do not ask what it died of.
+        Some(SIGABRT | SIGKILL) => ModuleError::CompileMemory { max: config.compile_memory_bytes_max },
         Some(SIGXCPU) => ModuleError::CompileCpu { max_s: config.compile_cpu_s_max },
         _ => broken(format!("{status}: {}", String::from_utf8_lossy(stderr).trim())),
     }
@@ -116,4 +128,18 @@ fn judge(status: ExitStatus, stderr: &[u8], config: &Config) -> ModuleError {
 
 fn broken(what: String) -> ModuleError {
     ModuleError::Host(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_killed_took_too_much() {
+        let config = Config::default();
+        let died_of = |signal| judge(ExitStatus::from_raw(signal), b"", &config).code();
+        assert_eq!([SIGABRT, SIGKILL].map(died_of), ["compile_memory"; 2]);
+        assert_eq!(died_of(SIGXCPU), "compile_cpu");
+        assert_eq!(died_of(11), "module_host");
+    }
 }

@@ -11,9 +11,10 @@ fn meter() -> Meter {
 
 fn fuel(module: &Metered) -> Option<u64> {
     let Setting { event, body, message, origin, time, endpoints, state } = Setting::default();
+    let until = None;
     let (event, event_body, message, settings) = (&event, &body, &message, "{}");
     let time_set_by = TimeBound::Host;
-    module.fuel(&Call { event, event_body, message, settings, origin, time, time_set_by, endpoints, state })
+    module.fuel(&Call { event, event_body, message, settings, origin, time, time_set_by, until, endpoints, state })
 }
 
 /// A filter that counts down from a number before it accepts.

@@ -25,6 +25,11 @@ pub(crate) fn small_upload() -> Vec<u8> {
     guests::Guest::of("filter").core()
 }
 
+/// The bytes of a module whose call never ends.
+pub(crate) fn endless_upload() -> Vec<u8> {
+    guests::Guest { call: "(loop $again (br $again)) unreachable".into(), ..guests::Guest::of("filter") }.core()
+}
+
 fn compile(upload: &[u8]) -> Module {
     RUNTIME.compile(upload).expect("a good module")
 }
@@ -79,6 +84,7 @@ impl Setting {
             origin: self.origin,
             time: self.time,
             time_set_by: TimeBound::Module,
+            until: None,
             endpoints: self.endpoints.clone(),
             state: self.state.clone(),
         })

@@ -47,6 +47,18 @@ impl Decimal {
         })
     }
 
+    /// The number of units of `10^-places` in it; none if it is not a whole number of them, or beyond 128 bits.
+    #[must_use]
+    pub fn scaled(&self, places: u16) -> Option<i128> {
+        if self.digits.is_empty() {
+            return Some(0);
+        }
+        let length = i64::try_from(self.digits.len()).ok()?;
+        let zeros = u32::try_from(self.point.saturating_add(i64::from(places)).saturating_sub(length)).ok()?;
+        let magnitude = self.digits.parse::<i128>().ok()?.checked_mul(10_i128.checked_pow(zeros)?)?;
+        Some(if self.negative { -magnitude } else { magnitude })
+    }
+
     fn compare_magnitudes(&self, other: &Self) -> Ordering {
         match (self.digits.is_empty(), other.digits.is_empty()) {
             (true, true) => Ordering::Equal,
@@ -147,6 +159,25 @@ mod tests {
     fn the_same_number_may_be_written_in_many_ways() {
         for (one, other) in [("1", "1.0"), ("1", "10e-1"), ("0", "-0.0e7"), ("1500", "1.5E+3"), ("0.002", "2e-3")] {
             assert_eq!(decimal(one), decimal(other), "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn a_number_scales_to_units_where_it_is_whole_ones_and_fits() {
+        let most = i128::MAX.to_string();
+        for (text, places, units) in [
+            ("12.50", 2, Some(1_250)),
+            ("-3.14", 6, Some(-3_140_000)),
+            ("25e-1", 0, None),
+            ("2500e-2", 0, Some(25)),
+            ("0.001", 2, None),
+            ("-0e99", 0, Some(0)),
+            (&most, 0, Some(i128::MAX)),
+            (&most, 1, None),
+            ("1e-9223372036854775808", u16::MAX, None),
+            ("1e9223372036854775807", u16::MAX, None),
+        ] {
+            assert_eq!(decimal(text).scaled(places), units, "{text} with {places} places");
         }
     }
 

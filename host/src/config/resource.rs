@@ -1,0 +1,174 @@
+//! A resource of any kind: where it stands, and how it is read and written as JSON. What each kind says is in `spec` and `module`.
+
+use super::module::ModuleRecord;
+use super::snapshot::Invalid;
+use super::spec::{EndpointSpec, QuarantineSpec, RouteSpec, SourceSpec, TenantSpec};
+use crate::model::TenantName;
+use serde::Deserialize;
+use serde_json::Value;
+use std::fmt;
+
+/// The kinds of resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A tenant itself.
+    Tenant,
+    /// A module with its versions.
+    Module,
+    /// A version of a module that is not run for this tenant.
+    Quarantine,
+    /// A source.
+    Source,
+    /// An endpoint.
+    Endpoint,
+    /// A route.
+    Route,
+}
+
+impl Kind {
+    /// As it stands in the store's keys.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Module => "module",
+            Self::Quarantine => "quarantine",
+            Self::Source => "source",
+            Self::Endpoint => "endpoint",
+            Self::Route => "route",
+        }
+    }
+
+    /// The opposite of [`Kind::as_str`].
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        [Self::Tenant, Self::Module, Self::Quarantine, Self::Source, Self::Endpoint, Self::Route]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Where a resource stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId {
+    /// Its tenant; none for the operator's scope.
+    pub tenant: Option<TenantName>,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name, unique among those of its kind in its scope; for a tenant the tenant's own.
+    pub name: String,
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scope = self.tenant.as_ref().map_or("operator", TenantName::as_str);
+        write!(f, "{scope}/{}/{}", self.kind.as_str(), self.name)
+    }
+}
+
+/// A resource of any kind. Secrets in it are plain as people write them, sealed as they are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spec {
+    /// See [`TenantSpec`].
+    Tenant(TenantSpec),
+    /// See [`ModuleRecord`].
+    Module(ModuleRecord),
+    /// See [`QuarantineSpec`].
+    Quarantine(QuarantineSpec),
+    /// See [`SourceSpec`].
+    Source(SourceSpec),
+    /// See [`EndpointSpec`].
+    Endpoint(EndpointSpec),
+    /// See [`RouteSpec`].
+    Route(RouteSpec),
+}
+
+/// Reads a resource from JSON.
+///
+/// # Errors
+/// Where the text is not JSON, a key is unknown, missing or of the wrong type: the error points at it.
+pub fn parse(kind: Kind, json: &[u8]) -> Result<Spec, Invalid> {
+    match kind {
+        Kind::Tenant => parse_as(json).map(Spec::Tenant),
+        Kind::Module => parse_as(json).map(ModuleRecord::with_its_version).map(Spec::Module),
+        Kind::Quarantine => parse_as(json).map(Spec::Quarantine),
+        Kind::Source => parse_as(json).map(Spec::Source),
+        Kind::Endpoint => parse_as(json).map(Spec::Endpoint),
+        Kind::Route => parse_as(json).map(Spec::Route),
+    }
+}
+
+/// Reads a JSON text as `T`.
+///
+/// # Errors
+/// Where it is none: the error points at the place.
+pub fn parse_as<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, Invalid> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer_of(error.path());
+        Invalid::new(pointer, error.into_inner().to_string())
+    })?;
+    deserializer.end().map_err(|error| Invalid::new("", error.to_string()))?;
+    Ok(value)
+}
+
+/// A JSON pointer (RFC 6901) to where reading stopped.
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+impl Spec {
+    /// What kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Tenant(_) => Kind::Tenant,
+            Self::Module(_) => Kind::Module,
+            Self::Quarantine(_) => Kind::Quarantine,
+            Self::Source(_) => Kind::Source,
+            Self::Endpoint(_) => Kind::Endpoint,
+            Self::Route(_) => Kind::Route,
+        }
+    }
+
+    /// As JSON, in the form that [`parse`] reads.
+    ///
+    /// # Errors
+    /// Never for what came from [`parse`].
+    pub fn to_json(&self) -> Result<Value, serde_json::Error> {
+        match self {
+            Self::Tenant(spec) => serde_json::to_value(spec),
+            Self::Module(spec) => serde_json::to_value(spec),
+            Self::Quarantine(spec) => serde_json::to_value(spec),
+            Self::Source(spec) => serde_json::to_value(spec),
+            Self::Endpoint(spec) => serde_json::to_value(spec),
+            Self::Route(spec) => serde_json::to_value(spec),
+        }
+    }
+
+    /// The secrets in it with their JSON pointers, to be sealed, opened or hidden in place.
+    pub fn secrets_mut(&mut self) -> Vec<(String, &mut String)> {
+        match self {
+            Self::Source(spec) => spec.secrets_mut(),
+            Self::Endpoint(spec) => spec.secrets_mut(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether a number is within its bounds, which are part of the answer where it is not.
+pub(super) fn within(pointer: &str, value: u64, least: u64, most: u64) -> Result<(), Invalid> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Invalid::new(pointer, format!("{value} is not from {least} to {most}")))
+}
