@@ -3,11 +3,15 @@
 //!
 //! Jobs wait in two lanes and stand on the account of a tenant; [`queues`] says which is next. At most `queue_max` jobs wait in
 //! a lane, at most half as many of one tenant ([`rooms`]).
+//!
+//! Where there are several threads, one of them, the quick one, does no job that may take long; and the others leave the processors
+//! to the rest of the host, where the system has priorities for threads: what burns there delays neither requests nor commits.
 
 mod queues;
 mod rooms;
 
 use super::Config;
+use super::deadline::processor_time;
 use crate::model::TenantName;
 use crate::telemetry::{Health, WorkerHealth};
 use queues::{Done, Queues};
@@ -17,7 +21,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How much nicer than the rest of the host a thread is that may do long jobs: of a processor that another thread wants, too, it
+/// gets a quarter.
+const BEHIND: i32 = 5;
 
 /// Work for one thread: the calls of one run, say.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -54,14 +62,21 @@ pub struct Executor {
 
 struct Shared {
     state: Mutex<State>,
-    /// Signalled when a job arrives, one ends that others may have waited for, or the end begins.
-    changed: Condvar,
+    /// Signalled when there may be a job for the quick thread, or the end begins.
+    for_quick: Condvar,
+    /// The same for the others.
+    for_others: Condvar,
     health: WorkerHealth,
 }
 
 struct State {
     queues: Queues<Queued>,
     closed: bool,
+    /// How many threads there are that may do long jobs, and how many do any.
+    others: usize,
+    others_busy: usize,
+    /// Whether the quick thread waits, and nobody has told it of a job yet.
+    quick_waits: bool,
 }
 
 /// A job and its place in the queue, which it gives back when a thread takes it.
@@ -73,16 +88,21 @@ impl Executor {
     /// # Errors
     /// A thread could not be started.
     pub fn start(config: &Config, health: &Health) -> std::io::Result<Self> {
+        let quick = usize::from(config.threads > 1);
+        let others = config.threads - quick;
+        let queues = Queues::new();
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { queues: Queues::new(config.threads), closed: false }),
-            changed: Condvar::new(),
+            state: Mutex::new(State { queues, closed: false, others, others_busy: 0, quick_waits: false }),
+            for_quick: Condvar::new(),
+            for_others: Condvar::new(),
             health: health.worker("modules"),
         });
         let executor = Self { shared, rooms: Rooms::new(config.queue_max), threads: Mutex::default() };
         for number in 0..config.threads {
             let shared = Arc::clone(&executor.shared);
             let builder = thread::Builder::new().name(format!("module-{number}"));
-            let thread = builder.stack_size(config.thread_stack_bytes()).spawn(move || work(&shared))?;
+            let work = move || if number < quick { work(&shared, true) } else { work_behind(&shared) };
+            let thread = builder.stack_size(config.thread_stack_bytes()).spawn(work)?;
             lock(&executor.threads).push(thread);
         }
         executor.shared.health.running();
@@ -110,25 +130,18 @@ impl Executor {
         self.shared.push(account, lane, (job, place))
     }
 
-    /// Whether an inline job would start at once: a thread is free, and nobody waits for it.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        let state = self.shared.lock();
-        !state.closed && state.queues.has_room()
-    }
-
-    /// Whether a thread is free and nothing at all waits for one.
+    /// Whether a job that may take long would start at once, and nothing at all waits.
     #[must_use]
     pub fn has_spare(&self) -> bool {
         let state = self.shared.lock();
-        !state.closed && state.queues.has_spare()
+        !state.closed && state.others_busy < state.others && state.queues.is_empty()
     }
 
     /// Takes no more jobs, does those that are queued, and waits for the threads to end. It blocks.
     pub fn shut_down(&self) {
         self.rooms.close();
         self.shared.lock().closed = true;
-        self.shared.changed.notify_all();
+        self.shared.wake_all();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             // A thread catches the panics of its jobs; it has none of its own.
             drop(thread.join());
@@ -153,53 +166,74 @@ impl Shared {
         if state.closed {
             return Err(Closed);
         }
-        state.queues.push(account, lane, job);
+        let long = state.queues.push(account, lane, job, Instant::now());
+        let for_quick = !long && std::mem::take(&mut state.quick_waits);
         drop(state);
-        self.changed.notify_one();
+        if for_quick { &self.for_quick } else { &self.for_others }.notify_one();
         Ok(())
     }
 
     /// Waits for a job that this thread may do; none at the end.
-    fn next(&self) -> Option<(Queued, Done)> {
+    fn next(&self, quick: bool) -> Option<(Queued, Done)> {
         let mut state = self.lock();
         loop {
-            if let Some(next) = state.queues.next(Instant::now()) {
+            if let Some(next) = state.queues.next(quick, Instant::now()) {
+                state.others_busy += usize::from(!quick);
                 return Some(next.split());
             }
             if state.closed && state.queues.is_empty() {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = if quick {
+                if !state.queues.is_empty() {
+                    // What it was told of has turned out to be long.
+                    self.for_others.notify_one();
+                }
+                state.quick_waits = true;
+                self.for_quick.wait(state)
+            } else {
+                self.for_others.wait(state)
+            }
+            .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn done(&self, done: Done, began: Instant) {
-        let now = Instant::now();
+    fn done(&self, quick: bool, done: Done, took: Duration) {
         let mut state = self.lock();
-        state.queues.done(done, now.saturating_duration_since(began), now);
-        // Another thread may have passed over a long job for being one too many, or wait for the last one to end.
-        let waiting = !state.queues.is_empty();
-        drop(state);
-        if waiting {
-            self.changed.notify_one();
-        }
+        state.others_busy -= usize::from(!quick);
+        state.queues.done(done, took, Instant::now());
+    }
+
+    fn wake_all(&self) {
+        self.for_quick.notify_all();
+        self.for_others.notify_all();
     }
 }
 
-fn work(shared: &Shared) {
-    while let Some(((job, place), done)) = shared.next() {
+/// Works as a thread that may do long jobs.
+fn work_behind(shared: &Shared) {
+    // Elsewhere the priority is the whole process's.
+    if cfg!(target_os = "linux") {
+        // A thread that may not be put behind others works all the same.
+        let _ = rustix::process::nice(BEHIND);
+    }
+    work(shared, false);
+}
+
+fn work(shared: &Shared, quick: bool) {
+    while let Some(((job, place), done)) = shared.next(quick) {
         drop(place);
-        let began = Instant::now();
+        let began = processor_time();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
             let text = words(panic.as_ref());
             tracing::error!(panic = text, "a job of the module threads panicked; its thread goes on");
             shared.health.restarting(text);
             shared.health.running();
         }
-        shared.done(done, began);
+        shared.done(quick, done, processor_time().saturating_sub(began));
     }
     // The next thread that waits has to see the end, too.
-    shared.changed.notify_all();
+    shared.wake_all();
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
@@ -254,10 +288,10 @@ mod tests {
         let (job, has_begun, go) = gate();
         let tenants: [TenantName; 3] = ["a", "b", "c"].map(|name| name.parse().expect("a name"));
         let [a, b, c] = tenants.each_ref().map(Some);
-        assert!(executor.has_room() && executor.has_spare());
+        assert!(executor.has_spare());
         executor.try_submit(Lane::Inline, a, job).expect("room");
         has_begun.recv().expect("begun");
-        assert!(!executor.has_room() && !executor.has_spare());
+        assert!(!executor.has_spare());
         let (said, heard) = mpsc::channel();
         for (lane, first, second) in [(Lane::Background, "b1", "b2"), (Lane::Inline, "i1", "i2")] {
             executor.try_submit(lane, a, saying(first, &said)).expect("room");
@@ -278,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn background_jobs_leave_a_thread_free() {
+    fn background_jobs_leave_the_quick_thread_free() {
         let (executor, _) = start(2, 8);
         let (first, first_begun, first_go) = gate();
         let (second, second_begun, second_go) = gate();
@@ -292,6 +326,27 @@ mod tests {
         drop(first_go);
         second_begun.recv().expect("begun after the first");
         drop(second_go);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn whoever_may_take_long_is_behind_the_others() {
+        let nice = || rustix::process::getpriority_process(None).expect("this thread's");
+        let (executor, _) = start(2, 8);
+        let (said, heard) = mpsc::channel();
+        let (began, has_begun) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<()>();
+        let long = move || {
+            began.send(nice()).expect("a listener");
+            assert!(gone.recv().is_err(), "until it is let go");
+        };
+        executor.try_submit(Lane::Background, None, Box::new(long)).expect("room");
+        let behind = has_begun.recv().expect("begun");
+        executor
+            .try_submit(Lane::Inline, None, Box::new(move || said.send(nice()).expect("a listener")))
+            .expect("room");
+        assert_eq!((behind, heard.recv()), ((nice() + BEHIND).min(19), Ok(nice())));
+        drop(go);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Which job is next. Pure: the time comes in.
 //!
 //! Two rules keep a tenant whose modules burn CPU from slowing others down. The next job is one of the tenant whose jobs have
-//! taken the least time lately. And *long* jobs together leave one thread free, where there is more than one: those of the
-//! background lane, which may take long, and those of a tenant whose inline jobs did so lately. So an inline job of
+//! taken the least processor time lately. And one thread, the *quick* one, does no *long* jobs, where there is more than one thread:
+//! none of the background lane, which may take long, and none of a tenant whose inline jobs did so lately. So an inline job of
 //! another tenant waits for short ones at most; and a tenant whose jobs are short may have all the threads.
 //!
-//! A tenant's own inline jobs go before its background jobs: somebody waits for them.
+//! A tenant's own inline jobs go before its background jobs: somebody waits for them. Only processor time counts: a job that waits
+//! for a processor which others keep busy is not long for that.
 
 use super::{Account, Lane};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -25,10 +26,6 @@ const ACCOUNTS_KEPT: usize = 64;
 pub(super) struct Queues<T> {
     waiting: BTreeMap<Account, Waiting<T>>,
     accounts: HashMap<Account, Usage>,
-    threads: usize,
-    running: usize,
-    long_running: usize,
-    inline_waiting: usize,
     look_through_at: usize,
 }
 
@@ -44,7 +41,6 @@ pub(super) struct Next<T> {
     pub(super) account: Account,
     pub(super) lane: Lane,
     pub(super) job: T,
-    long: bool,
 }
 
 /// What came of [`Next`], without the job.
@@ -52,55 +48,43 @@ pub(super) struct Next<T> {
 pub(super) struct Done {
     account: Account,
     lane: Lane,
-    long: bool,
 }
 
 impl<T> Next<T> {
     /// The job, and what to tell [`Queues::done`] after it.
     pub(super) fn split(self) -> (T, Done) {
-        (self.job, Done { account: self.account, lane: self.lane, long: self.long })
+        (self.job, Done { account: self.account, lane: self.lane })
     }
 }
 
 impl<T> Queues<T> {
-    pub(super) fn new(threads: usize) -> Self {
-        Self {
-            waiting: BTreeMap::new(),
-            accounts: HashMap::new(),
-            threads,
-            running: 0,
-            long_running: 0,
-            inline_waiting: 0,
-            look_through_at: ACCOUNTS_KEPT,
-        }
+    pub(super) fn new() -> Self {
+        Self { waiting: BTreeMap::new(), accounts: HashMap::new(), look_through_at: ACCOUNTS_KEPT }
     }
 
-    /// Queues a job. Its caller keeps the bounds.
-    pub(super) fn push(&mut self, account: Account, lane: Lane, job: T) {
+    /// Queues a job, and says whether it is a long one. Its caller keeps the bounds.
+    pub(super) fn push(&mut self, account: Account, lane: Lane, job: T, now: Instant) -> bool {
+        let long = lane == Lane::Background || self.usage(&account, now).takes_long();
         let empty = || Waiting { inline: VecDeque::new(), background: VecDeque::new() };
         let waiting = self.waiting.entry(account).or_insert_with(empty);
         match lane {
-            Lane::Inline => {
-                self.inline_waiting += 1;
-                waiting.inline.push_back(job);
-            }
+            Lane::Inline => waiting.inline.push_back(job),
             Lane::Background => waiting.background.push_back(job),
         }
+        long
     }
 
-    /// The job to do now, if there is one that may begin.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Next<T>> {
-        let may_be_long = self.long_running < self.threads.saturating_sub(1).max(1);
-        let mut best: Option<(Duration, &Account, bool)> = None;
+    /// The job to do now, if there is one; for the quick thread one that is not long.
+    pub(super) fn next(&mut self, quick: bool, now: Instant) -> Option<Next<T>> {
+        let mut best: Option<(Duration, &Account)> = None;
         for (account, waiting) in &self.waiting {
-            let usage = self.accounts.get(account).map(|usage| usage.at(now)).unwrap_or_default();
-            let long = usage.overtime >= OVERTIME_MAX || waiting.inline.is_empty();
-            if (may_be_long || !long) && best.is_none_or(|(least, ..)| usage.used < least) {
-                best = Some((usage.used, account, long));
+            let usage = self.usage(account, now);
+            let long = usage.takes_long() || waiting.inline.is_empty();
+            if !(quick && long) && best.is_none_or(|(least, _)| usage.used < least) {
+                best = Some((usage.used, account));
             }
         }
-        let (_, account, long) = best?;
-        let account = account.clone();
+        let account = best?.1.clone();
         let waiting = self.waiting.get_mut(&account)?;
         let (lane, job) = match waiting.inline.pop_front() {
             Some(job) => (Lane::Inline, job),
@@ -109,16 +93,11 @@ impl<T> Queues<T> {
         if waiting.inline.is_empty() && waiting.background.is_empty() {
             self.waiting.remove(&account);
         }
-        self.inline_waiting -= usize::from(lane == Lane::Inline);
-        self.running += 1;
-        self.long_running += usize::from(long);
-        Some(Next { account, lane, job, long })
+        Some(Next { account, lane, job })
     }
 
-    /// A job is over; it took so long.
+    /// A job is over; it took so much processor time.
     pub(super) fn done(&mut self, done: Done, took: Duration, now: Instant) {
-        self.running -= 1;
-        self.long_running -= usize::from(done.long);
         let usage = self.accounts.entry(done.account).or_default();
         *usage = usage.at(now);
         usage.used += took;
@@ -135,14 +114,8 @@ impl<T> Queues<T> {
         self.waiting.is_empty()
     }
 
-    /// Whether a thread is free, and no job waits at all.
-    pub(super) fn has_spare(&self) -> bool {
-        self.running < self.threads && self.is_empty()
-    }
-
-    /// Whether a thread is free, and no inline job waits for it.
-    pub(super) fn has_room(&self) -> bool {
-        self.running + self.inline_waiting < self.threads
+    fn usage(&self, account: &Account, now: Instant) -> Usage {
+        self.accounts.get(account).map(|usage| usage.at(now)).unwrap_or_default()
     }
 }
 
@@ -157,6 +130,10 @@ struct Usage {
 }
 
 impl Usage {
+    fn takes_long(self) -> bool {
+        self.overtime >= OVERTIME_MAX
+    }
+
     fn at(self, now: Instant) -> Self {
         let Some(as_of) = self.as_of else { return Self { as_of: Some(now), ..self } };
         let halvings = now.saturating_duration_since(as_of).as_millis() / HALF_LIFE.as_millis();
@@ -184,24 +161,29 @@ mod tests {
     }
 
     impl Test {
-        fn of(threads: usize) -> Self {
-            Self { queues: Queues::new(threads), now: Instant::now() }
+        fn new() -> Self {
+            Self { queues: Queues::new(), now: Instant::now() }
         }
 
-        fn push(&mut self, tenant: &str, lane: Lane, job: &'static str) {
-            self.queues.push(account(tenant), lane, job);
-        }
-
-        fn next(&mut self) -> Option<(&'static str, Done)> {
-            self.queues.next(self.now).map(Next::split)
+        fn push(&mut self, tenant: &str, lane: Lane, job: &'static str) -> bool {
+            self.queues.push(account(tenant), lane, job, self.now)
         }
 
         /// Does the next job, which takes so many milliseconds.
         fn run(&mut self, millis: u64) -> &'static str {
-            let (job, done) = self.next().expect("a job");
+            self.run_on(false, millis).expect("a job")
+        }
+
+        /// The same on the quick thread, which may find none.
+        fn run_quick(&mut self, millis: u64) -> Option<&'static str> {
+            self.run_on(true, millis)
+        }
+
+        fn run_on(&mut self, quick: bool, millis: u64) -> Option<&'static str> {
+            let (job, done) = self.queues.next(quick, self.now)?.split();
             self.pass(millis);
             self.queues.done(done, Duration::from_millis(millis), self.now);
-            job
+            Some(job)
         }
 
         fn pass(&mut self, millis: u64) {
@@ -215,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_tenant_that_used_least_lately_is_next() {
-        let mut test = Test::of(1);
+        let mut test = Test::new();
         for job in ["a1", "a2", "a3"] {
             test.push("a", Inline, job);
         }
@@ -234,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_tenants_inline_jobs_go_before_its_own_background_jobs_only() {
-        let mut test = Test::of(1);
+        let mut test = Test::new();
         test.push("a", Background, "a-later");
         test.push("a", Inline, "a-now");
         assert_eq!(test.run(50), "a-now");
@@ -245,51 +227,36 @@ mod tests {
     }
 
     #[test]
-    fn background_jobs_leave_a_thread_free() {
-        let mut test = Test::of(2);
-        test.push("a", Background, "a1");
-        test.push("b", Background, "b1");
-        let (job, first) = test.next().expect("a job");
-        assert_eq!((job, test.next().is_none()), ("a1", true), "b1 may not take the last thread");
-        assert!(test.queues.has_room());
+    fn the_quick_thread_does_no_background_jobs() {
+        let mut test = Test::new();
+        assert!(test.push("a", Background, "later") && !test.push("b", Inline, "inline"));
+        assert_eq!([test.run_quick(1), test.run_quick(1)], [Some("inline"), None]);
+        // Nor where the tenant's own inline job is done before it.
         test.push("a", Inline, "inline");
-        assert_eq!(test.run(1), "inline");
-        test.queues.done(first, Duration::from_millis(1), test.now);
-        assert_eq!(test.run(1), "b1");
+        assert_eq!([test.run_quick(1), test.run_quick(1)], [Some("inline"), None]);
+        assert_eq!(test.run(1), "later");
     }
 
     #[test]
-    fn who_takes_long_leaves_a_thread_free_and_who_does_not_may_have_all() {
-        let mut test = Test::of(2);
+    fn who_takes_long_is_kept_from_the_quick_thread_and_who_does_not_is_not() {
+        let mut test = Test::new();
         for _ in 0..1000 {
-            test.push("short", Inline, "short");
+            assert!(!test.push("short", Inline, "short"));
             test.run(3);
         }
-        test.push("short", Inline, "one");
-        test.push("short", Inline, "two");
-        let (first, second) = (test.next().expect("a job").1, test.next().expect("a job").1);
-        for done in [first, second] {
-            test.queues.done(done, Duration::from_millis(1), test.now);
-        }
-
         test.push("slow", Inline, "slow");
-        test.run(13);
-        for tenant in ["slow", "slower"] {
-            test.push(tenant, Inline, "slow");
-            test.push(tenant, Inline, "slow");
-        }
-        test.queues.accounts.insert(account("slower"), Usage { overtime: OVERTIME_MAX, ..Usage::default() });
-        let (_, first) = test.next().expect("the first");
-        assert!(test.next().is_none(), "nor for two tenants together");
+        assert_eq!(test.run_quick(13), Some("slow"), "nobody knows it yet");
+        assert!(test.push("slow", Inline, "slow"), "but now");
         test.push("short", Inline, "short");
-        assert_eq!(test.run(1), "short");
-        test.queues.done(first, Duration::from_millis(20), test.now);
-        assert!(test.next().is_some());
+        assert_eq!([test.run_quick(3), test.run_quick(3)], [Some("short"), None]);
+        // Some time later it may try again.
+        test.pass(1000);
+        assert_eq!(test.run_quick(3), Some("slow"));
     }
 
     #[test]
     fn what_a_tenant_used_is_forgotten_and_so_is_the_tenant() {
-        let mut test = Test::of(1);
+        let mut test = Test::new();
         for tenant in 0..10 * ACCOUNTS_KEPT {
             test.push(&format!("t{tenant}"), Inline, "job");
             test.run(1);
