@@ -190,12 +190,12 @@ fn nested_components(depth: usize) -> Vec<u8> {
     (0..depth).fold(COMPONENT.to_vec(), |inner, _| section(COMPONENT, 4, &inner))
 }
 
-/// A component that makes so many instances of one core module with a memory.
-fn instances(count: usize) -> Vec<u8> {
+/// A component that makes so many instances of one core module that begins like this.
+fn instances(count: usize, rest: &str) -> Vec<u8> {
     let one = "(core instance (instantiate $m))".repeat(count);
     let used = r#"(core instance $i (instantiate $m)) (func $f (canon lift (core func $i "f")))
         (export "accept" (func $f)) (export "configure" (func $f))"#;
-    text(&format!(r#"(component (core module $m (memory 1) (func (export "f"))) {one} {used})"#))
+    text(&format!(r#"(component (core module $m {rest} (func (export "f"))) {one} {used})"#))
 }
 
 /// Functions of many blocks with many values that live through all of them.
@@ -225,8 +225,10 @@ fn bombs() -> Vec<Hostile> {
     vec![
         hostile("memory-over-the-bound", memory, limits("runtime.memory_bytes_max")),
         hostile("table-over-the-bound", with("(table 40000 funcref)"), limits("runtime.table_elements_max")),
-        hostile("forty-tables", with(&"(table 1 funcref)".repeat(40)), limits("tables")),
-        hostile("a-hundred-instances", instances(100), limits("instances")),
+        hostile("forty-tables", with(&"(table 1 funcref)".repeat(40)), limits("runtime.tables_max_per_component")),
+        hostile("a-hundred-instances", instances(100, ""), limits("runtime.instances_max_per_component")),
+        hostile("fifty-memories", instances(50, "(memory 1)"), limits("runtime.memories_max_per_component")),
+        hostile("fifty-tables", instances(50, "(table 1 funcref)"), limits("runtime.tables_max_per_component")),
         hostile(
             "function-of-megabytes",
             with(&format!("(func {})", "nop ".repeat(1 << 20))),

@@ -3,7 +3,7 @@
 //! It is native code: whoever can put bytes of their own in its place runs them in the host. So it comes from the compiler of
 //! this very host, or from a file that the host has authenticated; never from an upload.
 
-use super::{Shared, WIT_VERSION};
+use super::WIT_VERSION;
 use crate::model::{Digest, World};
 use sha2::{Digest as _, Sha256};
 use std::hash::{Hash as _, Hasher};
@@ -62,12 +62,12 @@ const fn letter(world: World) -> u8 {
 
 /// Takes compiled code into the engine.
 #[expect(unsafe_code, reason = "machine code cannot be checked, it can only come from where it is known to be right")]
-pub(super) fn component(shared: &Shared, compiled: &Compiled) -> wasmtime::Result<Component> {
+pub(super) fn component(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<Component> {
     // SAFETY: a `Compiled` holds what `precompile_component` answered in this process, in the process of this program that the
     // host itself started for it, or what a file held that is authenticated with a key that only this host has, and that the
     // host wrote from one of these. No upload gets here: `screen` refuses what is not WebAssembly. That the engine is another one
     // (another wasmtime, other settings) wasmtime checks itself, and answers an error.
-    unsafe { Component::deserialize(&shared.engine, compiled.code()) }
+    unsafe { Component::deserialize(engine, compiled.code()) }
 }
 
 /// Names everything that the code for an upload depends on beside the upload: wasmtime, its settings, the machine; and how this
