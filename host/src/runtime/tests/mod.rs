@@ -2,6 +2,7 @@
 
 mod bounds;
 mod calls;
+mod every_bound;
 mod guests;
 mod meter;
 mod traces;

@@ -188,7 +188,7 @@ fn nested_types(depth: usize) -> Vec<u8> {
     with_section(b"\0asm\x0d\0\x01\0", 7, &types)
 }
 
-fn with_section(before: &[u8], number: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn with_section(before: &[u8], number: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = [before, &[number]].concat();
     let mut length = content.len();
     while length >= 128 {
