@@ -1,9 +1,13 @@
-//! Every hostile guest of `tests/hostile`, tried on a runtime in this process: refused, stopped or harmless, as its fate says.
+//! Every hostile guest of `tests/hostile`, tried on a runtime in this process: refused, stopped or harmless, as its fate says. And in a
+//! real host, that whoever burns processors does so without the others.
 
 use super::hostile::{Fate, Hostile, all, flipped, good, truncated};
+use super::support::{Host, Receiver};
 use bytes::Bytes;
 use hookswitch::model::{Event, EventId, Message};
 use hookswitch::runtime::{Call, CallError, Config, Module, Runtime, Verdict};
+use http::Method;
+use serde_json::json;
 use std::time::Duration;
 
 /// How many times bits are flipped. `make hostile` uploads some of them to a real host.
@@ -115,4 +119,36 @@ fn no_flipped_bit_hurts_the_host() {
         }
     }
     assert!(taken > FLIPS / 60 && refused > FLIPS / 12, "both happened: {taken} taken, {refused} refused");
+}
+
+/// Loops for all the time a call may have, which is longer than this test waits for anything.
+#[tokio::test]
+async fn a_tenant_whose_modules_burn_processors_slows_itself_only() {
+    let settings =
+        "runtime.threads = 2\nruntime.queue_max = 8\nruntime.max_time_ms = 60000\npipeline.run_time_max_ms = 300000\n";
+    let (host, receiver) = (Host::start_with(settings).await, Receiver::start().await);
+    host.acme(&receiver.url("/out")).await;
+    host.upload("match").await;
+    host.route("all", json!([{ "module": "operator/match", "settings": { "pointer": "/n", "gte": 0 } }])).await;
+    let endless = all(false).into_iter().find(|guest| guest.name == "loop-in-export").unwrap();
+    host.put("/v1/tenants/mallory", &json!({})).await;
+    host.put("/v1/tenants/mallory/sources/in", &json!({ "verify": { "scheme": "none" } })).await;
+    host.put("/v1/tenants/mallory/endpoints/out", &json!({ "url": receiver.url("/never"), "secrets": [] })).await;
+    assert_eq!(host.admin.put_bytes("/v1/tenants/mallory/modules/endless", endless.upload).await.status, 201);
+    let route = json!({ "source": "in", "steps": [{ "module": "endless" }], "to": { "endpoints": ["out"] } });
+    host.put("/v1/tenants/mallory/routes/all", &route).await;
+
+    // Many more than there are threads, and places in the queue: all are taken, and wait.
+    let mut first = None;
+    for _ in 0..20 {
+        let taken = host.ingest.send(Method::POST, "/in/mallory/in", &[], "{}").await.expect(202);
+        first.get_or_insert(taken["id"].as_str().unwrap().to_owned());
+    }
+    for n in 0..20 {
+        host.event("push", json!({ "n": n }).to_string()).await;
+        assert_eq!(receiver.next().await.json()["n"], n);
+        assert_eq!(host.admin.get("/healthz").await.status, 200);
+    }
+    let path = format!("/v1/tenants/mallory/events/{}", first.unwrap());
+    assert_eq!(host.admin.get(&path).await.expect(200)["runs"][0]["status"], "pending", "it still loops");
 }

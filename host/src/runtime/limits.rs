@@ -68,8 +68,8 @@ pub struct Config {
     /// Whether the kernel may tell which pages of a used memory have to be cleaned, where the machine has no swap. Without it a
     /// fresh instance costs four times as much.
     pub pagemap_scan: bool,
-    /// How many threads run modules. The default is the number of cores, two at least: where there is one thread, each call
-    /// waits for the one before, whosever it is.
+    /// How many threads run modules. The default is one more than there are cores, three at least: one does only what is quick, and of the
+    /// others one tenant leaves one free. Where there is one thread, each call waits for the one before, whosever it is.
     pub threads: usize,
     /// The most jobs that wait for a thread, in each lane; half of them for one tenant.
     pub queue_max: usize,
@@ -125,7 +125,7 @@ impl Default for Config {
             compile_time_s_max: 300,
             modules_memory_bytes_max: 512 * MIB,
             pagemap_scan: true,
-            threads: std::thread::available_parallelism().map_or(2, usize::from).max(2),
+            threads: std::thread::available_parallelism().map_or(2, usize::from).max(2) + 1,
             queue_max: 256,
         }
     }

@@ -4,8 +4,8 @@
 //! Jobs wait in two lanes and stand on the account of a tenant; [`queues`] says which is next. At most `queue_max` jobs wait in
 //! a lane, at most half as many of one tenant ([`rooms`]).
 //!
-//! Where there are several threads, one of them, the quick one, does no job that may take long; and the others leave the processors
-//! to the rest of the host, where the system has priorities for threads: what burns there delays neither requests nor commits.
+//! Where there are several threads, one of them, the quick one, does no job that may take long. The others give way to the rest of the
+//! host, where the system has priorities for threads: what burns there delays neither requests nor commits.
 
 mod queues;
 mod rooms;
@@ -23,9 +23,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How much nicer than the rest of the host a thread is that may do long jobs: of a processor that another thread wants, too, it
-/// gets a quarter.
-const BEHIND: i32 = 5;
+/// How much nicer than the rest of the host a thread is that may do long jobs: of a processor that another thread wants, too, it gets
+/// two fifths. Enough for others to get theirs at once; and on a machine that is busy with something else, too, pending runs go on.
+const BEHIND: i32 = 2;
 
 /// Work for one thread: the calls of one run, say.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -90,7 +90,7 @@ impl Executor {
     pub fn start(config: &Config, health: &Health) -> std::io::Result<Self> {
         let quick = usize::from(config.threads > 1);
         let others = config.threads - quick;
-        let queues = Queues::new();
+        let queues = Queues::new(others);
         let shared = Arc::new(Shared {
             state: Mutex::new(State { queues, closed: false, others, others_busy: 0, quick_waits: false }),
             for_quick: Condvar::new(),
@@ -202,6 +202,12 @@ impl Shared {
         let mut state = self.lock();
         state.others_busy -= usize::from(!quick);
         state.queues.done(done, took, Instant::now());
+        let waiting = !state.queues.is_empty();
+        drop(state);
+        if waiting {
+            // Another thread may have passed over a long job because this one was under way.
+            self.for_others.notify_one();
+        }
     }
 
     fn wake_all(&self) {

@@ -3,7 +3,8 @@
 //! Two rules keep a tenant whose modules burn CPU from slowing others down. The next job is one of the tenant whose jobs have
 //! taken the least processor time lately. And one thread, the *quick* one, does no *long* jobs, where there is more than one thread:
 //! none of the background lane, which may take long, and none of a tenant whose inline jobs did so lately. So an inline job of
-//! another tenant waits for short ones at most; and a tenant whose jobs are short may have all the threads.
+//! another tenant waits for short ones at most; and a tenant whose jobs are short may have all the threads. Of the others the long jobs
+//! of one tenant leave one free, where there are several: a run of many calls may take long, and another tenant's need not wait for it.
 //!
 //! A tenant's own inline jobs go before its background jobs: somebody waits for them. Only processor time counts: a job that waits
 //! for a processor which others keep busy is not long for that.
@@ -26,6 +27,9 @@ const ACCOUNTS_KEPT: usize = 64;
 pub(super) struct Queues<T> {
     waiting: BTreeMap<Account, Waiting<T>>,
     accounts: HashMap<Account, Usage>,
+    /// How many long jobs of one tenant may run at once, and do.
+    long_max: usize,
+    long_running: HashMap<Account, usize>,
     look_through_at: usize,
 }
 
@@ -41,6 +45,7 @@ pub(super) struct Next<T> {
     pub(super) account: Account,
     pub(super) lane: Lane,
     pub(super) job: T,
+    long: bool,
 }
 
 /// What came of [`Next`], without the job.
@@ -48,18 +53,26 @@ pub(super) struct Next<T> {
 pub(super) struct Done {
     account: Account,
     lane: Lane,
+    long: bool,
 }
 
 impl<T> Next<T> {
     /// The job, and what to tell [`Queues::done`] after it.
     pub(super) fn split(self) -> (T, Done) {
-        (self.job, Done { account: self.account, lane: self.lane })
+        (self.job, Done { account: self.account, lane: self.lane, long: self.long })
     }
 }
 
 impl<T> Queues<T> {
-    pub(super) fn new() -> Self {
-        Self { waiting: BTreeMap::new(), accounts: HashMap::new(), look_through_at: ACCOUNTS_KEPT }
+    /// For so many threads beside the quick one.
+    pub(super) fn new(others: usize) -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            accounts: HashMap::new(),
+            long_max: others.saturating_sub(1).max(1),
+            long_running: HashMap::new(),
+            look_through_at: ACCOUNTS_KEPT,
+        }
     }
 
     /// Queues a job, and says whether it is a long one. Its caller keeps the bounds.
@@ -76,15 +89,17 @@ impl<T> Queues<T> {
 
     /// The job to do now, if there is one; for the quick thread one that is not long.
     pub(super) fn next(&mut self, quick: bool, now: Instant) -> Option<Next<T>> {
-        let mut best: Option<(Duration, &Account)> = None;
+        let mut best: Option<(Duration, &Account, bool)> = None;
         for (account, waiting) in &self.waiting {
             let usage = self.usage(account, now);
             let long = usage.takes_long() || waiting.inline.is_empty();
-            if !(quick && long) && best.is_none_or(|(least, _)| usage.used < least) {
-                best = Some((usage.used, account));
+            let may = !long || (!quick && self.long_running.get(account).is_none_or(|long| *long < self.long_max));
+            if may && best.is_none_or(|(least, ..)| usage.used < least) {
+                best = Some((usage.used, account, long));
             }
         }
-        let account = best?.1.clone();
+        let (_, account, long) = best?;
+        let account = account.clone();
         let waiting = self.waiting.get_mut(&account)?;
         let (lane, job) = match waiting.inline.pop_front() {
             Some(job) => (Lane::Inline, job),
@@ -93,11 +108,22 @@ impl<T> Queues<T> {
         if waiting.inline.is_empty() && waiting.background.is_empty() {
             self.waiting.remove(&account);
         }
-        Some(Next { account, lane, job })
+        if long {
+            *self.long_running.entry(account.clone()).or_default() += 1;
+        }
+        Some(Next { account, lane, job, long })
     }
 
     /// A job is over; it took so much processor time.
     pub(super) fn done(&mut self, done: Done, took: Duration, now: Instant) {
+        if done.long
+            && let Some(running) = self.long_running.get_mut(&done.account)
+        {
+            *running -= 1;
+            if *running == 0 {
+                self.long_running.remove(&done.account);
+            }
+        }
         let usage = self.accounts.entry(done.account).or_default();
         *usage = usage.at(now);
         usage.used += took;
@@ -162,7 +188,7 @@ mod tests {
 
     impl Test {
         fn new() -> Self {
-            Self { queues: Queues::new(), now: Instant::now() }
+            Self { queues: Queues::new(2), now: Instant::now() }
         }
 
         fn push(&mut self, tenant: &str, lane: Lane, job: &'static str) -> bool {
@@ -252,6 +278,27 @@ mod tests {
         // Some time later it may try again.
         test.pass(1000);
         assert_eq!(test.run_quick(3), Some("slow"));
+    }
+
+    #[test]
+    fn long_jobs_of_one_tenant_leave_a_thread_to_those_of_another() {
+        let mut test = Test::new();
+        for job in ["a1", "a2"] {
+            test.push("a", Background, job);
+        }
+        let (job, first) = test.queues.next(false, test.now).expect("a job").split();
+        assert_eq!((job, test.queues.next(false, test.now)), ("a1", None));
+        test.push("b", Background, "b1");
+        assert_eq!(test.run(1000), "b1", "though b has used more by now");
+        test.push("a", Inline, "short");
+        assert_eq!(test.run(1), "short");
+        test.queues.done(first, Duration::ZERO, test.now);
+        assert_eq!(test.run(1), "a2");
+        assert!(test.queues.long_running.is_empty());
+        // Where there is one thread, it does all.
+        let mut queues = Queues::new(1);
+        queues.push(account("a"), Background, "only", test.now);
+        assert!(queues.next(false, test.now).is_some());
     }
 
     #[test]
