@@ -3,6 +3,9 @@
 //! allocator that joins neighbouring pieces walks lists, and each loop costs a module more than native code: the host counts its
 //! turns. A program of a crate with an allocator of its own turns the feature `allocator` off.
 //!
+//! The first pieces come out of a static array, which makes the memory larger from the beginning: a module that grows its memory in
+//! every call costs the host two system calls in each.
+//!
 //! What must hold: pieces never overlap; each is aligned as asked; a piece has the size of its class, so that it can be taken for any
 //! other request of that class.
 
@@ -25,6 +28,9 @@ const CLASSES: usize = 4 * (usize::BITS as usize - 3);
 const PAGE_BYTES: usize = 64 * 1024;
 /// How much memory is asked for at once, in pages: 256 KiB. Pages that are not touched cost nothing.
 const GROW_PAGES_MIN: usize = 4;
+/// How much memory is there from the beginning, in bytes: no zero of it is in the module's file.
+#[cfg(target_arch = "wasm32")]
+const FIRST_BYTES: usize = GROW_PAGES_MIN * PAGE_BYTES;
 
 /// The class of the pieces that a request of this size gets.
 const fn class_of(size: usize) -> usize {
@@ -39,26 +45,27 @@ const fn piece_bytes(class: usize) -> usize {
     ((1 << power) + (quarters << (power - 2))).next_multiple_of(ALIGN)
 }
 
-/// All memory that the module has asked the host for.
+/// All memory that the module has.
 struct Heap {
     /// For each class the piece that was freed last, which holds the address of the one before.
     free: [*mut u8; CLASSES],
-    /// The first byte that was never handed out, and the end of what was asked for.
-    top: usize,
-    end: usize,
+    /// The first byte that was never handed out, and the end of what is there.
+    top: *mut u8,
+    end: *mut u8,
 }
 
 impl Heap {
-    const fn new() -> Self {
-        Self { free: [null_mut(); CLASSES], top: 0, end: 0 }
+    /// With so many bytes, which nobody else uses, from the beginning.
+    const fn new(first: *mut u8, bytes: usize) -> Self {
+        Self { free: [null_mut(); CLASSES], top: first, end: first.wrapping_add(bytes) }
     }
 
-    /// A piece for this layout, or null where the host gives no more. `grow` is `memory.grow`.
+    /// A piece for this layout, or null where the host gives no more. `grow` is `memory.grow`, and answers null where that fails.
     ///
     /// # Safety
     /// `grow` answers the address at which that many new bytes begin, which nobody else uses.
     #[inline(always)]
-    unsafe fn alloc(&mut self, layout: Layout, grow: impl FnMut(usize) -> Option<usize>) -> *mut u8 {
+    unsafe fn alloc(&mut self, layout: Layout, grow: impl FnMut(usize) -> *mut u8) -> *mut u8 {
         let class = class_of(layout.size());
         if layout.align() <= ALIGN
             // Safety: a size is below 2^BITS, so its class is below `CLASSES`.
@@ -93,36 +100,40 @@ impl Heap {
         if class == wanted {
             return true;
         }
-        let begin = piece as usize;
-        let fits = begin.checked_add(piece_bytes(wanted)).is_some_and(|end| end <= self.end);
-        let last = begin + piece_bytes(class) == self.top;
+        let last = piece.wrapping_add(piece_bytes(class)) == self.top;
+        let fits = piece_bytes(wanted) <= self.end.addr() - piece.addr();
         if last && fits {
-            self.top = begin + piece_bytes(wanted);
+            self.top = piece.wrapping_add(piece_bytes(wanted));
         }
         last && fits
     }
 
     /// Memory that was never handed out.
-    fn take(&mut self, bytes: usize, align: usize, mut grow: impl FnMut(usize) -> Option<usize>) -> *mut u8 {
+    fn take(&mut self, bytes: usize, align: usize, mut grow: impl FnMut(usize) -> *mut u8) -> *mut u8 {
         if let Some(piece) = self.cut(bytes, align) {
             return piece;
         }
         let Some(needed) = bytes.checked_add(align) else { return null_mut() };
         let pages = needed.div_ceil(PAGE_BYTES).max(GROW_PAGES_MIN);
-        let Some(begin) = grow(pages) else { return null_mut() };
-        // Somebody else may have grown the memory meanwhile: what is left of ours before that is given up.
+        let begin = grow(pages);
+        if begin.is_null() {
+            return begin;
+        }
+        // Where it does not follow what is there, what is left of that is given up.
         if begin != self.end {
             self.top = begin;
         }
-        self.end = begin.saturating_add(pages * PAGE_BYTES);
+        self.end = begin.wrapping_add(pages * PAGE_BYTES);
         self.cut(bytes, align).unwrap_or(null_mut())
     }
 
     fn cut(&mut self, bytes: usize, align: usize) -> Option<*mut u8> {
-        let begin = self.top.checked_next_multiple_of(align)?;
-        let end = begin.checked_add(bytes).filter(|end| *end <= self.end)?;
-        self.top = end;
-        Some(ptr::with_exposed_provenance_mut(begin))
+        let needed = self.top.align_offset(align).checked_add(bytes)?;
+        if needed > self.end.addr() - self.top.addr() {
+            return None;
+        }
+        self.top = self.top.wrapping_add(needed);
+        Some(self.top.wrapping_sub(bytes))
     }
 }
 
@@ -136,12 +147,24 @@ unsafe impl Sync for Allocator {}
 
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
-static ALLOCATOR: Allocator = Allocator(UnsafeCell::new(Heap::new()));
+static ALLOCATOR: Allocator = Allocator(UnsafeCell::new(Heap::new(FIRST.0.get().cast(), FIRST_BYTES)));
+
+/// Only the heap knows it.
+#[cfg(target_arch = "wasm32")]
+#[repr(align(16))]
+struct First(UnsafeCell<[u8; FIRST_BYTES]>);
+
+// Safety: a module has one thread.
+#[cfg(target_arch = "wasm32")]
+unsafe impl Sync for First {}
 
 #[cfg(target_arch = "wasm32")]
-fn grow(pages: usize) -> Option<usize> {
+static FIRST: First = First(UnsafeCell::new([0; FIRST_BYTES]));
+
+#[cfg(target_arch = "wasm32")]
+fn grow(pages: usize) -> *mut u8 {
     let before = core::arch::wasm32::memory_grow::<0>(pages);
-    (before != usize::MAX).then_some(before * PAGE_BYTES)
+    if before == usize::MAX { null_mut() } else { ptr::with_exposed_provenance_mut(before * PAGE_BYTES) }
 }
 
 // Safety: as the heap says of itself; new pages of the memory are nobody else's, and nothing here is reentered.
@@ -188,14 +211,14 @@ mod tests {
     }
 
     /// A memory of so many pages, of which more is given until it is used up.
-    fn memory(pages: usize) -> (Vec<u64>, impl FnMut(usize) -> Option<usize>) {
+    fn memory(pages: usize) -> (Vec<u64>, impl FnMut(usize) -> *mut u8) {
         let mut memory = vec![0_u64; pages * PAGE_BYTES / 8];
-        let begin = memory.as_mut_ptr().expose_provenance();
+        let begin: *mut u8 = memory.as_mut_ptr().cast();
         let mut given = 0;
         let grow = move |wanted: usize| {
-            let at = begin + given * PAGE_BYTES;
+            let at = begin.wrapping_add(given * PAGE_BYTES);
             given += wanted;
-            (given <= pages).then_some(at)
+            if given <= pages { at } else { null_mut() }
         };
         (memory, grow)
     }
@@ -203,7 +226,7 @@ mod tests {
     #[test]
     fn pieces_never_overlap_and_keep_what_is_in_them() {
         let (_memory, mut grow) = memory(64);
-        let mut heap = Heap::new();
+        let mut heap = Heap::new(null_mut(), 0);
         let mut held: Vec<(*mut u8, Layout, u8)> = Vec::new();
         let mut random = 1_u32;
         for turn in 0..20_000_u32 {
@@ -228,7 +251,7 @@ mod tests {
     #[test]
     fn what_is_freed_is_taken_again_and_the_end_is_told() {
         let (_memory, mut grow) = memory(GROW_PAGES_MIN);
-        let mut heap = Heap::new();
+        let mut heap = Heap::new(null_mut(), 0);
         let layout = Layout::from_size_align(1000, 8).unwrap();
         let mut alloc = |heap: &mut Heap| unsafe { heap.alloc(layout, &mut grow) };
         let first = alloc(&mut heap);
@@ -241,9 +264,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_there_from_the_beginning_is_used_before_more_is_asked_for() {
+        let mut first = vec![0_u64; PAGE_BYTES / 8];
+        let mut heap = Heap::new(first.as_mut_ptr().cast(), PAGE_BYTES);
+        let (_memory, mut grow) = memory(GROW_PAGES_MIN);
+        let layout = Layout::from_size_align(1024, 8).unwrap();
+        for turn in 0..PAGE_BYTES / 1024 {
+            let piece = unsafe { heap.alloc(layout, |_| panic!("{turn}: there is room")) };
+            assert_eq!(piece, first.as_mut_ptr().cast::<u8>().wrapping_add(turn * 1024));
+        }
+        assert!(!unsafe { heap.alloc(layout, &mut grow) }.is_null());
+    }
+
+    #[test]
     fn the_last_piece_grows_where_it_stands() {
         let (_memory, mut grow) = memory(GROW_PAGES_MIN);
-        let mut heap = Heap::new();
+        let mut heap = Heap::new(null_mut(), 0);
         let layout = Layout::from_size_align(100, 8).unwrap();
         let first = unsafe { heap.alloc(layout, &mut grow) };
         assert!(heap.resize(first, layout, 112) && heap.resize(first, layout, 5000), "nothing is behind it");

@@ -1,5 +1,5 @@
 //! `make soak CALLS=10000000`: calls of modules without end, good ones and such that trap, loop, hoard and flood, on as many threads as
-//! a host has; and what the process weighs after a tenth of them and at the end. Growth is a leak: above 5 % it fails.
+//! a host has; and what the process weighs after a million more to warm up, and at the end. Growth is a leak: above 5 % it fails.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +20,7 @@ use hookswitch::model::{Event, Message};
 use hookswitch::runtime::{Call, Config, Module, Runtime};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ use std::time::{Duration, Instant};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CALLS_BY_ITSELF: u64 = 1_000_000;
+/// How many calls come before. Only so many have met every bad guest on every thread, and in every slot of the pool.
+const WARM_UP_CALLS: u64 = 1_000_000;
 const GROWTH_MAX: f64 = 0.05;
 /// How many lines of progress there are.
 const STAGES: u64 = 10;
@@ -41,32 +44,35 @@ fn main() -> ExitCode {
     let threads = config.threads;
     let runtime = Runtime::start(config).unwrap();
     let all = Guests::new(&runtime);
-    println!("soak: {calls} calls on {threads} threads, every {MISBEHAVES_EVERY}th of a module that misbehaves");
-    let (done, began) = (AtomicU64::new(0), Instant::now());
-    let mut weights = Vec::new();
-    for stage in 1..=STAGES {
-        thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    loop {
-                        let number = done.fetch_add(1, Ordering::Relaxed);
-                        if number >= calls * stage / STAGES {
-                            break;
-                        }
-                        all.call(number);
-                    }
-                });
+    println!(
+        "soak: {calls} calls on {threads} threads after {WARM_UP_CALLS} to warm up, every {MISBEHAVES_EVERY}th of a module that \
+         misbehaves"
+    );
+    let (next, began) = (AtomicU64::new(0), Instant::now());
+    let (together, weights) = (Barrier::new(threads), Mutex::new(Vec::new()));
+    // The same threads from the beginning to the end, as in a host. None is in a call when the process is weighed.
+    let work = || {
+        for stage in 0..=STAGES {
+            let until = WARM_UP_CALLS + calls * stage / STAGES;
+            while let Ok(number) =
+                next.try_update(Ordering::Relaxed, Ordering::Relaxed, |number| (number < until).then_some(number + 1))
+            {
+                all.call(number);
             }
-        });
-        done.store(calls * stage / STAGES, Ordering::Relaxed);
-        weights.push(resident_bytes());
-        println!(
-            "  {:>10} calls  {:>6.1} s  {:>6.1} MiB",
-            calls * stage / STAGES,
-            began.elapsed().as_secs_f64(),
-            mib(resident_bytes())
-        );
-    }
+            if together.wait().is_leader() {
+                let weight = resident_bytes();
+                weights.lock().unwrap().push(weight);
+                println!("  {until:>10} calls  {:>6.1} s  {:>6.1} MiB", began.elapsed().as_secs_f64(), mib(weight));
+            }
+            together.wait();
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    let weights = weights.into_inner().unwrap();
     let (warm, end) = (weights[0], weights[weights.len() - 1]);
     let growth = end as f64 / warm as f64 - 1.0;
     println!(
