@@ -13,10 +13,10 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak guests deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak guests hostile fuzz deny clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch what the demo borrows from npm and PyPI, by lock file
 	@scripts/setup-demo.sh
@@ -59,6 +59,12 @@ soak: build ## call modules CALLS times (a million by itself) and see that nothi
 
 guests: setup languages ## build the same two modules in seven languages, and compare them on GitHub's 329 payloads
 	cargo bench --workspace --locked --bench guests
+
+hostile: build ## let a tenant run every hostile guest, and time another tenant's events meanwhile
+	cargo bench --workspace --locked --bench hostile
+
+fuzz: build ## throw made-up input at the runtime: MINUTES=1 TARGET=upload, result, settings or all, SEED=1
+	MINUTES="$(MINUTES)" TARGET="$(TARGET)" SEED="$(SEED)" cargo bench --workspace --locked --bench fuzz
 
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)
 	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \

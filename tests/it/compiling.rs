@@ -322,6 +322,9 @@ async fn the_process_that_compiles_limits_itself_before_it_reads_a_byte() {
     ] {
         assert_eq!(limit(&read("limits"), name), value, "{name}");
     }
+    let nice = |process| rustix::process::getpriority_process(process).unwrap();
+    let its = rustix::process::Pid::from_raw(child.id().unwrap().try_into().unwrap());
+    assert_eq!(nice(its), (nice(None) + 10).min(19), "it leaves the processors to the host");
     let answer = |stdout: Vec<u8>| {
         let line = stdout.iter().position(|byte| *byte == b'\n').unwrap();
         (serde_json::from_slice::<Value>(&stdout[..line]).unwrap(), stdout.len() - line - 1)

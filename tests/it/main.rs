@@ -13,12 +13,15 @@
 mod apply;
 mod compiling;
 mod configuration;
+mod containment;
 mod crashes;
 mod deliveries;
 mod docs;
 mod formats;
 mod golden;
 mod health;
+#[path = "../hostile/mod.rs"]
+mod hostile;
 mod ingest;
 mod languages;
 mod layers;

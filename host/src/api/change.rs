@@ -265,7 +265,7 @@ impl Configuration {
             for route in routes.filter(|route| old(route) != Some(route.plan_digest)) {
                 let place =
                     ResourceId { tenant: Some(tenant.clone()), kind: Kind::Route, name: route.name.to_string() };
-                self.try_settings(&route.plan).await.map_err(|refused| match refused {
+                self.try_settings(tenant, &route.plan).await.map_err(|refused| match refused {
                     ChangeError::Invalid(invalid) if place != *id => ChangeError::InUse { id: place, invalid },
                     other => other,
                 })?;
@@ -276,7 +276,7 @@ impl Configuration {
     }
 
     /// Lets each module of a plan look at its settings.
-    async fn try_settings(&self, plan: &Plan) -> Result<(), ChangeError> {
+    async fn try_settings(&self, tenant: &TenantName, plan: &Plan) -> Result<(), ChangeError> {
         let steps = plan.steps.iter().enumerate();
         for (index, step, digest) in
             steps.flat_map(|(index, step)| step.versions().map(move |digest| (index, step, digest)))
@@ -287,7 +287,7 @@ impl Configuration {
             let job = move || {
                 let _ = sender.send(module.configure(&settings).result);
             };
-            let submitted = self.executor.submit(Lane::Background, Box::new(job)).await;
+            let submitted = self.executor.submit(Lane::Background, Some(tenant), Box::new(job)).await;
             let refused = match (submitted, receiver.await) {
                 (Ok(()), Ok(Ok(()))) => continue,
                 (Ok(()), Ok(Err(error))) => error.to_string(),

@@ -86,7 +86,8 @@ pub(super) async fn test(
 
     let module = api.parts().library.load(&digest).await.map_err(ChangeError::from)?;
     let metered = costs.module(digest).await;
-    let json = on_module_thread(&api, move || answer(name, digest, &trial, &module, metered, limits)).await?;
+    let json =
+        on_module_thread(&api, tenant.as_ref(), move || answer(name, digest, &trial, &module, metered, limits)).await?;
     let json = json.map_err(|_| Problem::internal())?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
@@ -188,13 +189,15 @@ async fn stored(api: &Api, tenant: Option<&TenantName>, id: EventId) -> Result<(
 /// Does work on a module thread, and answers what came of it.
 async fn on_module_thread<T: Send + 'static>(
     api: &Api,
+    tenant: Option<&TenantName>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let (sender, receiver) = oneshot::channel();
     // Who asked may have gone.
     let job = move || drop(sender.send(work()));
     let stopping = |error: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error);
-    api.parts().executor.submit(Lane::Background, Box::new(job)).await.map_err(|error| stopping(error.to_string()))?;
+    let submitted = api.parts().executor.submit(Lane::Background, tenant, Box::new(job)).await;
+    submitted.map_err(|error| stopping(error.to_string()))?;
     // A job that panics drops its sender.
     receiver.await.map_err(|_| Problem::internal())
 }

@@ -12,8 +12,10 @@ use crate::store::{Accept, CommitError, Outcome, RoutedRun, Store, Transition};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 
 /// Routes events and commits them. Cheap to clone.
 #[derive(Clone)]
@@ -178,17 +180,24 @@ impl Pipeline {
         let as_pending: Vec<Run> = inline.iter().map(|ready| ready.run.clone()).collect();
         let deadline = Instant::now() + Duration::from_millis(self.config.inline_budget_ms);
         let work = Work { event: event.clone(), body: body.clone(), tenant: tenant.clone(), now_ms, inline };
-        let (sender, receiver) = oneshot::channel();
+        let (sender, mut receiver) = oneshot::channel();
         let (config, call_time_max) = (self.config.clone(), self.call_time_max);
-        let submitted = self.executor.try_submit(
-            Lane::Inline,
-            Box::new(move || {
+        // Whoever sets it first: the thread that begins, or the event that waits for one no longer.
+        let decided = Arc::new(AtomicBool::new(false));
+        let begins = decided.clone();
+        let job = move || {
+            if !begins.swap(true, Ordering::Relaxed) {
                 let _ = sender.send(work.run(&config, call_time_max, Some(deadline)));
-            }),
-        );
-        if submitted.is_ok() {
-            // A job that panics drops its sender: the runs then go the pending way, like those that found no room.
-            if let Ok(done) = receiver.await {
+            }
+        };
+        if self.executor.try_submit(Lane::Inline, Some(&event.tenant), Box::new(job)).is_ok() {
+            let done = match timeout_at(deadline.into(), &mut receiver).await {
+                Ok(done) => done.ok(),
+                Err(_) if decided.swap(true, Ordering::Relaxed) => receiver.await.ok(),
+                Err(_) => None,
+            };
+            // A job that panics drops its sender: the runs then go the pending way, like those that found no room, or no thread in time.
+            if let Some(done) = done {
                 return done;
             }
         }

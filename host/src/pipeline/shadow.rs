@@ -230,7 +230,7 @@ impl Pipeline {
             Err(error) => return Some(Err(error.to_string())),
         };
         let (sender, receiver) = oneshot::channel();
-        let one = one.clone();
+        let (one, tenant) = (one.clone(), one.event.tenant.clone());
         let job = move || {
             let (time, time_set_by) = one.time;
             let report = module.call(&Call {
@@ -247,7 +247,7 @@ impl Pipeline {
             });
             let _ = sender.send(report.result);
         };
-        self.executor.try_submit(Lane::Background, Box::new(job)).ok()?;
+        self.executor.try_submit(Lane::Background, Some(&tenant), Box::new(job)).ok()?;
         receiver.await.ok().map(Ok)
     }
 }

@@ -3,7 +3,8 @@
 use super::Config;
 use super::bindings::types::Failure;
 use super::host::{OnlyLog, StateUnavailable};
-use super::limiter::Refused;
+use super::host_calls::HostCallLimit;
+use super::limiter::{GrowsTooOften, Refused};
 use super::logs::cut;
 use super::trap;
 use crate::config::TimeBound;
@@ -34,6 +35,22 @@ pub enum CallError {
     /// The module asked for more memory than it may have, and did not go on without.
     #[error("the module ran out of memory: `runtime.{bound}` is {max}")]
     MemoryLimit {
+        /// The bound, as the config names it.
+        bound: &'static str,
+        /// Its value.
+        max: usize,
+    },
+    /// The module's memories and tables grew too often.
+    #[error(
+        "the module's memories and tables grew more often than `runtime.grows_max` = {max} times: let them grow by more at once"
+    )]
+    GrowLimit {
+        /// The bound.
+        max: usize,
+    },
+    /// The module called the host too often, or for too much.
+    #[error("the module asked too much of the host in one call: `runtime.{bound}` is {max}")]
+    HostCallLimit {
         /// The bound, as the config names it.
         bound: &'static str,
         /// Its value.
@@ -113,6 +130,8 @@ impl CallError {
             Self::Trap(_) => "trap",
             Self::TimeLimit { .. } => "time_limit",
             Self::MemoryLimit { .. } => "memory_limit",
+            Self::GrowLimit { .. } => "grow_limit",
+            Self::HostCallLimit { .. } => "host_call_limit",
             Self::StackOverflow { .. } => "stack_overflow",
             Self::OutputLimit { .. } => "output_limit",
             Self::OutputInvalid(_) => "output_invalid",
@@ -191,6 +210,12 @@ impl Stop {
         }
         if let Some(StateUnavailable(why)) = error.downcast_ref() {
             return CallError::StateUnavailable(why.clone());
+        }
+        if let Some(&HostCallLimit { bound, max }) = error.downcast_ref() {
+            return CallError::HostCallLimit { bound, max };
+        }
+        if let Some(&GrowsTooOften { max }) = error.downcast_ref() {
+            return CallError::GrowLimit { max };
         }
         if error.is::<PoolConcurrencyLimitError>() {
             return CallError::Busy;

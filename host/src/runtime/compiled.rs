@@ -3,7 +3,7 @@
 //! It is native code: whoever can put bytes of their own in its place runs them in the host. So it comes from the compiler of
 //! this very host, or from a file that the host has authenticated; never from an upload.
 
-use super::{Shared, WIT_VERSION};
+use super::WIT_VERSION;
 use crate::model::{Digest, World};
 use sha2::{Digest as _, Sha256};
 use std::hash::{Hash as _, Hasher};
@@ -62,12 +62,12 @@ const fn letter(world: World) -> u8 {
 
 /// Takes compiled code into the engine.
 #[expect(unsafe_code, reason = "machine code cannot be checked, it can only come from where it is known to be right")]
-pub(super) fn component(shared: &Shared, compiled: &Compiled) -> wasmtime::Result<Component> {
+pub(super) fn component(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<Component> {
     // SAFETY: a `Compiled` holds what `precompile_component` answered in this process, in the process of this program that the
     // host itself started for it, or what a file held that is authenticated with a key that only this host has, and that the
     // host wrote from one of these. No upload gets here: `screen` refuses what is not WebAssembly. That the engine is another one
     // (another wasmtime, other settings) wasmtime checks itself, and answers an error.
-    unsafe { Component::deserialize(&shared.engine, compiled.code()) }
+    unsafe { Component::deserialize(engine, compiled.code()) }
 }
 
 /// Names everything that the code for an upload depends on beside the upload: wasmtime, its settings, the machine; and how this
@@ -96,15 +96,20 @@ impl Hasher for Sha {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::engine::Cleaning;
     use crate::runtime::{Config, engine};
 
     #[test]
     fn the_engine_that_only_compiles_compiles_for_the_one_that_runs() {
         let config = Config { threads: 1, ..Config::default() };
-        let (runs, compiles) = (engine::new(&config).unwrap(), engine::compile_only(&config).unwrap());
+        let (runs, compiles) = (engine::new(&config, Cleaning::Whole).unwrap(), engine::compile_only(&config).unwrap());
         assert_eq!(engine_id(&runs), engine_id(&compiles));
         let other = Config { stack_bytes_max: config.stack_bytes_max * 2, ..config.clone() };
-        assert_eq!(engine_id(&engine::new(&other).unwrap()), engine_id(&runs), "it is a bound of calls, not of code");
+        assert_eq!(
+            engine_id(&engine::new(&other, Cleaning::Whole).unwrap()),
+            engine_id(&runs),
+            "it is a bound of calls, not of code"
+        );
     }
 
     #[test]

@@ -26,9 +26,19 @@ const KEEP_RESIDENT_BYTES: usize = 1 << 20;
 /// How many functions of a trapped module's stack are told.
 const BACKTRACE_FRAMES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
+/// How a used memory or table is made clean for the next instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cleaning {
+    /// The kernel tells which pages were written, and those are zeroed in place, up to [`KEEP_RESIDENT_BYTES`]. A fresh instance
+    /// is four times cheaper that way.
+    ScanPages,
+    /// All of it goes back to the system.
+    Whole,
+}
+
 /// Makes the engine that runs modules, with its pool of instances. `config` has been checked.
-pub(super) fn new(config: &Config) -> wasmtime::Result<Engine> {
-    Engine::new(settings(config).allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config))))
+pub(super) fn new(config: &Config, cleaning: Cleaning) -> wasmtime::Result<Engine> {
+    Engine::new(settings(config).allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config, cleaning))))
 }
 
 /// Makes an engine that compiles for the other one and runs nothing: it needs no pool, whose address space is large.
@@ -66,10 +76,8 @@ fn settings(config: &Config) -> wasmtime::Config {
     engine
 }
 
-fn pool(config: &Config) -> PoolingAllocationConfig {
+fn pool(config: &Config, cleaning: Cleaning) -> PoolingAllocationConfig {
     let instances = u32::try_from(config.threads).unwrap_or(u32::MAX).saturating_add(SPARE_INSTANCES);
-    let scan = scan_pages();
-    tracing::info!(instances, pagemap_scan = scan, "the instance pool is set up");
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(config.instances_max_per_component))
@@ -81,7 +89,7 @@ fn pool(config: &Config) -> PoolingAllocationConfig {
         .max_tables_per_module(config.tables_max_per_component)
         .table_elements(config.table_elements_max)
         .max_memory_size(config.memory_bytes_max);
-    if scan {
+    if cleaning == Cleaning::ScanPages {
         pool.pagemap_scan(Enabled::Yes)
             .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
             .table_keep_resident(KEEP_RESIDENT_BYTES);
@@ -89,12 +97,27 @@ fn pool(config: &Config) -> PoolingAllocationConfig {
     pool
 }
 
-/// Whether the kernel may tell which pages an instance has touched, so that only those are cleaned. It makes a fresh instance
-/// four times cheaper, but it does not see a page that was swapped out: such a page would keep what the last instance wrote.
-/// So it is used only on a machine without swap, as it is at start.
-fn scan_pages() -> bool {
-    let no_swap = std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| has_no_swap(&swaps));
-    no_swap && PoolingAllocationConfig::is_pagemap_scan_available()
+impl Cleaning {
+    /// What is safe on this machine, and allowed; said in the log.
+    ///
+    /// The kernel's scan does not see a page that is swapped out: such a page would keep what the last instance wrote. So it is
+    /// used only on a machine without swap, as it is at start. Nor does it see a page that the kernel moves to another place in
+    /// memory at that very moment, which `runtime.pagemap_scan` lets an operator rule out: under memory compaction without
+    /// pause it was seen once in two million calls.
+    pub(super) fn of_this_machine(config: &Config) -> Self {
+        let swaps = std::fs::read_to_string("/proc/swaps");
+        let (cleaning, why) = if !config.pagemap_scan {
+            (Self::Whole, "runtime.pagemap_scan is off")
+        } else if !swaps.is_ok_and(|swaps| has_no_swap(&swaps)) {
+            (Self::Whole, "the machine has swap, or does not say that it has none; calls of modules cost more CPU time")
+        } else if !PoolingAllocationConfig::is_pagemap_scan_available() {
+            (Self::Whole, "the kernel has no PAGEMAP_SCAN; calls of modules cost more CPU time")
+        } else {
+            (Self::ScanPages, "the machine has no swap; start the host anew before it gets some")
+        };
+        tracing::info!(pagemap_scan = cleaning == Self::ScanPages, why, "how the memory of modules is cleaned");
+        cleaning
+    }
 }
 
 /// `/proc/swaps` is one line of titles and one line for each swap area.
@@ -112,5 +135,10 @@ mod tests {
         assert!(has_no_swap(titles));
         assert!(!has_no_swap(&format!("{titles}/dev/dm-1 partition 8388604 0 -2\n")));
         assert!(!has_no_swap(""));
+    }
+
+    #[test]
+    fn what_is_switched_off_is_not_used() {
+        assert_eq!(Cleaning::of_this_machine(&Config { pagemap_scan: false, ..Config::default() }), Cleaning::Whole);
     }
 }

@@ -5,6 +5,7 @@
 
 use super::bindings::{context, endpoints, log, state, types};
 use super::directory::Directory;
+use super::host_calls::HostCalls;
 use super::limiter::Limiter;
 use super::logs::LogBuffer;
 use super::{Config, StateAccess, StateError, StateHandle};
@@ -17,6 +18,7 @@ use wasmtime::component::{HasSelf, Linker};
 pub(super) struct HostState {
     pub(super) limiter: Limiter,
     pub(super) logs: LogBuffer,
+    pub(super) calls: HostCalls,
     pub(super) phase: Phase,
     pub(super) event_body: Bytes,
     pub(super) origin: Origin,
@@ -50,6 +52,7 @@ impl HostState {
         Self {
             limiter: Limiter::new(config),
             logs: LogBuffer::new(config),
+            calls: HostCalls::new(config),
             phase: Phase::Configure,
             event_body,
             origin,
@@ -67,11 +70,13 @@ impl HostState {
 
     /// Asks the state, where the module may.
     fn ask_state<T>(
-        &self,
+        &mut self,
         function: &'static str,
+        bytes: usize,
         ask: impl FnOnce(&mut dyn StateAccess) -> Result<T, StateError>,
     ) -> wasmtime::Result<Result<T, types::Failure>> {
         self.in_call(function)?;
+        self.calls.count(bytes)?;
         let Some(state) = &self.state else { return Ok(Err(failure("denied", NO_STATE.to_owned()))) };
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         match ask(&mut *state) {
@@ -105,17 +110,20 @@ impl types::Host for HostState {}
 impl context::Host for HostState {
     fn event_body(&mut self) -> wasmtime::Result<Vec<u8>> {
         self.in_call("context.event-body")?;
+        self.calls.count(self.event_body.len())?;
         Ok(self.event_body.to_vec())
     }
 
     fn origin(&mut self) -> wasmtime::Result<String> {
         self.in_call("context.origin")?;
+        self.calls.count(self.origin.as_str().len())?;
         Ok(self.origin.as_str().to_owned())
     }
 }
 
 impl log::Host for HostState {
     fn write(&mut self, level: log::Level, line: String) -> wasmtime::Result<()> {
+        self.calls.count(line.len())?;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
@@ -129,19 +137,23 @@ impl log::Host for HostState {
 
 impl state::Host for HostState {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Failure>> {
-        self.ask_state("state.get", |state| state.get(&key))
+        let answer = self.ask_state("state.get", key.len(), |state| state.get(&key))?;
+        if let Ok(Some(value)) = &answer {
+            self.calls.hand_over(value.len())?;
+        }
+        Ok(answer)
     }
 
     fn set(&mut self, key: String, value: Vec<u8>, ttl_s: u32) -> wasmtime::Result<Result<(), types::Failure>> {
-        self.ask_state("state.set", |state| state.set(&key, value, ttl_s))
+        self.ask_state("state.set", key.len() + value.len(), |state| state.set(&key, value, ttl_s))
     }
 
     fn remove(&mut self, key: String) -> wasmtime::Result<Result<(), types::Failure>> {
-        self.ask_state("state.remove", |state| state.remove(&key))
+        self.ask_state("state.remove", key.len(), |state| state.remove(&key))
     }
 
     fn increment(&mut self, key: String, by: i64, ttl_s: u32) -> wasmtime::Result<Result<i64, types::Failure>> {
-        self.ask_state("state.increment", |state| state.increment(&key, by, ttl_s))
+        self.ask_state("state.increment", key.len(), |state| state.increment(&key, by, ttl_s))
     }
 }
 
@@ -155,11 +167,23 @@ fn failure(code: &str, message: String) -> types::Failure {
 impl endpoints::Host for HostState {
     fn get(&mut self, name: String) -> wasmtime::Result<Option<types::Endpoint>> {
         self.in_call("endpoints.get")?;
-        Ok(self.endpoints.get(&name).map(types::Endpoint::from))
+        let found = self.endpoints.get(&name).map(types::Endpoint::from);
+        self.calls.count(name.len() + found.as_ref().map_or(0, bytes))?;
+        Ok(found)
     }
 
     fn find(&mut self, labels: Vec<(String, String)>) -> wasmtime::Result<Vec<types::Endpoint>> {
         self.in_call("endpoints.find")?;
-        Ok(self.endpoints.find(&labels).map(types::Endpoint::from).collect())
+        let found: Vec<_> = self.endpoints.find(&labels).map(types::Endpoint::from).collect();
+        self.calls.count(pair_bytes(&labels) + found.iter().map(bytes).sum::<usize>())?;
+        Ok(found)
     }
+}
+
+fn bytes(endpoint: &types::Endpoint) -> usize {
+    endpoint.name.len() + pair_bytes(&endpoint.labels)
+}
+
+fn pair_bytes(pairs: &[(String, String)]) -> usize {
+    pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
 }

@@ -1,5 +1,8 @@
-//! How much memory an instance may take, and whether it was refused any: that tells an author who ran out of memory from one
-//! whose module is broken.
+//! How much memory an instance may take and how often, and whether it was refused any: that tells an author who ran out of
+//! memory from one whose module is broken.
+//!
+//! A memory or table that may not become larger stays as it is, and the module may do without. One that grows too often ends
+//! the call: each time costs the host a system call or two, whatever becomes of it.
 
 use super::Config;
 use wasmtime::ResourceLimiter;
@@ -10,6 +13,8 @@ pub(super) struct Limiter {
     memory_bytes: usize,
     memory_bytes_max: usize,
     table_elements_max: usize,
+    grows: usize,
+    grows_max: usize,
     refused: Option<Refused>,
 }
 
@@ -22,12 +27,22 @@ pub(super) struct Refused {
     pub(super) max: usize,
 }
 
+/// The memories and tables of an instance grew more often than `grows_max` says.
+#[derive(Debug, thiserror::Error)]
+#[error("memories and tables grew more than {max} times")]
+pub(super) struct GrowsTooOften {
+    /// The bound.
+    pub(super) max: usize,
+}
+
 impl Limiter {
     pub(super) const fn new(config: &Config) -> Self {
         Self {
             memory_bytes: 0,
             memory_bytes_max: config.memory_bytes_max,
             table_elements_max: config.table_elements_max,
+            grows: 0,
+            grows_max: config.grows_max,
             refused: None,
         }
     }
@@ -40,10 +55,16 @@ impl Limiter {
     pub(super) const fn refused(&self) -> Option<Refused> {
         self.refused
     }
+
+    const fn count(&mut self) -> Result<(), GrowsTooOften> {
+        self.grows += 1;
+        if self.grows <= self.grows_max { Ok(()) } else { Err(GrowsTooOften { max: self.grows_max }) }
+    }
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.count()?;
         let total = self.memory_bytes.saturating_sub(current).saturating_add(desired);
         if total > self.memory_bytes_max {
             self.refused = Some(Refused { bound: "memory_bytes_max", max: self.memory_bytes_max });
@@ -58,6 +79,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.count()?;
         let fits = desired <= self.table_elements_max;
         if !fits {
             self.refused = Some(Refused { bound: "table_elements_max", max: self.table_elements_max });

@@ -25,6 +25,16 @@ pub struct Config {
     pub tables_max_per_component: u32,
     /// The most core instances of one component; Python modules link dozens.
     pub instances_max_per_component: u32,
+    /// The most functions of one upload, all its core modules together: each costs the compiler some time, however small.
+    pub functions_max: usize,
+    /// The largest function of an upload, in bytes of its body: the compiler's time may grow faster than a function does.
+    pub function_bytes_max: usize,
+    /// How often the memories and tables of one instance may be made or grow in all.
+    pub grows_max: usize,
+    /// The most calls of the host, by its imports, in one call of a module.
+    pub host_calls_max: usize,
+    /// The most bytes that a module and the host may hand one another in these calls.
+    pub host_call_bytes_max: usize,
     /// The largest stack of a module, in bytes. The calling thread's own stack has to be larger by 256 KiB.
     pub stack_bytes_max: usize,
     /// The most bytes that one call may produce: texts, headers and bodies of all messages together. A body that is still
@@ -55,9 +65,13 @@ pub struct Config {
     /// The most memory that compiled modules may take together, in bytes. Those not used for longest make room for others, and come
     /// back from the disk when they are needed; those in use stay, even over this bound.
     pub modules_memory_bytes_max: usize,
-    /// How many threads run modules. The default is the number of cores.
+    /// Whether the kernel may tell which pages of a used memory have to be cleaned, where the machine has no swap. Without it a
+    /// fresh instance costs four times as much.
+    pub pagemap_scan: bool,
+    /// How many threads run modules. The default is one more than there are cores, three at least: one does only what is quick, and of the
+    /// others one tenant leaves one free. Where there is one thread, each call waits for the one before, whosever it is.
     pub threads: usize,
-    /// The most jobs that wait for a thread, in each lane.
+    /// The most jobs that wait for a thread, in each lane; half of them for one tenant.
     pub queue_max: usize,
 }
 
@@ -90,6 +104,12 @@ impl Default for Config {
             memories_max_per_component: 4,
             tables_max_per_component: 32,
             instances_max_per_component: 64,
+            functions_max: 100_000,
+            function_bytes_max: MIB,
+            // A memory that grows to its bound page by page stays below it.
+            grows_max: 2048,
+            host_calls_max: 10_000,
+            host_call_bytes_max: 16 * MIB,
             stack_bytes_max: 512 * KIB,
             output_bytes_max: 2 * MIB,
             output_messages_max: 100,
@@ -104,7 +124,8 @@ impl Default for Config {
             compile_cpu_s_max: 120,
             compile_time_s_max: 300,
             modules_memory_bytes_max: 512 * MIB,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            pagemap_scan: true,
+            threads: std::thread::available_parallelism().map_or(2, usize::from).max(2) + 1,
             queue_max: 256,
         }
     }
@@ -121,6 +142,11 @@ impl Config {
             ("module_body_bytes_max", self.module_body_bytes_max, 0, 64 * MIB),
             ("memory_bytes_max", self.memory_bytes_max, WASM_PAGE_BYTES, 1024 * MIB),
             ("table_elements_max", self.table_elements_max, 1, 1_000_000),
+            ("functions_max", self.functions_max, 1, 10_000_000),
+            ("function_bytes_max", self.function_bytes_max, KIB, 7 * MIB),
+            ("grows_max", self.grows_max, 1, 1_000_000),
+            ("host_calls_max", self.host_calls_max, 1, 10_000_000),
+            ("host_call_bytes_max", self.host_call_bytes_max, KIB, 1024 * MIB),
             ("stack_bytes_max", self.stack_bytes_max, 64 * KIB, MIB),
             ("output_bytes_max", self.output_bytes_max, 0, 256 * MIB),
             ("output_messages_max", self.output_messages_max, 1, 10_000),

@@ -5,7 +5,7 @@
 //! `configure` and of the call proper together. Counting slows a module down, so an engine of its own does it, which routes
 //! no event; modules are compiled for it anew. A new version of wasmtime may count otherwise.
 
-use super::{Call, CallError, Compiler, Config, Module, ModuleError, Runtime, RuntimeError};
+use super::{Call, CallError, Compiler, Config, Instances, Module, ModuleError, Runtime, RuntimeError};
 use crate::model::Digest;
 use bytes::Bytes;
 
@@ -29,7 +29,7 @@ impl Meter {
     /// A bound makes no sense, or the engine does not start.
     pub fn start(config: &Config) -> Result<Self, RuntimeError> {
         let max_time_ms = config.max_time_ms.saturating_mul(TIME_FACTOR).min(TIME_MS_MAX);
-        Runtime::start_with(Config { max_time_ms, ..config.clone() }, true).map(Self)
+        Runtime::start_with(Config { max_time_ms, ..config.clone() }, Instances::Metered).map(Self)
     }
 
     /// Compiles an upload to be counted, as `compiler` does: the host's way, for uploads that anyone may have written.

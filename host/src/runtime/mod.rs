@@ -15,6 +15,7 @@ mod directory;
 mod engine;
 mod executor;
 mod host;
+mod host_calls;
 mod import_advice;
 mod inspect;
 mod limiter;
@@ -71,6 +72,15 @@ struct Shared {
     metered: bool,
 }
 
+/// Where the instances of a runtime come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instances {
+    /// From a pool, whose memory is cleaned in this way.
+    Pooled(engine::Cleaning),
+    /// Made on demand, to count fuel.
+    Metered,
+}
+
 /// The runtime could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
@@ -91,13 +101,19 @@ impl Runtime {
     /// # Errors
     /// A bound makes no sense, or the machine does not give what the pool needs.
     pub fn start(config: Config) -> Result<Self, RuntimeError> {
-        Self::start_with(config, false)
+        let cleaning = engine::Cleaning::of_this_machine(&config);
+        Self::start_with(config, Instances::Pooled(cleaning))
     }
 
-    fn start_with(config: Config, metered: bool) -> Result<Self, RuntimeError> {
+    fn start_with(config: Config, instances: Instances) -> Result<Self, RuntimeError> {
         config.check()?;
         let refused = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
-        let engine = if metered { engine::metered(&config) } else { engine::new(&config) }.map_err(refused)?;
+        let metered = instances == Instances::Metered;
+        let engine = match instances {
+            Instances::Pooled(cleaning) => engine::new(&config, cleaning),
+            Instances::Metered => engine::metered(&config),
+        };
+        let engine = engine.map_err(refused)?;
         let linker = host::linker(&engine).map_err(refused)?;
         let router_linker = host::router_linker(&engine).map_err(refused)?;
         let ticker = ticker::Ticker::start(engine.clone())?;

@@ -47,6 +47,7 @@ pub(super) fn screen(upload: &[u8], config: &Config) -> Result<Screened, ModuleE
     begins_well(upload, config)?;
     check_shape(upload)?;
     validate(upload)?;
+    check_functions(upload, config)?;
     let found = Found::in_binary(upload, config)?;
     if Parser::is_component(upload) {
         check_versions(found.wit_versions())?;
@@ -85,6 +86,25 @@ pub(super) fn check_shape(binary: &[u8]) -> Result<(), ModuleError> {
         }
     }
     Ok(())
+}
+
+/// Bounds what costs the compiler time: how many functions there are, and how large one is. The upload is valid.
+fn check_functions(upload: &[u8], config: &Config) -> Result<(), ModuleError> {
+    let within = |given: usize, what: &str, bound: &str, max: usize| {
+        let problem = || ModuleError::limits(&format!("it has {given} {what}, and `runtime.{bound}` is {max}"));
+        if given <= max { Ok(()) } else { Err(problem()) }
+    };
+    let mut functions = 0_usize;
+    for payload in Parser::new(0).parse_all(upload).map_while(Result::ok) {
+        match payload {
+            Payload::CodeSectionStart { count, .. } => functions = functions.saturating_add(count as usize),
+            Payload::CodeSectionEntry(body) => {
+                within(body.range().len(), "bytes in one function", "function_bytes_max", config.function_bytes_max)?;
+            }
+            _ => {}
+        }
+    }
+    within(functions, "functions in all", "functions_max", config.functions_max)
 }
 
 /// Whether a type holds types at most so many levels deep.

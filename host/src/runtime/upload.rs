@@ -8,7 +8,7 @@ use super::compiled::{self, Compiled};
 use super::module::Pre;
 use super::module_error::ModuleError;
 use super::screen::{Screened, screen};
-use super::{Config, Module, Shared};
+use super::{Config, Module, Shared, engine};
 use crate::model::Digest;
 use crate::model::World;
 use std::borrow::Cow;
@@ -35,9 +35,27 @@ pub(super) fn precompile(engine: &Engine, config: &Config, upload: &[u8]) -> Res
 /// Makes a module of compiled code: milliseconds.
 pub(super) fn load(shared: &Arc<Shared>, digest: Digest, compiled: &Compiled) -> Result<Module, ModuleError> {
     // It was compiled for this engine: what is left are the limits of the pool.
-    let component =
-        compiled::component(shared, compiled).map_err(|error| ModuleError::limits(&format!("{error:#}")))?;
+    let component = compiled::component(&shared.engine, compiled)
+        .map_err(|error| over_the_pool(&shared.config, compiled, &error))?;
     Ok(Module::new(shared, digest, compiled.code().len(), link(shared, &component, compiled.world())?))
+}
+
+/// Which of the pool's bounds a component is over: an engine without a pool tells what it needs.
+fn over_the_pool(config: &Config, compiled: &Compiled, error: &wasmtime::Error) -> ModuleError {
+    let component = engine::compile_only(config).and_then(|engine| compiled::component(&engine, compiled));
+    let Some(needs) = component.ok().and_then(|component| component.resources_required()) else {
+        return ModuleError::limits(&format!("{error:#}"));
+    };
+    let (memories, tables) = (config.memories_max_per_component, config.tables_max_per_component);
+    let problem = if needs.num_memories > memories {
+        format!("it has {} linear memories, and `runtime.memories_max_per_component` is {memories}", needs.num_memories)
+    } else if needs.num_tables > tables {
+        format!("it has {} tables, and `runtime.tables_max_per_component` is {tables}", needs.num_tables)
+    } else {
+        let instances = config.instances_max_per_component;
+        format!("{error:#}; `runtime.instances_max_per_component` is {instances}")
+    };
+    ModuleError::limits(&problem)
 }
 
 pub(super) fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, ModuleError> + Send) -> Result<T, ModuleError> {

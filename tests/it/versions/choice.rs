@@ -70,11 +70,11 @@ async fn the_time_of_a_call_is_bounded_by_module_tenant_and_host_and_the_error_s
         let message = run["failure"]["message"].as_str().unwrap();
         assert!(message.contains(by), "{by}: {message}");
     };
-    stopped("100 ms (by the host's `runtime.max_time_ms`)").await;
+    stopped("100 ms of processor time (by the host's `runtime.max_time_ms`)").await;
     push(&host, "?max_time_ms=30", version(1)).await;
-    stopped("30 ms (by the module's `max_time_ms`)").await;
+    stopped("30 ms of processor time (by the module's `max_time_ms`)").await;
     host.put("/v1/tenants/acme", &json!({ "module_time_ms_max": 25 })).await;
-    stopped("25 ms (by the tenant's `module_time_ms_max`)").await;
+    stopped("25 ms of processor time (by the tenant's `module_time_ms_max`)").await;
     // What is not said stays, and 0 takes it away.
     assert_eq!(push(&host, "", version(1)).await["max_time_ms"], 30);
     assert_eq!(push(&host, "?max_time_ms=0", version(1)).await["max_time_ms"], Value::Null);

@@ -220,7 +220,7 @@ impl Pipeline {
         }
         let (sender, receiver) = oneshot::channel();
         let (config, call_time_max, now_ms) = (self.config.clone(), self.call_time_max, self.clock.now_ms());
-        let (for_job, mut waiting) = (run.clone(), told.clone());
+        let (for_job, mut waiting, account) = (run.clone(), told.clone(), event.tenant.clone());
         let state = self.state_for(&tenant, &event, &run).after(carried);
         let job = move || {
             let observed = RefCell::default();
@@ -243,7 +243,7 @@ impl Pipeline {
             let _ = sender.send(made);
         };
         tokio::select! {
-            submitted = self.executor.submit(Lane::Background, Box::new(job)) => submitted.map_err(|_| Unfinished::CutShort)?,
+            submitted = self.executor.submit(Lane::Background, Some(&account), Box::new(job)) => submitted.map_err(|_| Unfinished::CutShort)?,
             () = waiting.wait() => return Err(Unfinished::CutShort),
         }
         let broken = || self.held(run, 0, "internal", "the host broke down while it routed this run".to_owned());

@@ -1,6 +1,6 @@
 //! Modules that break, loop, hog, lie and flood: each ends in an error with its own code, and the host goes on.
 
-use super::guests::{Guest, LOG, Output, bytes, contract, making, with_metadata, words};
+use super::guests::{EVENT_BODY, Guest, LOG, Output, STATE_GET, bytes, contract, making, with_metadata, words};
 use super::*;
 use crate::config::TimeBound;
 use crate::model::LogLevel;
@@ -89,6 +89,62 @@ fn a_module_that_runs_out_of_memory_is_told_so() {
     let guest = Guest { call: grow.into(), rest: "(table 1 funcref)".into(), ..Guest::of("filter") };
     let error = super::error(&compile(&guest.core()));
     assert_eq!(error, CallError::MemoryLimit { bound: "table_elements_max", max: 32_768 });
+}
+
+#[test]
+fn memories_and_tables_grow_a_bounded_number_of_times() {
+    let runtime = with(Config { grows_max: 10, ..Config::default() });
+    // Its memory and its table were made before: eight are left.
+    let growing = |times: u32| {
+        let call = format!(
+            "(local $i i32) (loop $more (drop (memory.grow (i32.const 1))) (drop (table.grow (ref.null func) (i32.const 1)))
+             (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $more (i32.lt_u (local.get $i) (i32.const {times}))))
+             (i32.const 0)"
+        );
+        let guest = Guest { call, rest: "(table 1 funcref)".into(), ..Guest::of("filter") };
+        call_in(&runtime, &guest)
+    };
+    assert_eq!(growing(4), Ok(Verdict::Accept));
+    let error = growing(5).expect_err("one too many");
+    assert_eq!((&error, error.code()), (&CallError::GrowLimit { max: 10 }, "grow_limit"));
+    assert!(error.to_string().contains("runtime.grows_max` = 10"), "{error}");
+    // Those that fail count, too.
+    let call = "(loop $more (drop (memory.grow (i32.const 65536))) (br $more)) unreachable".into();
+    assert_eq!(call_in(&runtime, &Guest { call, ..Guest::of("filter") }), Err(CallError::GrowLimit { max: 10 }));
+    // At the start, too.
+    let start = "(func $start (loop $more (drop (memory.grow (i32.const 1))) (br $more))) (start $start)".into();
+    assert_eq!(call_in(&runtime, &Guest { rest: start, ..Guest::of("filter") }), Err(CallError::GrowLimit { max: 10 }));
+}
+
+#[test]
+fn what_a_module_asks_of_the_host_is_bounded() {
+    let runtime = with(Config { host_calls_max: 20, host_call_bytes_max: 1024, ..Config::default() });
+    let asking = |times: u32, ask: &str| {
+        let call = format!(
+            "(local $i i32) (loop $more {ask}
+             (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $more (i32.lt_u (local.get $i) (i32.const {times}))))
+             (i32.const 0)"
+        );
+        call_in(&runtime, &Guest { imports: format!("{LOG}{EVENT_BODY}{STATE_GET}"), call, ..Guest::of("filter") })
+    };
+    let calls = Err(CallError::HostCallLimit { bound: "host_calls_max", max: 20 });
+    let bytes = Err(CallError::HostCallLimit { bound: "host_call_bytes_max", max: 1024 });
+    let log = |length: u32| format!("(call $log (i32.const 0) (i32.const 64) (i32.const {length}))");
+    assert_eq!((asking(20, &log(51)), asking(21, &log(1))), (Ok(Verdict::Accept), calls.clone()));
+    assert_eq!((asking(2, &log(512)), asking(2, &log(513))), (Ok(Verdict::Accept), bytes.clone()));
+    assert_eq!(asking(21, "(call $event-body (i32.const 0x4000))"), calls);
+    let get = |length: u32| format!("(call $state-get (i32.const 64) (i32.const {length}) (i32.const 0x4000))");
+    assert_eq!((asking(20, &get(51)), asking(2, &get(513))), (Ok(Verdict::Accept), bytes));
+    let error = asking(2, &get(513)).expect_err("an error");
+    assert!(error.code() == "host_call_limit" && error.to_string().contains("runtime.host_call_bytes_max"), "{error}");
+}
+
+fn with(config: Config) -> Runtime {
+    Runtime::start(Config { threads: 1, max_time_ms: 10_000, ..config }).expect("a runtime")
+}
+
+fn call_in(runtime: &Runtime, guest: &Guest) -> Result<Verdict, CallError> {
+    call(&runtime.compile(&guest.core()).expect("a module")).result
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 mod bounds;
 mod calls;
+mod every_bound;
 mod guests;
 mod meter;
+mod traces;
 mod uploads;
 mod without_wasi;
 

@@ -167,13 +167,28 @@ fn a_module_that_needs_too_much_is_told_the_bound() {
     limit(Guest { rest: "(table 1 funcref)".repeat(40), ..Guest::of("filter") });
 }
 
+#[test]
+fn functions_are_bounded_in_number_and_size() {
+    let config = Config { threads: 1, functions_max: 10, function_bytes_max: 1024, ..Config::default() };
+    let runtime = Runtime::start(config).expect("a runtime");
+    // A guest has three functions of its own; a body of `nop` has two bytes around it.
+    let take = |rest: String| runtime.compile(&Guest { rest, ..Guest::of("filter") }.core());
+    let functions = |count| "(func)".repeat(count);
+    let function = |nops| format!("(func {})", "nop ".repeat(nops));
+    assert!(take(functions(7)).is_ok() && take(function(1022)).is_ok());
+    for (rest, bound) in [(functions(8), "functions_max` is 10"), (function(1023), "function_bytes_max` is 1024")] {
+        let error = take(rest).expect_err("too many, or too large");
+        assert!(error.code() == "module_limits" && error.to_string().contains(bound), "{error}");
+    }
+}
+
 /// A component whose one type lies in itself, over and over.
 fn nested_types(depth: usize) -> Vec<u8> {
     let types = [&[1][..], &[0x41, 1, 1].repeat(depth), &[0x41, 0]].concat();
     with_section(b"\0asm\x0d\0\x01\0", 7, &types)
 }
 
-fn with_section(before: &[u8], number: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn with_section(before: &[u8], number: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = [before, &[number]].concat();
     let mut length = content.len();
     while length >= 128 {
