@@ -1,3 +1,3 @@
-module {{name}}
+module modules.local/{{name}}
 
 go 1.24
