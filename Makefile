@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build guests demo run test lint bench soak hostile fuzz deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak guests hostile fuzz deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,14 +21,14 @@ help: ## list these targets
 setup: ## fetch what the demo borrows from npm and PyPI, by lock file
 	@scripts/setup-demo.sh
 
-build: guests ## build the host, the tests and the benchmarks
+build: wasm ## build the host, the tests and the benchmarks
 	@[ -x "$$CARGO_TARGET_DIR/release/hookswitch" ] || { \
 	  echo "build: the first build compiles wasmtime and some 300 other crates. That takes several minutes;"; \
 	  echo "build: later builds take seconds. cargo shows how far it is:"; }
 	cargo build $(CARGO_FLAGS) --all-targets
 
 # The filters and the tests' guest modules, in target/guests. Fetches the compiler's WebAssembly target if it is missing.
-guests:
+wasm:
 	@scripts/build-guests.sh
 
 demo: setup build ## send GitHub's 329 published payloads through a real host, and balance the books
@@ -37,20 +37,28 @@ demo: setup build ## send GitHub's 329 published payloads through a real host, a
 run: setup build ## start the demo's setup and leave it up to play with, until Ctrl-C
 	@python3 tests/demo/demo.py --stay
 
-test: setup lint build ## all checks: format, lints, unit and integration tests, and the demo end to end
+# What modules in other languages are built with: compilers of some 300 MB, by the lock files of the templates.
+languages:
+	@scripts/setup-languages.sh
+
+test: setup languages lint build ## all checks: format, lints, unit and integration tests, and the demo end to end
 	cargo test $(CARGO_FLAGS)
 	@python3 tests/demo/demo.py --quiet
 
 lint: ## formatting, clippy, and that no lock file names a registry's host
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
-	@! grep -nE '"resolved"|https?://' tests/demo/package-lock.json tests/demo/requirements.txt
+	@! grep -nE '"resolved"|https?://' tests/demo/package-lock.json tests/demo/requirements.txt \
+	  host/templates/*/common/{package-lock.json,requirements.txt}
 
 bench: setup build ## measure the road of an event, and the calls of modules
 	cargo bench --workspace --locked --bench road --bench modules
 
 soak: build ## call modules CALLS times (a million by itself) and see that nothing leaks
 	cargo bench --workspace --locked --bench soak
+
+guests: setup languages ## build the same two modules in seven languages, and compare them on GitHub's 329 payloads
+	cargo bench --workspace --locked --bench guests
 
 hostile: build ## let a tenant run every hostile guest, and time another tenant's events meanwhile
 	cargo bench --workspace --locked --bench hostile
@@ -67,4 +75,4 @@ deny: ## check licences, bans and sources of all crates (`cargo deny check advis
 
 clean: ## remove everything that was built or fetched
 	cargo clean
-	rm -rf "$$CARGO_TARGET_DIR"/{venv,guests,tools} tests/demo/node_modules
+	rm -rf "$$CARGO_TARGET_DIR"/{venv,guests,languages,tools} tests/demo/node_modules

@@ -1,6 +1,6 @@
 //! The integration tests: one binary, a real host in a process of its own, real receivers on loopback, real files.
 //!
-//! `support` has what they share. The guests that they upload are built by `make guests`.
+//! `support` has what they share. The guests that they upload are built by `make wasm`.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,6 +23,7 @@ mod health;
 #[path = "../hostile/mod.rs"]
 mod hostile;
 mod ingest;
+mod languages;
 mod layers;
 mod module_commands;
 mod module_trials;

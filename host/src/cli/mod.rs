@@ -41,7 +41,7 @@ enum Command {
     /// Applying a file twice changes nothing the second time. Resources that are not in the file are left alone. They are put one
     /// by one: where the host refuses one, those before it are there, and the rest is as it was.
     Apply(ApplyArgs),
-    /// For the author of a module: look at it, try it out, bring its versions to a host
+    /// For the author of a module: begin one, build it, try it out, bring its versions to a host
     #[command(subcommand)]
     Module(module::ModuleCommand),
     /// Print every setting of `serve --config`, commented, with its default

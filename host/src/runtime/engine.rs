@@ -63,6 +63,9 @@ fn settings(config: &Config) -> wasmtime::Config {
     engine
         .wasm_features(FEATURES.complement(), false)
         .wasm_features(FEATURES, true)
+        // Not for modules, which the screen holds to FEATURES: a component made of several ones has calls between their
+        // memories, and the engine's own glue for those is WebAssembly with two memories.
+        .wasm_features(WasmFeatures::MULTI_MEMORY, true)
         .concurrency_support(false)
         .epoch_interruption(true)
         .max_wasm_stack(config.stack_bytes_max)

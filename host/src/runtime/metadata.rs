@@ -8,11 +8,12 @@ use super::module_error::ModuleError;
 use super::screen::{METADATA_SECTION, check_shape, interface, validate};
 use crate::model::World;
 use wasmparser::{ComponentType, ComponentTypeDeclaration, InstanceTypeDeclaration, Parser, Payload};
+use wit_component::metadata::encode;
 use wit_component::{StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
+use wit_parser::{Resolve, SourceMap, WorldId};
 
-/// The host's contract.
-const WIT_FILES: [(&str, &str); 2] =
+/// The host's contract: the files of `wit/`, by name.
+pub const WIT_FILES: [(&str, &str); 2] =
     [("types.wit", include_str!("../../../wit/types.wit")), ("worlds.wit", include_str!("../../../wit/worlds.wit"))];
 
 /// The section of the metadata that says how texts are encoded: the format's version, and a number.
@@ -91,20 +92,38 @@ impl Metadata {
     /// The core module, with the host's metadata for `world` in the place of its own.
     pub(super) fn replace(&self, core_module: &[u8], world: World) -> Result<Vec<u8>, ModuleError> {
         let mut module = without_metadata(core_module);
-        let host = |problem: String| ModuleError::Host(format!("the host's own WIT: {problem}"));
-        let mut sources = SourceMap::default();
-        for (name, text) in WIT_FILES {
-            sources.push_str(name, text);
-        }
-        let mut resolve = Resolve::default();
-        let group = sources.parse().map_err(|(_, error)| host(error.to_string()))?;
-        let package = resolve.push_group(group).map_err(|error| host(error.to_string()))?;
-        resolve
-            .select_world(&[package], Some(world.as_str()))
-            .and_then(|world| embed_component_metadata(&mut module, &resolve, world, self.encoding))
-            .map_err(|error| host(error.to_string()))?;
+        let (resolve, world) = contract(world)?;
+        embed_component_metadata(&mut module, &resolve, world, self.encoding)
+            .map_err(|error| broken_contract(&error.to_string()))?;
         Ok(module)
     }
+}
+
+/// The metadata of a module of `world`, for the custom section `component-type:…` of what a plain compiler makes.
+///
+/// # Errors
+/// The host's own WIT is broken, which its tests do not let through.
+pub fn component_type(world: World) -> Result<Vec<u8>, ModuleError> {
+    let (resolve, world) = contract(world)?;
+    encode(&resolve, world, StringEncoding::UTF8, None).map_err(|error| broken_contract(&error.to_string()))
+}
+
+/// The host's contract, resolved, and a world of it.
+pub(super) fn contract(world: World) -> Result<(Resolve, WorldId), ModuleError> {
+    let mut sources = SourceMap::default();
+    for (name, text) in WIT_FILES {
+        sources.push_str(name, text);
+    }
+    let mut resolve = Resolve::default();
+    let group = sources.parse().map_err(|(_, error)| broken_contract(&error.to_string()))?;
+    let package = resolve.push_group(group).map_err(|error| broken_contract(&error.to_string()))?;
+    let world =
+        resolve.select_world(&[package], Some(world.as_str())).map_err(|error| broken_contract(&error.to_string()))?;
+    Ok((resolve, world))
+}
+
+fn broken_contract(problem: &str) -> ModuleError {
+    ModuleError::Host(format!("the host's own WIT: {problem}"))
 }
 
 /// Says of a mistake in the metadata that it is there: an offset would be taken for one in the module.

@@ -31,6 +31,7 @@ mod state;
 mod ticker;
 mod trap;
 mod upload;
+mod without_wasi;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -43,10 +44,12 @@ pub use directory::{Directory, EndpointInfo};
 pub use executor::{Busy, Closed, Executor, Job, Lane};
 pub use inspect::{Facts, Import};
 pub use limits::{Config, ConfigError};
+pub use metadata::{WIT_FILES, component_type};
 pub use meter::{Meter, Metered};
 pub use module::Module;
 pub use module_error::ModuleError;
 pub use state::{StateAccess, StateError, StateHandle};
+pub use without_wasi::without_wasi;
 
 use crate::model::Digest;
 use std::sync::Arc;

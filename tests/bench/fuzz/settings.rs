@@ -1,4 +1,4 @@
-//! Settings: JSON of the kind that our own modules take, broken as a text and as JSON, for every module that `make guests` built.
+//! Settings: JSON of the kind that our own modules take, broken as a text and as JSON, for every module that `make wasm` built.
 //! A module takes its settings or refuses them; it does neither trap nor run out of anything.
 
 use super::{Random, Target, runtime, target_dir};
@@ -15,7 +15,7 @@ impl Settings {
     pub(crate) fn new() -> Self {
         let (runtime, dir) = (runtime(), target_dir().join("guests"));
         let files =
-            std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}; run `make guests`", dir.display()));
+            std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}; run `make wasm`", dir.display()));
         let wasm = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "wasm"));
         let compile = |path: std::path::PathBuf| {
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();

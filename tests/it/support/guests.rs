@@ -1,4 +1,4 @@
-//! The guests: our own modules, built by `make guests` before the tests run.
+//! The guests: our own modules, built by `make wasm` before the tests run.
 
 use std::path::PathBuf;
 
@@ -10,5 +10,5 @@ pub(crate) fn guest(name: &str) -> Vec<u8> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
     let path = target.join("guests").join(format!("{name}.wasm"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `make guests` first", path.display()))
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `make wasm` first", path.display()))
 }

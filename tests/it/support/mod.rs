@@ -3,6 +3,7 @@
 mod client;
 mod guests;
 mod host;
+pub(crate) mod languages;
 mod receiver;
 mod wat;
 

@@ -1,7 +1,8 @@
 //! `hookswitch module check`: what is in a module, and what a host says to it, in the host's own words.
 
+use super::built::module_at;
 use super::words::{milliseconds, size};
-use super::{LimitsArgs, read_module};
+use super::{LimitsArgs, read_module, say_that_it_compiles};
 use crate::runtime::{Config, Facts, Runtime, WIT_VERSION};
 use anyhow::bail;
 use clap::Args;
@@ -11,9 +12,11 @@ use std::time::Instant;
 /// What `check` takes.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// The module: a component, or a core module with WIT metadata
-    #[arg(value_name = "FILE.wasm")]
-    file: PathBuf,
+    /// The module's folder, or its .wasm file: a component, or a core module with WIT metadata
+    ///
+    /// In a folder the module is the newest .wasm file in build/, in target/wasm32-unknown-unknown/release/, or in the folder itself.
+    #[arg(value_name = "DIR or FILE.wasm", default_value = ".")]
+    module: PathBuf,
     #[command(flatten)]
     limits: LimitsArgs,
 }
@@ -21,12 +24,14 @@ pub(in crate::cli) struct CheckArgs {
 #[expect(clippy::print_stdout, reason = "the answer to a command")]
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let config = args.limits.read()?;
-    let wasm = read_module(&args.file)?;
-    println!("{}", args.file.display());
+    let file = module_at(&args.module)?;
+    let wasm = read_module(&file)?;
+    println!("{}", file.display());
     for (title, text) in Runtime::inspect(&wasm).map(|facts| lines(&facts, wasm.len(), &config)).unwrap_or_default() {
         println!("  {title:<9} {text}");
     }
     let runtime = Runtime::start(config)?;
+    say_that_it_compiles(&wasm);
     let began = Instant::now();
     match runtime.compile(&wasm) {
         Ok(module) => {
@@ -34,7 +39,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
             println!("  ok        a {} that the host takes; compiled in {}", module.world(), milliseconds(took));
             Ok(())
         }
-        Err(error) => bail!("{} is refused ({}): {error}", args.file.display(), error.code()),
+        Err(error) => bail!("{} is refused ({}): {error}", file.display(), error.code()),
     }
 }
 

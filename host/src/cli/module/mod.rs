@@ -1,9 +1,15 @@
 //! `hookswitch module …`: what the author of a module does, one file for each command.
 
+mod build;
+mod built;
 mod check;
+mod complete;
 mod expected;
 mod fixture;
+mod language;
+mod new;
 mod on_host;
+mod template;
 mod test;
 mod versions;
 mod words;
@@ -17,7 +23,18 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModuleCommand {
-    /// Say what is in a .wasm file, and whether a host takes it
+    /// Begin a module: write a folder that builds, with fixtures to test it by
+    ///
+    /// The module works: a filter that looks at event types and at one value of the body, or a transform that makes a Slack
+    /// message of GitHub's pull requests. It is the same in every language. Change it into yours.
+    #[command(after_help = "Such as:\n  hookswitch module new --lang python --world transform my-module")]
+    New(new::NewArgs),
+    /// Build a module with its language's own tools, and say where the .wasm is
+    ///
+    /// It runs the one command that the README of the module says, with tools found in the folder, in the folders around it, or in PATH,
+    /// and says what is missing and how to get it.
+    Build(build::BuildArgs),
+    /// Say what is in a module, and whether a host takes it
     ///
     /// Shows the world it is for, the version of the contract, its imports, its size and its memory. Where a host would refuse it,
     /// says why and what to do, and ends with exit code 1. No host is needed.
@@ -74,6 +91,8 @@ impl LimitsArgs {
 
 pub(super) fn run(command: &ModuleCommand) -> anyhow::Result<()> {
     match command {
+        ModuleCommand::New(args) => new::run(args),
+        ModuleCommand::Build(args) => build::run(args),
         ModuleCommand::Check(args) => check::run(args),
         ModuleCommand::Test(args) => test::run(args),
         ModuleCommand::Push(args) => versions::push(args),
@@ -83,6 +102,17 @@ pub(super) fn run(command: &ModuleCommand) -> anyhow::Result<()> {
         ModuleCommand::Canary(args) => versions::canary(args),
         ModuleCommand::Shadow(args) => versions::shadow(args),
         ModuleCommand::Release(args) => versions::release(args),
+    }
+}
+
+/// From this size on an author is told that compiling takes its time.
+const LARGE_BYTES: usize = 1 << 20;
+
+/// Says on stderr why nothing happens for some seconds.
+#[expect(clippy::print_stderr, reason = "a person waits")]
+fn say_that_it_compiles(wasm: &[u8]) {
+    if wasm.len() >= LARGE_BYTES {
+        eprintln!("compiling {}; a host does that once for each version ...", words::size(wasm.len()));
     }
 }
 

@@ -1,10 +1,11 @@
 //! `hookswitch module test`: runs a module's fixtures within the bounds of a host, and says of each what came of it, what it logged
 //! and what it took.
 
+use super::built::module_at;
 use super::expected::{differences, to_write};
 use super::fixture::{self, Fixture};
 use super::words::{count, milliseconds, plural, shortened, size, visible};
-use super::{LimitsArgs, read_module};
+use super::{LimitsArgs, read_module, say_that_it_compiles};
 use crate::runtime::{Config, Meter, Metered, Module, Report, Runtime, Verdict};
 use crate::trial::Exact;
 use anyhow::{Context as _, bail};
@@ -15,15 +16,12 @@ use std::thread;
 /// How often a fixture is called for its time, of which the median is told.
 const CALLS: usize = 5;
 
-/// Where the module of a folder is looked for, the first that has one.
-const BUILT: [&str; 3] = ["build", "target/wasm32-unknown-unknown/release", "."];
-
 /// What `test` takes.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TestArgs {
     /// The module's folder, or its .wasm file
     ///
-    /// In a folder the module is the one .wasm file in build/, in target/wasm32-unknown-unknown/release/, or in the folder itself.
+    /// In a folder the module is the newest .wasm file in build/, in target/wasm32-unknown-unknown/release/, or in the folder itself.
     #[arg(value_name = "DIR or FILE.wasm", default_value = ".")]
     module: PathBuf,
     /// The folder of fixtures; without it `fixtures` beside the module, or above it
@@ -49,7 +47,7 @@ enum Mark {
 
 pub(super) fn run(args: &TestArgs) -> anyhow::Result<()> {
     let config = args.limits.read()?;
-    let file = if args.module.is_dir() { built(&args.module)? } else { args.module.clone() };
+    let file = module_at(&args.module)?;
     let fixtures = match &args.fixtures {
         Some(dir) => dir.clone(),
         None => beside(&file)?,
@@ -69,26 +67,6 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<()> {
     })
 }
 
-/// The module that was built in a folder.
-fn built(dir: &Path) -> anyhow::Result<PathBuf> {
-    for place in BUILT {
-        let Ok(entries) = std::fs::read_dir(dir.join(place)) else { continue };
-        let files = entries.filter_map(Result::ok).map(|entry| entry.path());
-        let mut found: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "wasm")).collect();
-        found.sort();
-        match found.as_slice() {
-            [] => {}
-            [one] => return Ok(one.clone()),
-            [one, other, ..] => bail!(
-                "there are several modules, such as {} and {}: say which file to test",
-                one.display(),
-                other.display()
-            ),
-        }
-    }
-    bail!("there is no .wasm file in {0}, nor in {0}/build: build the module first", dir.display())
-}
-
 /// The folder `fixtures` beside a file, or the nearest one above it.
 fn beside(file: &Path) -> anyhow::Result<PathBuf> {
     let whole = std::path::absolute(file).with_context(|| format!("cannot find {}", file.display()))?;
@@ -103,6 +81,7 @@ fn beside(file: &Path) -> anyhow::Result<PathBuf> {
 fn compile(file: &Path, config: &Config) -> anyhow::Result<(Module, Metered)> {
     let wasm = read_module(file)?;
     let (runtime, meter) = (Runtime::start(config.clone())?, Meter::start(config)?);
+    say_that_it_compiles(&wasm);
     let (module, metered) = thread::scope(|scope| {
         let metered = scope.spawn(|| meter.compile(&wasm));
         (runtime.compile(&wasm), metered.join())

@@ -1,6 +1,7 @@
 //! `hookswitch module push | list | activate | rollback | canary | shadow | release`: the versions of a module on a host. Each is one or
 //! two requests of the admin interface, and says for people what came of it.
 
+use super::built::module_at;
 use super::on_host::{Asked, ModuleArgs, ScopeArgs, list_of, number, short, show, text};
 use crate::cli::{HostArgs, upload_query};
 use crate::config::ModuleOptions;
@@ -14,8 +15,10 @@ use std::path::PathBuf;
 /// What `push` takes.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PushArgs {
-    /// The module, a .wasm file
-    #[arg(value_name = "FILE")]
+    /// The module's folder, or its .wasm file
+    ///
+    /// In a folder the module is the newest .wasm file in build/, in target/wasm32-unknown-unknown/release/, or in the folder itself.
+    #[arg(value_name = "DIR or FILE.wasm", default_value = ".")]
     file: PathBuf,
     #[command(flatten)]
     module: ModuleArgs,
@@ -88,7 +91,7 @@ pub(in crate::cli) struct ShadowArgs {
 }
 
 pub(super) fn push(args: &PushArgs) -> anyhow::Result<()> {
-    let wasm = super::read_module(&args.file)?;
+    let wasm = super::read_module(&module_at(&args.file)?)?;
     let mut query = Vec::new();
     if args.no_activate || args.canary.is_some() {
         query.push("activate=false".to_owned());

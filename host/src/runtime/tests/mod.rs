@@ -7,6 +7,7 @@ mod guests;
 mod meter;
 mod traces;
 mod uploads;
+mod without_wasi;
 
 use super::{Call, CallError, Config, Directory, Module, ModuleError, Report, Runtime, StateHandle, Verdict};
 use crate::config::TimeBound;

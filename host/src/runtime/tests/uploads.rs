@@ -267,3 +267,28 @@ fn no_truncation_and_no_flipped_byte_hurts_the_host() {
     }
     assert!(taken > 20 && refused > 100, "both happened: {taken} taken, {refused} refused");
 }
+
+#[test]
+fn a_component_made_of_several_compiles_though_no_module_may_have_two_memories() {
+    // The text crosses from one memory to the other, in glue that the engine makes.
+    let text = r#"(component
+        (component $callee
+            (core module $m (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+                (func (export "take") (param i32 i32)))
+            (core instance $i (instantiate $m))
+            (func (export "take") (param "text" string)
+                (canon lift (core func $i "take") (memory $i "memory") (realloc (func $i "realloc")))))
+        (component $caller
+            (import "take" (func $take (param "text" string)))
+            (core module $memory (memory (export "memory") 1))
+            (core instance $memory (instantiate $memory))
+            (core func $take (canon lower (func $take) (memory $memory "memory")))
+            (core module $m (import "callee" "take" (func (param i32 i32))))
+            (core instance (instantiate $m (with "callee" (instance (export "take" (func $take)))))))
+        (instance $callee (instantiate $callee))
+        (instance (instantiate $caller (with "take" (func $callee "take")))))"#;
+    let component = wat::parse_str(text).expect("a component");
+    super::super::screen::validate(&component).expect("no module in it has two memories");
+    wasmtime::component::Component::new(&RUNTIME.0.engine, component).expect("compiled");
+}
