@@ -1,5 +1,5 @@
 //! The hostile guests: modules, and what passes itself off as one, that want to hurt the host or whoever else it serves. One list
-//! for `tests/it/hostile.rs`, which tries each on a runtime of its own, and for `make hostile`, which lets a tenant run them in a
+//! for `tests/it/containment.rs`, which tries each on a runtime of its own, and for `make hostile`, which lets a tenant run them in a
 //! real host while another tenant's events are timed.
 //!
 //! Each says what has to become of it: refused, stopped or harmless, by which error code, and which words the error has to have
