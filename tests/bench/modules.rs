@@ -7,6 +7,7 @@
 //! - *on demand*: the same without the pool: what it would cost to ask the system for memory each time.
 //! - *kept*: one instance for all calls, which the host never does: the price of WebAssembly alone.
 //! - *no-op*: the whole call of a filter that accepts.
+//! - *unscanned*: fresh and no-op where `pagemap_scan` is off, so that every page of a used memory is given back and comes anew.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -43,9 +44,10 @@ fn main() {
     let body = pull_request();
     let event = event::pull_request_event();
     let message = Message::of_event(&event, &body);
-    let runtime = Runtime::start(Config { threads: 1, ..Config::default() }).unwrap();
-    let slack = runtime.compile(&guest("github-to-slack")).unwrap();
-    let no_op = runtime.compile(&guest("no-op")).unwrap();
+    let scanning = Runtime::start(Config { threads: 1, ..Config::default() }).unwrap();
+    let unscanning = Runtime::start(Config { threads: 1, pagemap_scan: false, ..Config::default() }).unwrap();
+    let [slack, slack_unscanned] = [&scanning, &unscanning].map(|it| it.compile(&guest("github-to-slack")).unwrap());
+    let [no_op, no_op_unscanned] = [&scanning, &unscanning].map(|it| it.compile(&guest("no-op")).unwrap());
     let host = |module: &Module, settings: &str| call(module, settings, &event, &body, &message);
     let on_demand = plain::Engine::new(&guest("github-to-slack"));
     let mut kept = on_demand.instance();
@@ -65,7 +67,9 @@ fn main() {
             median_us(|| drop(black_box(host(&slack, SETTINGS)))),
             median_us(|| drop(black_box(on_demand.call(&mut on_demand.instance(), &guest_event, &guest_message)))),
             median_us(|| drop(black_box(on_demand.call(&mut kept, &guest_event, &guest_message)))),
+            median_us(|| drop(black_box(host(&slack_unscanned, SETTINGS)))),
             median_us(|| drop(black_box(host(&no_op, "{}")))),
+            median_us(|| drop(black_box(host(&no_op_unscanned, "{}")))),
         ]);
     }
     let time = |column: usize| median(rounds.iter().map(|round| round[column]).collect());
@@ -74,16 +78,16 @@ fn main() {
         "github-to-slack on a pull request of {} bytes; {ROUNDS} rounds of {CALLS_PER_ROUND} calls each",
         body.len()
     );
-    for (column, name) in ["native", "fresh", "on demand", "kept"].into_iter().enumerate() {
+    for (column, name) in ["native", "fresh", "on demand", "kept", "unscanned"].into_iter().enumerate() {
         println!("  {name:<10} {:>7.1} µs   {:.2} × native", time(column), ratio(column));
     }
-    println!("  {:<10} {:>7.1} µs", "no-op", time(4));
+    println!("  {:<10} {:>7.1} µs   unscanned {:.1} µs", "no-op", time(5), time(6));
     println!(
         "modules: fresh_to_native={:.2} kept_to_native={:.2} on_demand_to_native={:.2} no_op_us={:.1}",
         ratio(1),
         ratio(3),
         ratio(2),
-        time(4)
+        time(5)
     );
 }
 
