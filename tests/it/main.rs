@@ -29,6 +29,7 @@ mod module_commands;
 mod module_trials;
 mod modules;
 mod remembering;
+mod signing;
 mod state;
 mod support;
 mod uploads;

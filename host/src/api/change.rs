@@ -2,11 +2,12 @@
 //! snapshot. What is refused changes nothing; what changes nothing makes no new revision.
 
 use crate::config::{
-    Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, Snapshot, Spec, VersionError, parse,
+    Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, SecretSpec, Snapshot, Spec, VersionError, parse,
 };
 use crate::model::{Digest, EndpointName, TenantName};
 use crate::pipeline::{Library, LibraryError, Published, Still};
 use crate::runtime::{Executor, Lane};
+use crate::signing::{KeyScheme, SigningKey};
 use crate::store::{CommitError, Configure, Outcome, ReadError, ResourceKey, Store, Transition};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -310,13 +311,13 @@ impl Configuration {
             endpoint.secrets.clone_from(&old.secrets);
             return Ok((spec, None));
         }
-        let secret = crate::signing::Secret::generate(random()?);
-        endpoint.secrets = Some(vec![secret.clone()]);
+        let secret = made_secret(endpoint.secret_scheme)?;
+        endpoint.secrets = Some(vec![SecretSpec::lasting(secret.clone())]);
         Ok((spec, Some(secret)))
     }
 
     /// Seals the secrets of a spec. A secret that the old spec has already stays as it is sealed there.
-    fn seal(&self, id: &ResourceId, mut spec: Spec, old: Option<&Spec>) -> Result<Spec, ChangeError> {
+    pub(super) fn seal(&self, id: &ResourceId, mut spec: Spec, old: Option<&Spec>) -> Result<Spec, ChangeError> {
         let place = id.to_string();
         let mut sealed_before = old.cloned();
         let sealed_before = sealed_before.as_mut().map(Spec::secrets_mut).unwrap_or_default();
@@ -343,6 +344,11 @@ impl Configuration {
     }
 }
 
+/// A new signing secret.
+pub(super) fn made_secret(scheme: KeyScheme) -> Result<String, ChangeError> {
+    SigningKey::generate(scheme, random()?).map_err(|error| ChangeError::Seal(error.to_string()))
+}
+
 fn random<const N: usize>() -> Result<[u8; N], ChangeError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| ChangeError::Seal(error.to_string()))?;
@@ -357,10 +363,13 @@ pub(super) fn masked(mut spec: Spec) -> Spec {
     spec
 }
 
-fn shown_with(spec: &Spec, made: String) -> Spec {
+/// The same, but for the first signing secret, which was made just now.
+pub(super) fn shown_with(spec: &Spec, made: String) -> Spec {
     let mut spec = masked(spec.clone());
-    if let Spec::Endpoint(endpoint) = &mut spec {
-        endpoint.secrets = Some(vec![made]);
+    if let Spec::Endpoint(endpoint) = &mut spec
+        && let Some(first) = endpoint.secrets.iter_mut().flatten().next()
+    {
+        first.secret = made;
     }
     spec
 }

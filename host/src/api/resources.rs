@@ -3,6 +3,7 @@
 use super::Api;
 use super::body::{Path, Whole};
 use super::change::{ChangeError, Changed, masked};
+use super::endpoints;
 use crate::config::{Invalid, Kind, ResourceId, Spec, VersionError, parse};
 use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName};
 use crate::pipeline::LibraryError;
@@ -57,7 +58,7 @@ pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<Pa
         let spec = snapshot.record(&tenant_id(name))?;
         Some((name.to_string(), spec))
     });
-    page_of_specs(tenants.collect(), &page)
+    page_of(tenants.collect(), &page, |name, spec| document(name, &masked(spec)))
 }
 
 pub(super) async fn put_tenant(
@@ -124,19 +125,28 @@ pub(super) async fn delete(
 pub(super) async fn put_spec(api: &Api, id: ResourceId, body: &[u8]) -> Result<Response, Problem> {
     let spec = parse(id.kind, body).map_err(ChangeError::Invalid)?;
     let (changed, shown) = api.parts().configuration.put(id.clone(), spec).await?;
-    answer(changed, &id, &shown)
+    answer(api, changed, &id, &shown)
 }
 
-pub(super) fn answer(changed: Changed, id: &ResourceId, shown: &Spec) -> Result<Response, Problem> {
+pub(super) fn answer(api: &Api, changed: Changed, id: &ResourceId, shown: &Spec) -> Result<Response, Problem> {
     let status = if changed == Changed::Created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut document = document(&id.name, shown)?;
+    let mut document = with_facts(api, id, shown)?;
     document.insert("changed".to_owned(), Value::Bool(changed != Changed::Nothing));
     Ok((status, Json(document)).into_response())
 }
 
 pub(super) fn get_spec(api: &Api, id: &ResourceId) -> Result<Response, Problem> {
     let spec = api.parts().configuration.snapshot().record(id).ok_or_else(|| not_found(id))?;
-    Ok(Json(document(&id.name, &masked(spec))?).into_response())
+    Ok(Json(with_facts(api, id, &masked(spec))?).into_response())
+}
+
+/// A resource as it is shown, with what the host knows of it beside.
+pub(super) fn with_facts(api: &Api, id: &ResourceId, shown: &Spec) -> Result<serde_json::Map<String, Value>, Problem> {
+    let mut document = document(&id.name, shown)?;
+    if id.kind == Kind::Endpoint {
+        endpoints::add_facts(api, id, &mut document);
+    }
+    Ok(document)
 }
 
 pub(super) async fn delete_spec(api: &Api, id: ResourceId) -> Result<Response, Problem> {
@@ -156,11 +166,10 @@ pub(super) fn list_kind(api: &Api, tenant: &TenantName, kind: Kind, page: &PageQ
     let snapshot = api.parts().configuration.snapshot();
     let found = snapshot.tenant(tenant).ok_or_else(|| not_found(&tenant_id(tenant)))?;
     let of_kind = found.records.iter().filter(|((of, _), _)| *of == kind);
-    page_of_specs(of_kind.map(|((_, name), spec)| (name.clone(), spec.clone())).collect(), page)
-}
-
-fn page_of_specs(all: Vec<(String, Spec)>, page: &PageQuery) -> Result<Response, Problem> {
-    page_of(all, page, |name, spec| document(name, &masked(spec)))
+    page_of(of_kind.map(|((_, name), spec)| (name.clone(), spec.clone())).collect(), page, |name, spec| {
+        let id = ResourceId { tenant: Some(tenant.clone()), kind, name: name.to_owned() };
+        with_facts(api, &id, &masked(spec))
+    })
 }
 
 /// A page of resources by name; the cursor is the last name of the page before.
@@ -202,6 +211,10 @@ fn resource_id(tenant: &str, kind: &str, resource: &str) -> Result<ResourceId, P
         _ => name::<RouteName>(resource).map(drop)?,
     }
     Ok(ResourceId { tenant: Some(tenant), kind, name: resource.to_owned() })
+}
+
+pub(super) fn endpoint_id(tenant: &str, endpoint: &str) -> Result<ResourceId, Problem> {
+    resource_id(tenant, "endpoints", endpoint)
 }
 
 fn kind_of(text: &str) -> Result<Kind, Problem> {

@@ -1,6 +1,6 @@
 //! What users declare: sources, modules, routes, endpoints of each tenant, from what they write to what the road uses.
 //!
-//! `resource` is one of any kind; `spec` is what people write (raw), `module` what uploads make. `resolve` and `snapshot` make what
+//! `resource` is one of any kind; `spec` is what people write (raw), with `secrets` read with care, `module` what uploads make. `resolve` and `snapshot` make what
 //! everything else reads: complete, checked, immutable, swapped as a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
 
 mod module;
@@ -9,6 +9,7 @@ mod plan;
 mod resolve;
 mod resource;
 mod seal;
+mod secrets;
 mod snapshot;
 mod spec;
 
@@ -17,9 +18,10 @@ pub use module::{
 };
 pub use pattern::{EventTypePattern, InvalidPattern};
 pub use plan::{CallTime, Canary, ModuleRef, OnFailure, Plan, PlanStep, Target, TimeBound};
-pub use resolve::{Endpoint, Route, Source, Verify};
+pub use resolve::{Endpoint, EndpointKey, Route, SECRETS_MAX, Source, Verify};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use seal::{MasterKey, SealError};
+pub use secrets::SecretSpec;
 pub use snapshot::{Invalid, Record, Snapshot, Tenant};
 pub use spec::{
     DedupSpec, EndpointSpec, EventTypeRule, QuarantineSpec, RetrySpec, RouteSpec, SourceSpec, StepSpec, TenantSpec,

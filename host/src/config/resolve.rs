@@ -7,14 +7,14 @@ use super::snapshot::{Invalid, Tenant};
 use super::spec::is_secret_header;
 use super::{
     DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, Plan, PlanStep,
-    ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,
+    ResourceId, RouteSpec, SecretSpec, SourceSpec, Spec, Target, VerifySpec,
 };
 use crate::model::{
     Digest, EndpointName, Header, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, World, is_header_of_the_host,
     parse_url,
 };
 use crate::retry::Schedule;
-use crate::signing::Secret;
+use crate::signing::{InvalidKey, SigningKey, VerifyingKey};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use std::collections::BTreeMap;
@@ -22,7 +22,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 const STEPS_MAX: usize = 16;
-const SECRETS_MAX: usize = 10;
+/// The most secrets in one place.
+pub const SECRETS_MAX: usize = 10;
 const HEADERS_MAX: usize = 32;
 const LABELS_MAX: usize = 32;
 const LABEL_BYTES_MAX: usize = 128;
@@ -56,7 +57,7 @@ pub enum Verify {
     /// As Standard Webhooks says.
     StandardWebhooks {
         /// Any of these.
-        secrets: Vec<Secret>,
+        keys: Vec<VerifyingKey>,
         /// How far the time stamp may be from now.
         tolerance_s: u64,
     },
@@ -73,8 +74,8 @@ pub struct Endpoint {
     pub method: Method,
     /// Sent with every delivery.
     pub headers: Vec<Header>,
-    /// Each signs; none means unsigned.
-    pub secrets: Vec<Secret>,
+    /// Each signs while it is its time; none means unsigned. In the order of its secrets.
+    pub keys: Vec<EndpointKey>,
     /// What it subscribes to.
     pub event_types: Vec<EventTypePattern>,
     /// What routes select by.
@@ -87,6 +88,15 @@ pub struct Endpoint {
     pub concurrency_max: u32,
     /// Whether deliveries wait for now.
     pub disabled: bool,
+}
+
+/// A key that signs for an endpoint.
+#[derive(Debug)]
+pub struct EndpointKey {
+    /// The key.
+    pub key: SigningKey,
+    /// When it stops to sign, in milliseconds since 1970-01-01T00:00:00Z.
+    pub until_ms: Option<u64>,
 }
 
 /// From a source to endpoints, ready for use.
@@ -137,9 +147,9 @@ impl Source {
                 (Verify::Github(secrets), "x-github-event", "x-github-delivery")
             }
             VerifySpec::StandardWebhooks { secrets, tolerance_s } => {
-                let secrets = standard_secrets(id, secrets, "/verify/secrets", key)?;
+                let keys = standard_keys(id, secrets, "/verify/secrets", key)?;
                 within("/verify/tolerance_s", *tolerance_s, 1, 86_400)?;
-                (Verify::StandardWebhooks { secrets, tolerance_s: *tolerance_s }, "", "webhook-id")
+                (Verify::StandardWebhooks { keys, tolerance_s: *tolerance_s }, "", "webhook-id")
             }
         };
         if !matches!(verify, Verify::None) {
@@ -208,8 +218,6 @@ impl Endpoint {
             "PATCH" => Method::PATCH,
             other => return Err(Invalid::new("/method", format!("`{other}` is not one of POST, PUT, PATCH"))),
         };
-        let secrets = spec.secrets.as_deref().unwrap_or_default();
-        at_most("/secrets", secrets.len(), SECRETS_MAX)?;
         at_most("/event_types", spec.event_types.len(), PATTERNS_MAX)?;
         check_labels("/labels", &spec.labels)?;
         within("/timeout_ms", spec.timeout_ms, 100, 120_000)?;
@@ -224,7 +232,7 @@ impl Endpoint {
             url: spec.url.clone(),
             method,
             headers: endpoint_headers(id, &spec.headers, key)?,
-            secrets: standard_secrets(id, secrets, "/secrets", key)?,
+            keys: endpoint_keys(id, spec.secrets.as_deref().unwrap_or_default(), key)?,
             event_types: spec.event_types.clone(),
             labels: spec.labels.clone(),
             retry,
@@ -234,10 +242,27 @@ impl Endpoint {
         })
     }
 
+    /// The keys that sign at this time.
+    pub fn keys_at(&self, now_ms: u64) -> impl Iterator<Item = &SigningKey> {
+        let valid = self.keys.iter().filter(move |one| one.until_ms.is_none_or(|until_ms| now_ms < until_ms));
+        valid.map(|one| &one.key)
+    }
+
     /// Whether it has all these labels.
     pub fn has_labels<'a>(&self, wanted: impl IntoIterator<Item = (&'a String, &'a String)>) -> bool {
         wanted.into_iter().all(|(name, value)| self.labels.get(name) == Some(value))
     }
+}
+
+fn endpoint_keys(id: &ResourceId, secrets: &[SecretSpec], key: &MasterKey) -> Result<Vec<EndpointKey>, Invalid> {
+    at_most("/secrets", secrets.len(), SECRETS_MAX)?;
+    if !secrets.is_empty() && secrets.iter().all(|secret| secret.until_ms.is_some()) {
+        let message =
+            "each of them ends, and then deliveries would go out unsigned: leave `until_ms` out at one of them";
+        return Err(Invalid::new("/secrets", message));
+    }
+    let keys: Vec<SigningKey> = standard_keys(id, secrets.iter().map(|spec| &spec.secret), "/secrets", key)?;
+    Ok(keys.into_iter().zip(secrets).map(|(key, spec)| EndpointKey { key, until_ms: spec.until_ms }).collect())
 }
 
 fn endpoint_headers(
@@ -359,9 +384,14 @@ fn check_target(to: Option<&Target>, routes_itself: bool, tenant: &Tenant) -> Re
     }
 }
 
-fn open_all(id: &ResourceId, sealed: &[String], pointer: &str, key: &MasterKey) -> Result<Vec<String>, Invalid> {
+fn open_all<'a>(
+    id: &ResourceId,
+    sealed: impl IntoIterator<Item = &'a String>,
+    pointer: &str,
+    key: &MasterKey,
+) -> Result<Vec<String>, Invalid> {
     let place = id.to_string();
-    let opened = sealed.iter().enumerate().map(|(index, text)| {
+    let opened = sealed.into_iter().enumerate().map(|(index, text)| {
         let secret =
             key.open(&place, text).map_err(|error| Invalid::new(format!("{pointer}/{index}"), error.to_string()))?;
         if secret.is_empty() {
@@ -372,15 +402,15 @@ fn open_all(id: &ResourceId, sealed: &[String], pointer: &str, key: &MasterKey) 
     opened.collect()
 }
 
-fn standard_secrets(
+fn standard_keys<'a, T: FromStr<Err = InvalidKey>>(
     id: &ResourceId,
-    sealed: &[String],
+    sealed: impl IntoIterator<Item = &'a String>,
     pointer: &str,
     key: &MasterKey,
-) -> Result<Vec<Secret>, Invalid> {
+) -> Result<Vec<T>, Invalid> {
     let texts = open_all(id, sealed, pointer, key)?;
     let parsed = texts.iter().enumerate().map(|(index, text)| {
-        text.parse::<Secret>().map_err(|error| Invalid::new(format!("{pointer}/{index}"), error.to_string()))
+        text.parse::<T>().map_err(|error| Invalid::new(format!("{pointer}/{index}"), error.to_string()))
     });
     parsed.collect()
 }

@@ -46,7 +46,7 @@ pub(super) fn build(
     }
 
     let (id, timestamp_s) = (delivery.id.to_string(), now_ms / 1000);
-    if let Some(signature) = signing::sign(&endpoint.secrets, &id, timestamp_s, &body) {
+    if let Some(signature) = signing::sign(endpoint.keys_at(now_ms), &id, timestamp_s, &body) {
         headers.insert(WEBHOOK_SIGNATURE, value_of("webhook-signature", &signature)?);
     }
     headers.insert(WEBHOOK_ID, value_of("webhook-id", &id)?);
@@ -124,18 +124,30 @@ mod tests {
 
     #[test]
     fn every_secret_signs_what_is_sent() {
-        let secrets = ["whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH"];
-        let request = build_with(&[], &format!(r#""secrets": ["{}", "{}"]"#, secrets[0], secrets[1])).unwrap();
+        let (secret, other) = ("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH");
+        let private = "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let request = build_with(&[], &format!(r#""secrets": ["{secret}", "{private}", "{other}"]"#)).unwrap();
         let text = |name: &str| request.headers.get(name).map(|value| value.to_str().unwrap());
         let headers = StandardHeaders {
             id: text("webhook-id"),
             timestamp: text("webhook-timestamp"),
             signature: text("webhook-signature"),
         };
-        for secret in secrets {
-            let verified = verify_standard_webhooks(&[secret.parse().unwrap()], &headers, b"body", NOW_MS / 1000, 0);
+        for key in [secret, "whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=", other] {
+            let verified = verify_standard_webhooks(&[key.parse().unwrap()], &headers, b"body", NOW_MS / 1000, 0);
             assert_eq!(verified, Ok(()));
         }
+    }
+
+    #[test]
+    fn a_secret_stops_to_sign_at_its_time() {
+        let lasting = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+        let signatures = |until_ms: u64| {
+            let ending = format!(r#"{{"secret": "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH", "until_ms": {until_ms}}}"#);
+            let request = build_with(&[], &format!(r#""secrets": ["{lasting}", {ending}]"#)).unwrap();
+            request.headers["webhook-signature"].to_str().unwrap().split(' ').count()
+        };
+        assert_eq!([signatures(NOW_MS + 1), signatures(NOW_MS), signatures(0)], [2, 1, 1]);
     }
 
     #[test]

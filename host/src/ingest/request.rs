@@ -52,13 +52,13 @@ pub(super) fn verify(source: &Source, headers: &HeaderMap, body: &[u8], now_s: u
     match &source.verify {
         Verify::None => {}
         Verify::Github(secrets) => signing::verify_github(secrets, text("x-hub-signature-256"), body)?,
-        Verify::StandardWebhooks { secrets, tolerance_s } => {
+        Verify::StandardWebhooks { keys, tolerance_s } => {
             let signed = signing::StandardHeaders {
                 id: text("webhook-id"),
                 timestamp: text("webhook-timestamp"),
                 signature: text("webhook-signature"),
             };
-            signing::verify_standard_webhooks(secrets, &signed, body, now_s, *tolerance_s)?;
+            signing::verify_standard_webhooks(keys, &signed, body, now_s, *tolerance_s)?;
         }
     }
     Ok(())

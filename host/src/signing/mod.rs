@@ -3,13 +3,19 @@
 //! Pure: keys, bytes and the time come in, an answer goes out. Signatures are compared in constant time, and no error or `Debug` shows
 //! any part of a secret or of the signature that would have been right.
 
+mod ed25519;
 mod github;
+mod key;
 mod secret;
 mod standard;
 
+pub use ed25519::{PrivateKey, PublicKey};
 pub use github::verify_github;
-pub use secret::{InvalidSecret, SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret};
-pub use standard::{SIGNATURES_MAX, StandardHeaders, TIMESTAMP_TOLERANCE_S, sign, verify_standard_webhooks};
+pub use key::{InvalidKey, KeyScheme, SigningKey, VerifyingKey};
+pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret};
+pub use standard::{
+    SIGNATURES_MAX, StandardHeaders, TIMESTAMP_TOLERANCE_S, V1A_SIGNATURES_MAX, sign, verify_standard_webhooks,
+};
 
 /// Why a request is not believed. The text is for whoever integrates the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

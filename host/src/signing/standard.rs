@@ -1,7 +1,7 @@
-//! Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`, written `v1,<base64>`; several signatures stand side by side, so that
-//! secrets can be changed without a gap.
+//! Standard Webhooks 1.0: `id.timestamp.body` is signed, as `v1,<base64>` with HMAC-SHA256 or as `v1a,<base64>` with Ed25519; several
+//! signatures stand side by side, so that keys can be changed without a gap.
 
-use super::{Secret, VerifyError};
+use super::{SigningKey, VerifyError, VerifyingKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq as _;
@@ -10,16 +10,24 @@ use subtle::ConstantTimeEq as _;
 pub const TIMESTAMP_TOLERANCE_S: u64 = 300;
 /// How many signatures of one header are looked at; what follows is passed over.
 pub const SIGNATURES_MAX: usize = 16;
+/// How many of these may be `v1a`, each of which costs a hundred times what another does; the others are passed over.
+pub const V1A_SIGNATURES_MAX: usize = 4;
 
-/// The value of `webhook-signature`: one signature for each secret, joined by spaces; none where there is no secret.
+/// The value of `webhook-signature`: one signature for each key, joined by spaces; none where there is no key.
 ///
 /// `id` must not be under a stranger's control or must not hold a full stop: it is joined with the rest by one.
 #[must_use]
-pub fn sign(secrets: &[Secret], id: &str, timestamp_s: u64, body: &[u8]) -> Option<String> {
+pub fn sign<'a>(
+    keys: impl IntoIterator<Item = &'a SigningKey>,
+    id: &str,
+    timestamp_s: u64,
+    body: &[u8],
+) -> Option<String> {
     let timestamp = timestamp_s.to_string();
-    let written = secrets.iter().map(|secret| {
-        let mac = secret.mac(&[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
-        format!("v1,{}", STANDARD.encode(mac))
+    let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
+    let written = keys.into_iter().map(|key| match key {
+        SigningKey::V1(secret) => format!("v1,{}", STANDARD.encode(secret.mac(&signed))),
+        SigningKey::V1a(private) => format!("v1a,{}", STANDARD.encode(private.sign(&signed.concat()))),
     });
     written.reduce(|all, one| all + " " + &one)
 }
@@ -35,15 +43,15 @@ pub struct StandardHeaders<'a> {
     pub signature: Option<&'a str>,
 }
 
-/// Whether one of the secrets made one of the signatures, not longer ago than `tolerance_s` seconds and not further ahead
+/// Whether one of the keys verifies one of the signatures, made not longer ago than `tolerance_s` seconds and not further ahead
 /// ([`TIMESTAMP_TOLERANCE_S`] is usual).
 ///
-/// Signatures of other versions (`v1a`) are passed over, and at most [`SIGNATURES_MAX`] are looked at.
+/// Signatures of other versions are passed over, and at most [`SIGNATURES_MAX`] are looked at, [`V1A_SIGNATURES_MAX`] of them `v1a`.
 ///
 /// # Errors
 /// Where a header is missing or malformed, the time stamp too far from now, or no signature right.
 pub fn verify_standard_webhooks(
-    secrets: &[Secret],
+    keys: &[VerifyingKey],
     headers: &StandardHeaders<'_>,
     body: &[u8],
     now_s: u64,
@@ -56,23 +64,51 @@ pub fn verify_standard_webhooks(
     let signature = headers.signature.ok_or(missing(SIGNATURE))?;
 
     let timestamp_s = seconds(timestamp).ok_or(VerifyError::TimestampMalformed)?;
-    let given: Vec<_> = signature.split(' ').take(SIGNATURES_MAX).filter_map(decode_v1).collect();
-    if given.is_empty() {
-        let wanted = "`v1,` and the base64 of 32 bytes; several are separated by single spaces";
+    let given = Given::read(signature);
+    if given.v1.is_empty() && given.v1a.is_empty() {
+        let wanted =
+            "`v1,` and the base64 of 32 bytes, or `v1a,` and that of 64; several are separated by single spaces";
         return Err(VerifyError::SignatureMalformed { header: SIGNATURE, wanted });
     }
-    let right = secrets.iter().any(|secret| {
-        let mac = secret.mac(&[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
-        given.iter().any(|one| bool::from(one.ct_eq(&mac)))
-    });
-    if !right {
+    if !given.has_one_of(keys, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]) {
         return Err(VerifyError::SignatureInvalid);
     }
-    // Last: only who holds a secret learns what the host's clock thinks of the time stamp.
+    // Last: only who holds a key learns what the host's clock thinks of the time stamp.
     if timestamp_s.abs_diff(now_s) > tolerance_s {
         return Err(VerifyError::TimestampStale { tolerance_s });
     }
     Ok(())
+}
+
+/// The signatures of a header.
+struct Given {
+    v1: Vec<[u8; 32]>,
+    v1a: Vec<[u8; 64]>,
+}
+
+impl Given {
+    fn read(signature: &str) -> Self {
+        let texts = || signature.split(' ').take(SIGNATURES_MAX);
+        Self {
+            v1: texts().filter_map(|text| decode("v1,", text)).collect(),
+            v1a: texts().filter_map(|text| decode("v1a,", text)).take(V1A_SIGNATURES_MAX).collect(),
+        }
+    }
+
+    fn has_one_of(&self, keys: &[VerifyingKey], signed: &[&[u8]]) -> bool {
+        keys.iter().any(|key| match key {
+            VerifyingKey::V1(_) if self.v1.is_empty() => false,
+            VerifyingKey::V1(secret) => {
+                let mac = secret.mac(signed);
+                self.v1.iter().any(|one| bool::from(one.ct_eq(&mac)))
+            }
+            VerifyingKey::V1a(_) if self.v1a.is_empty() => false,
+            VerifyingKey::V1a(public) => {
+                let message = signed.concat();
+                self.v1a.iter().any(|one| public.verifies(&message, one))
+            }
+        })
+    }
 }
 
 /// Digits only: `+5` and ` 5` would be signed differently from what they mean.
@@ -80,8 +116,8 @@ fn seconds(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn decode_v1(text: &str) -> Option<[u8; 32]> {
-    STANDARD.decode(text.strip_prefix("v1,")?).ok()?.try_into().ok()
+fn decode<const N: usize>(version: &str, text: &str) -> Option<[u8; N]> {
+    STANDARD.decode(text.strip_prefix(version)?).ok()?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -99,8 +135,18 @@ mod tests {
     const SIGNED: &str = "v1,2Ie6S7jKXbs+l4BBm9FLeWRINXWEeh373YMdRqWIWW8=";
     const SIGNED_LONG: &str = "v1,3PUZMI1kYZ9IQqwMzyR97OtwXao57H9pNy3jrZxMKps=";
 
-    fn secrets(texts: &[&str]) -> Vec<Secret> {
+    // Signed by the `cryptography` package from PyPI, version 50.0.2.
+    const SEED: &str = "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    const PUBLIC: &str = "whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+    const SIGNED_V1A: &str =
+        "v1a,sWU+5ShMlY7WThZK7NMSWbu2L0OkDs2quzQiEBOxFb8BnF5rGdC2bHHStw4xgs4XnkVy3z21xrHaoRz1da4MCw==";
+
+    fn keys<T: std::str::FromStr<Err: std::fmt::Debug>>(texts: &[&str]) -> Vec<T> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn signed(texts: &[&str]) -> Option<String> {
+        sign(&keys::<SigningKey>(texts), ID, AT_S, BODY)
     }
 
     fn headers<'a>(id: &'a str, timestamp: &'a str, signature: &'a str) -> StandardHeaders<'a> {
@@ -108,19 +154,40 @@ mod tests {
     }
 
     fn verify(texts: &[&str], signature: &str, now_s: u64) -> Result<(), VerifyError> {
-        verify_standard_webhooks(&secrets(texts), &headers(ID, AT, signature), BODY, now_s, 300)
+        verify_standard_webhooks(&keys(texts), &headers(ID, AT, signature), BODY, now_s, 300)
     }
 
     #[test]
-    fn signs_as_the_published_library_does() {
-        assert_eq!(sign(&secrets(&[SECRET]), ID, AT_S, BODY).unwrap(), SIGNED);
-        assert_eq!(sign(&secrets(&[LONG_SECRET]), ID, AT_S, BODY).unwrap(), SIGNED_LONG);
-        assert_eq!(sign(&secrets(&[LONG_SECRET, SECRET]), ID, AT_S, BODY).unwrap(), format!("{SIGNED_LONG} {SIGNED}"));
-        assert_eq!(sign(&[], ID, AT_S, BODY), None);
+    fn signs_as_the_published_libraries_do() {
+        assert_eq!(signed(&[SECRET]).unwrap(), SIGNED);
+        assert_eq!(signed(&[LONG_SECRET]).unwrap(), SIGNED_LONG);
+        assert_eq!(signed(&[SEED]).unwrap(), SIGNED_V1A);
+        assert_eq!(signed(&[LONG_SECRET, SEED, SECRET]).unwrap(), format!("{SIGNED_LONG} {SIGNED_V1A} {SIGNED}"));
+        assert_eq!(signed(&[]), None);
         // The test vector of the library's own documentation.
-        let documented = secrets(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]);
+        let documented: Vec<SigningKey> = keys(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]);
         let signed = sign(&documented, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signed.unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn a_public_key_verifies_v1a_and_only_that() {
+        assert_eq!(verify(&[PUBLIC], SIGNED_V1A, AT_S), Ok(()));
+        assert_eq!(verify(&[SECRET, PUBLIC], &format!("{SIGNED_LONG} {SIGNED_V1A}"), AT_S), Ok(()));
+        assert_eq!(verify(&[PUBLIC], SIGNED, AT_S), Err(VerifyError::SignatureInvalid));
+        assert_eq!(verify(&[SECRET], SIGNED_V1A, AT_S), Err(VerifyError::SignatureInvalid));
+        let stale = Err(VerifyError::TimestampStale { tolerance_s: 300 });
+        assert_eq!(verify(&[PUBLIC], SIGNED_V1A, AT_S + 301), stale);
+        let other = verify_standard_webhooks(&keys(&[PUBLIC]), &headers(ID, AT, SIGNED_V1A), b"{}", AT_S, 300);
+        assert_eq!(other, Err(VerifyError::SignatureInvalid));
+    }
+
+    #[test]
+    fn only_so_many_v1a_signatures_are_tried() {
+        let wrong = SIGNED_V1A.replace("v1a,s", "v1a,t");
+        let at_the_end = |before: usize| format!("{}{SIGNED_V1A}", format!("{wrong} ").repeat(before));
+        assert_eq!(verify(&[PUBLIC], &at_the_end(V1A_SIGNATURES_MAX - 1), AT_S), Ok(()));
+        assert_eq!(verify(&[PUBLIC], &at_the_end(V1A_SIGNATURES_MAX), AT_S), Err(VerifyError::SignatureInvalid));
     }
 
     #[test]
@@ -134,9 +201,8 @@ mod tests {
 
     #[test]
     fn every_part_is_signed() {
-        let secrets = secrets(&[SECRET]);
-        let verify =
-            |id, at, body: &[u8]| verify_standard_webhooks(&secrets, &headers(id, at, SIGNED), body, AT_S, 300);
+        let keys = keys(&[SECRET]);
+        let verify = |id, at, body: &[u8]| verify_standard_webhooks(&keys, &headers(id, at, SIGNED), body, AT_S, 300);
         assert_eq!(verify(ID, AT, BODY), Ok(()));
         assert_eq!(verify("other", AT, BODY), Err(VerifyError::SignatureInvalid));
         assert_eq!(verify(ID, "1674087232", BODY), Err(VerifyError::SignatureInvalid));
@@ -157,7 +223,7 @@ mod tests {
     #[test]
     fn only_digits_are_a_time_stamp() {
         for at in ["", "+1674087231", " 1674087231", "1674087231.5", "-1", "99999999999999999999"] {
-            let verified = verify_standard_webhooks(&secrets(&[SECRET]), &headers(ID, at, SIGNED), BODY, AT_S, 300);
+            let verified = verify_standard_webhooks(&keys(&[SECRET]), &headers(ID, at, SIGNED), BODY, AT_S, 300);
             assert_eq!(verified, Err(VerifyError::TimestampMalformed), "{at}");
         }
     }
