@@ -15,6 +15,7 @@ mod compiling;
 mod configuration;
 mod containment;
 mod crashes;
+mod credentials;
 mod deliveries;
 mod docs;
 mod formats;

@@ -152,3 +152,31 @@ async fn rotations_have_bounds_that_they_name() {
     let refused = host.admin.put(OUT, &all_end).await.problem(422);
     assert!(refused["detail"].as_str().unwrap().contains("unsigned"), "{refused}");
 }
+
+#[tokio::test]
+async fn other_signatures_stand_in_their_own_headers_beside_the_standard_one() {
+    let receiver = Receiver::start().await;
+    let hmac = |algorithm, encoding| {
+        json!({ "scheme": "hmac", "header": format!("x-{algorithm}"), "algorithm": algorithm,
+        "encoding": encoding, "prefix": format!("{algorithm}="), "secrets": ["first", "second"] })
+    };
+    let signatures =
+        json!([{ "scheme": "github", "secrets": ["first", "second"] }, hmac("sha1", "hex"), hmac("sha512", "base64")]);
+    let (host, made) = straight(&receiver, json!({ "secrets": [SECRET], "signatures": signatures })).await;
+    assert_eq!(made["signatures"][1]["secrets"], json!(["***", "***"]));
+    host.event("x", "{\"a\":1}").await;
+    let received = receiver.next().await;
+    assert_eq!(signed_by(&received, &[SECRET]), [SECRET]);
+
+    let tag = |algorithm| ring::hmac::sign(&ring::hmac::Key::new(algorithm, b"first"), b"{\"a\":1}").as_ref().to_vec();
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut github = Hmac::<Sha256>::new_from_slice(b"first").unwrap();
+    github.update(b"{\"a\":1}");
+    assert_eq!(
+        received.headers["x-hub-signature-256"],
+        format!("sha256={}", hex(github.finalize().into_bytes().to_vec()))
+    );
+    let sha1 = hex(tag(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY));
+    assert_eq!(received.headers["x-sha1"], format!("sha1={sha1}"));
+    assert_eq!(received.headers["x-sha512"], format!("sha512={}", STANDARD.encode(tag(ring::hmac::HMAC_SHA512))));
+}

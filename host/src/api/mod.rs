@@ -1,6 +1,6 @@
 //! The admin interface: resources are declared, data is queried. Its own listener, bearer keys only, no CORS, `Host` checked.
 //!
-//! `change` is how configuration changes, and `versions` how that of a module does; `resources`, `endpoints` and `modules` put that on
+//! `change` is how configuration changes, and `versions` how that of a module does; `resources`, `secrets` and `modules` put that on
 //! HTTP; `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
 //! runs again what is held, `state` shows what modules keep. Every refusal is a [`Problem`].
 
@@ -8,12 +8,12 @@ mod access;
 mod body;
 mod change;
 mod data;
-mod endpoints;
 mod module_test;
 mod modules;
 pub mod quarantine;
 mod rerun;
 mod resources;
+mod secrets;
 mod state;
 mod uploads;
 mod versions;
@@ -112,7 +112,7 @@ impl Api {
             .route(&at("/deliveries/{delivery}"), get(data::get_delivery))
             .route(&at("/deliveries/{delivery}/body"), get(data::get_delivery_body))
             .route(&at("/deliveries/{delivery}/retry"), post(data::retry))
-            .route(&at("/endpoints/{name}/rotate-secret"), post(endpoints::rotate_secret))
+            .route(&at("/endpoints/{name}/rotate-secret"), post(secrets::rotate_secret))
             .route(&at("/routes/{name}/state"), get(state::get).delete(state::delete))
             .route(&at(&format!("/{kind}")), get(resources::list))
             .route(&at(&format!("/{kind}/{{name}}")), put(resources::put).get(resources::get).delete(resources::delete))

@@ -3,7 +3,7 @@
 use super::Api;
 use super::body::{Path, Whole};
 use super::change::{ChangeError, Changed, masked};
-use super::endpoints;
+use super::secrets;
 use crate::config::{Invalid, Kind, ResourceId, Spec, VersionError, parse};
 use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName};
 use crate::pipeline::LibraryError;
@@ -144,7 +144,7 @@ pub(super) fn get_spec(api: &Api, id: &ResourceId) -> Result<Response, Problem> 
 pub(super) fn with_facts(api: &Api, id: &ResourceId, shown: &Spec) -> Result<serde_json::Map<String, Value>, Problem> {
     let mut document = document(&id.name, shown)?;
     if id.kind == Kind::Endpoint {
-        endpoints::add_facts(api, id, &mut document);
+        secrets::add_facts(api, id, &mut document);
     }
     Ok(document)
 }

@@ -1,8 +1,10 @@
 //! What users declare: sources, modules, routes, endpoints of each tenant, from what they write to what the road uses.
 //!
-//! `resource` is one of any kind; `spec` is what people write (raw), with `secrets` read with care, `module` what uploads make. `resolve` and `snapshot` make what
+//! `resource` is one of any kind; `spec` is what people write (raw), with `secrets` read with care, `module` what uploads make. Parts of an endpoint, raw and
+//! resolved, are in `signatures`, `auth`, `tls` and `target_url`. `resolve` and `snapshot` make what
 //! everything else reads: complete, checked, immutable, swapped as a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
 
+mod auth;
 mod module;
 mod pattern;
 mod plan;
@@ -10,9 +12,13 @@ mod resolve;
 mod resource;
 mod seal;
 mod secrets;
+mod signatures;
 mod snapshot;
 mod spec;
+mod target_url;
+mod tls;
 
+pub use auth::{Auth, AuthSpec, ClientAuth, Oauth2};
 pub use module::{
     MODULE_VERSIONS_MAX, ModuleOptions, ModuleRecord, ModuleVersion, QUARANTINE_AFTER, Role, VersionError, VersionRef,
 };
@@ -22,8 +28,11 @@ pub use resolve::{Endpoint, EndpointKey, Route, SECRETS_MAX, Source, Verify};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use seal::{MasterKey, SealError};
 pub use secrets::SecretSpec;
+pub use signatures::{HeaderSignature, SignatureSpec};
 pub use snapshot::{Invalid, Record, Snapshot, Tenant};
 pub use spec::{
     DedupSpec, EndpointSpec, EventTypeRule, QuarantineSpec, RetrySpec, RouteSpec, SourceSpec, StepSpec, TenantSpec,
     VerifySpec,
 };
+pub use target_url::{TargetUrl, Unfilled, UrlVariable};
+pub use tls::{Tls, TlsSpec};

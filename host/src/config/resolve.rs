@@ -6,12 +6,12 @@ use super::resource::within;
 use super::snapshot::{Invalid, Tenant};
 use super::spec::is_secret_header;
 use super::{
-    DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, Plan, PlanStep,
-    ResourceId, RouteSpec, SecretSpec, SourceSpec, Spec, Target, VerifySpec,
+    Auth, DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, HeaderSignature, Kind, MasterKey, ModuleRecord,
+    ModuleRef, Plan, PlanStep, ResourceId, RouteSpec, SecretSpec, SourceSpec, Spec, Target, TargetUrl, Tls, VerifySpec,
+    signatures,
 };
 use crate::model::{
     Digest, EndpointName, Header, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, World, is_header_of_the_host,
-    parse_url,
 };
 use crate::retry::Schedule;
 use crate::signing::{InvalidKey, SigningKey, VerifyingKey};
@@ -69,13 +69,19 @@ pub struct Endpoint {
     /// Its name.
     pub name: EndpointName,
     /// Where deliveries go.
-    pub url: String,
+    pub url: TargetUrl,
     /// `POST`, `PUT` or `PATCH`.
     pub method: Method,
     /// Sent with every delivery.
     pub headers: Vec<Header>,
     /// Each signs while it is its time; none means unsigned. In the order of its secrets.
     pub keys: Vec<EndpointKey>,
+    /// Signatures in other headers.
+    pub signatures: Vec<HeaderSignature>,
+    /// What proves the host to the receiver.
+    pub auth: Option<Auth>,
+    /// TLS of its own.
+    pub tls: Option<Arc<Tls>>,
     /// What it subscribes to.
     pub event_types: Vec<EventTypePattern>,
     /// What routes select by.
@@ -211,7 +217,7 @@ fn checked_rule(rule: &EventTypeRule) -> Result<EventTypeRule, Invalid> {
 
 impl Endpoint {
     pub(super) fn resolve(id: &ResourceId, spec: &EndpointSpec, key: &MasterKey) -> Result<Self, Invalid> {
-        parse_url(&spec.url).map_err(|error| Invalid::new("/url", error.to_string()))?;
+        let url = TargetUrl::parse(&spec.url)?;
         let method = match spec.method.as_str() {
             "POST" => Method::POST,
             "PUT" => Method::PUT,
@@ -227,11 +233,22 @@ impl Endpoint {
             Some(retry) => Schedule::new(retry.schedule_s.clone())
                 .map_err(|error| Invalid::new("/retry/schedule_s", error.to_string()))?,
         };
+        let headers = endpoint_headers(id, &spec.headers, key)?;
+        let signatures = signatures::resolve(id, &spec.signatures, key)?;
+        let auth = spec.auth.as_ref().map(|auth| Auth::resolve(id, auth, key)).transpose()?;
+        check_headers(&headers, &signatures, auth.as_ref())?;
+        if spec.tls.is_some() && !url.is_https() {
+            return Err(Invalid::new("/tls", "is of no use: the endpoint's URL begins with `http://`"));
+        }
+        let tls = spec.tls.as_ref().map(|tls| Tls::resolve(id, tls, key).map(Arc::new)).transpose()?;
         Ok(Self {
             name: name_of(id)?,
-            url: spec.url.clone(),
+            url,
             method,
-            headers: endpoint_headers(id, &spec.headers, key)?,
+            headers,
+            signatures,
+            auth,
+            tls,
             keys: endpoint_keys(id, spec.secrets.as_deref().unwrap_or_default(), key)?,
             event_types: spec.event_types.clone(),
             labels: spec.labels.clone(),
@@ -251,6 +268,25 @@ impl Endpoint {
     /// Whether it has all these labels.
     pub fn has_labels<'a>(&self, wanted: impl IntoIterator<Item = (&'a String, &'a String)>) -> bool {
         wanted.into_iter().all(|(name, value)| self.labels.get(name) == Some(value))
+    }
+}
+
+/// Whether each header is set by one field only.
+fn check_headers(headers: &[Header], signatures: &[HeaderSignature], auth: Option<&Auth>) -> Result<(), Invalid> {
+    let taken = |name: &HeaderName| headers.iter().any(|header| header.name == name.as_str());
+    for (index, signature) in signatures.iter().enumerate() {
+        if taken(&signature.header) {
+            let message = format!("`{}` stands under `headers` too: leave one of them out", signature.header);
+            return Err(Invalid::new(format!("/signatures/{index}"), message));
+        }
+    }
+    match auth.map(Auth::header) {
+        Some(name) if taken(name) || signatures.iter().any(|signature| signature.header == *name) => {
+            let message =
+                format!("sets `{name}`, which stands under `headers` or `signatures` too: leave one of them out");
+            Err(Invalid::new("/auth", message))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -384,7 +420,7 @@ fn check_target(to: Option<&Target>, routes_itself: bool, tenant: &Tenant) -> Re
     }
 }
 
-fn open_all<'a>(
+pub(super) fn open_all<'a>(
     id: &ResourceId,
     sealed: impl IntoIterator<Item = &'a String>,
     pointer: &str,
@@ -415,11 +451,11 @@ fn standard_keys<'a, T: FromStr<Err = InvalidKey>>(
     parsed.collect()
 }
 
-fn header_name(pointer: &str, name: &str) -> Result<HeaderName, Invalid> {
+pub(super) fn header_name(pointer: &str, name: &str) -> Result<HeaderName, Invalid> {
     name.parse().map_err(|_| Invalid::new(pointer, format!("`{name}` is not a header name")))
 }
 
-fn at_most(pointer: &str, count: usize, most: usize) -> Result<(), Invalid> {
+pub(super) fn at_most(pointer: &str, count: usize, most: usize) -> Result<(), Invalid> {
     if count <= most {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! Secrets as people write them, read without ever quoting them: serde's own words on a value of the wrong type would.
 
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -27,6 +27,14 @@ impl Serialize for SecretSpec {
             None => serializer.serialize_str(&self.secret),
             Some(until_ms) => json!({ "secret": self.secret, "until_ms": until_ms }).serialize(serializer),
         }
+    }
+}
+
+/// One secret: a string.
+pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => Ok(text),
+        _ => Err(D::Error::custom("is a secret: a string (what is written is not shown)")),
     }
 }
 
@@ -75,6 +83,31 @@ fn list<T>(value: Value, item: impl Fn(Value) -> Option<T>) -> Option<Vec<T>> {
     items.into_iter().map(item).collect()
 }
 
+/// An object that holds secrets, or none: what stands in its place is not quoted.
+pub(super) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        value => of_object(value).map(Some).map_err(D::Error::custom),
+    }
+}
+
+/// A list of such objects.
+pub(super) fn objects<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let Value::Array(items) = Value::deserialize(deserializer)? else {
+        return Err(D::Error::custom(
+            "is a list of objects, in brackets also where there is one (what is written is not shown)",
+        ));
+    };
+    items.into_iter().map(|item| of_object(item).map_err(D::Error::custom)).collect()
+}
+
+fn of_object<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    match value {
+        value @ Value::Object(_) => T::deserialize(value).map_err(|error| error.to_string()),
+        _ => Err("is an object (what is written is not shown)".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::config::{Kind, parse};
@@ -96,6 +129,25 @@ mod tests {
         for (kind, json) in wrong {
             let error = parse(kind, json.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("a list of strings") && !error.contains("hush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn nor_is_anything_that_stands_where_an_object_with_secrets_should() {
+        let wrong = [
+            r#""auth": "hush-hush""#,
+            r#""auth": {"type": "bearer", "token": ["hush-hush"]}"#,
+            r#""auth": {"type": "basic", "username": "u", "password": 1234554321}"#,
+            r#""tls": ["hush-hush"]"#,
+            r#""tls": {"key_pem": {"hush-hush": 1}}"#,
+            r#""signatures": "hush-hush""#,
+            r#""signatures": ["hush-hush"]"#,
+            r#""signatures": [{"scheme": "github", "secrets": "hush-hush"}]"#,
+        ];
+        for field in wrong {
+            let json = format!(r#"{{"url": "http://x/", {field}}}"#);
+            let error = parse(Kind::Endpoint, json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("not shown") && !error.contains("hush") && !error.contains("12345"), "{error}");
         }
     }
 

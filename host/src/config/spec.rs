@@ -3,7 +3,8 @@
 
 use super::pattern::EventTypePattern;
 use super::plan::{ModuleRef, OnFailure, Target};
-use super::secrets::{SecretSpec, secrets, signing_secrets};
+use super::secrets::{SecretSpec, object, objects, secrets, signing_secrets};
+use super::{AuthSpec, SignatureSpec, TlsSpec};
 use crate::model::{Digest, EventId, RunId, SourceName, is_credential};
 use crate::signing::KeyScheme;
 use serde::{Deserialize, Serialize};
@@ -147,7 +148,8 @@ pub(super) const fn default_window_s() -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointSpec {
-    /// `http://` or `https://`, without user information.
+    /// `http://` or `https://`, without user information. Whole segments of its path may be `{event_type}`, `{event_id}`, `{delivery_id}`,
+    /// `{source}`, `{route}` or `{ordering_key}`, filled in for each delivery.
     pub url: String,
     /// By itself `POST`; `PUT` and `PATCH` are the others.
     #[serde(default = "default_method")]
@@ -163,6 +165,15 @@ pub struct EndpointSpec {
     /// What kind of secret the host makes where it makes one: `v1` (`whsec_…`) or `v1a` (`whsk_…`). By itself `v1`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub secret_scheme: KeyScheme,
+    /// Signatures in other headers. At most 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
+    pub signatures: Vec<SignatureSpec>,
+    /// Credentials that the receiver wants to see.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object")]
+    pub auth: Option<Box<AuthSpec>>,
+    /// A client certificate, and authorities to trust.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object")]
+    pub tls: Option<Box<TlsSpec>>,
     /// What it wants when a route selects by labels. By itself everything.
     #[serde(default = "EventTypePattern::any")]
     pub event_types: Vec<EventTypePattern>,
@@ -184,11 +195,17 @@ pub struct EndpointSpec {
 }
 
 impl EndpointSpec {
-    /// What signs, and the headers that look like credentials.
+    /// What signs and what proves, and the headers that look like credentials.
     pub(super) fn secrets_mut(&mut self) -> Vec<(String, &mut String)> {
-        let Self { secrets, headers, .. } = self;
+        let Self { secrets, headers, signatures, auth, tls, .. } = self;
         let secrets = secrets.iter_mut().flatten().map(|spec| &mut spec.secret);
         let mut all = numbered("/secrets", secrets);
+        for (index, signature) in signatures.iter_mut().enumerate() {
+            all.extend(numbered(&format!("/signatures/{index}/secrets"), signature.secrets_mut()));
+        }
+        all.extend(auth.iter_mut().map(|auth| auth.secret_mut()));
+        let keys = tls.iter_mut().filter_map(|tls| tls.key_pem.as_mut());
+        all.extend(keys.map(|key| ("/tls/key_pem".to_owned(), key)));
         let credentials = headers.iter_mut().filter(|(name, _)| is_secret_header(name));
         all.extend(credentials.map(|(name, value)| (format!("/headers/{name}"), value)));
         all

@@ -40,7 +40,15 @@ pub(super) fn delivery_to(endpoint: &str, number: u64) -> Delivery {
 /// The endpoint `x` with these fields besides its URL.
 pub(super) fn endpoint(fields: &str) -> Arc<Endpoint> {
     let comma = if fields.is_empty() { "" } else { "," };
-    let spec = format!(r#"{{"url": "http://127.0.0.1:9/x"{comma} {fields}}}"#);
+    endpoint_of(format!(r#"{{"url": "http://127.0.0.1:9/x"{comma} {fields}}}"#))
+}
+
+/// The endpoint `x` at a URL.
+pub(super) fn endpoint_at(url: &str) -> Arc<Endpoint> {
+    endpoint_of(format!(r#"{{"url": "{url}"}}"#))
+}
+
+fn endpoint_of(spec: String) -> Arc<Endpoint> {
     let snapshot = snapshot(&[("x", spec)]);
     Arc::clone(snapshot.endpoint(&tenant(), &"x".parse().unwrap()).unwrap())
 }

@@ -19,6 +19,7 @@ mod schedule;
 mod send;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use config::{Config, ConfigError};
 
@@ -31,6 +32,7 @@ use schedule::Scheduler;
 use send::Sender;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokens::Tokens;
 use tokio::sync::watch;
 
 /// The worker that delivers. Clones are the same worker, to be run again after it failed; only one may run at a time.
@@ -68,7 +70,7 @@ impl Deliverer {
         clock: Clock,
         config: Config,
     ) -> Self {
-        let sender = Sender { store, transport, clock, panics: Arc::default() };
+        let sender = Sender { store, transport, clock, tokens: Tokens::default(), panics: Arc::default() };
         Self { sender, snapshots, config }
     }
 

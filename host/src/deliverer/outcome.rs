@@ -1,5 +1,7 @@
 //! From what came back to what is stored: the attempt, and what becomes of the delivery. Pure.
 
+use super::request::InvalidRequest;
+use super::tokens::TokenError;
 use crate::model::{Attempt, AttemptError, Delivery, TenantName};
 use crate::retry::{Schedule, retry_after_ms};
 use crate::store::{Next, Settle};
@@ -23,7 +25,9 @@ pub(super) enum Failure {
     /// The transport had none to give.
     Send(SendError),
     /// The request could not be made.
-    Request(String),
+    Request(InvalidRequest),
+    /// The endpoint's `token_url` gave no token.
+    Token(TokenError),
     /// Sending panicked: a bug of ours.
     Panic(String),
 }
@@ -92,7 +96,9 @@ impl Failure {
     fn into_error(self) -> AttemptError {
         let (code, message) = match self {
             Self::Send(error) => (error.code(), error.to_string()),
-            Self::Request(why) => ("request_invalid", why),
+            Self::Request(error @ InvalidRequest::Header { .. }) => ("request_invalid", error.to_string()),
+            Self::Request(error @ InvalidRequest::Url(_)) => ("url_variable", error.to_string()),
+            Self::Token(error) => ("token", error.to_string()),
             Self::Panic(why) => ("internal", format!("sending failed inside the host, which is a bug of it: {why}")),
         };
         AttemptError { code: code.to_owned(), message }
@@ -172,7 +178,9 @@ mod tests {
         let of = |failure| settled(0, Err(failure));
         let timeout = of(Failure::Send(SendError::Timeout { timeout_ms: 250 }));
         assert_eq!((code(&timeout), timeout.attempt.status), ("timeout", None));
-        assert_eq!(code(&of(Failure::Request("x".to_owned()))), "request_invalid");
+        let header = InvalidRequest::Header { name: "x".to_owned(), why: "x" };
+        assert_eq!(code(&of(Failure::Request(header))), "request_invalid");
+        assert_eq!(code(&of(Failure::Token(TokenError::Answer("x".to_owned())))), "token");
         assert_eq!(code(&of(Failure::Panic("x".to_owned()))), "internal");
     }
 }

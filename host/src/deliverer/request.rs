@@ -1,38 +1,55 @@
 //! From a delivery to the request that carries it. Pure.
 //!
 //! Who has the last word on a header: first the message's own, then the endpoint's, then what the host says about the delivery and what
-//! makes it provable. Names that belong to the host or to the connection are left out of a message's headers: routing refuses them
+//! makes it provable: credentials, signatures. Names that belong to the host or to the connection are left out of a message's headers: routing refuses them
 //! already, and what was stored by another version must not slip through.
 
-use crate::config::Endpoint;
-use crate::model::{Delivery, Header, is_header_for_modules};
+use crate::config::{Auth, Endpoint, Unfilled, UrlVariable};
+use crate::model::{Delivery, Header, SourceName, is_header_for_modules};
 use crate::signing;
-use crate::transport::Request;
+use crate::transport::{RESPONSE_BYTES_MAX, Request};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("hookswitch/", env!("CARGO_PKG_VERSION")));
+/// What the host calls itself.
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("hookswitch/", env!("CARGO_PKG_VERSION")));
 const DEFAULT_CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// A header that cannot be sent.
+/// A request that cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the header `{name}` cannot be sent: {why}")]
-pub(super) struct InvalidHeader {
-    name: String,
-    why: &'static str,
+pub(super) enum InvalidRequest {
+    /// A header cannot be sent.
+    #[error("the header `{name}` cannot be sent: {why}")]
+    Header { name: String, why: &'static str },
+    /// The URL needs what the delivery does not have.
+    #[error(transparent)]
+    Url(#[from] Unfilled),
 }
 
-/// The request for this attempt, which begins at `now_ms`.
+/// What an attempt is made with, beside the delivery and its endpoint.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attempted {
+    /// When it begins.
+    pub(super) now_ms: u64,
+    /// The source of the event, where the endpoint's URL has it.
+    pub(super) source: Option<SourceName>,
+    /// `Authorization`, where it was fetched.
+    pub(super) token: Option<HeaderValue>,
+}
+
+/// The request for this attempt.
 pub(super) fn build(
     delivery: &Delivery,
     body: Bytes,
     endpoint: &Endpoint,
-    now_ms: u64,
-) -> Result<Request, InvalidHeader> {
+    attempted: &Attempted,
+) -> Result<Request, InvalidRequest> {
+    let now_ms = attempted.now_ms;
+    let url = endpoint.url.fill(|variable| value_in_url(variable, delivery, attempted))?;
     let mut headers = HeaderMap::new();
     for header in delivery.headers.iter().filter(|header| is_header_for_modules(&header.name)) {
         let (name, value) = parse(header)?;
@@ -45,6 +62,16 @@ pub(super) fn build(
         headers.insert(name, value);
     }
 
+    match &endpoint.auth {
+        Some(Auth::Header(name, value)) => drop(headers.insert(name, value.clone())),
+        Some(Auth::Oauth2(_)) => headers.extend(attempted.token.clone().map(|token| (AUTHORIZATION, token))),
+        None => {}
+    }
+    for signature in &endpoint.signatures {
+        let value = value_of(signature.header.as_str(), &signature.signer.sign(&body))?;
+        headers.insert(signature.header.clone(), value);
+    }
+
     let (id, timestamp_s) = (delivery.id.to_string(), now_ms / 1000);
     if let Some(signature) = signing::sign(endpoint.keys_at(now_ms), &id, timestamp_s, &body) {
         headers.insert(WEBHOOK_SIGNATURE, value_of("webhook-signature", &signature)?);
@@ -53,46 +80,64 @@ pub(super) fn build(
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp_s));
     Ok(Request {
         method: endpoint.method.clone(),
-        url: endpoint.url.clone(),
+        url,
         headers,
         body,
         timeout_ms: endpoint.timeout_ms,
+        response_bytes_max: RESPONSE_BYTES_MAX,
+        tls: endpoint.tls.clone(),
     })
 }
 
-fn content_type(text: &str) -> Result<HeaderValue, InvalidHeader> {
+fn value_in_url(variable: UrlVariable, delivery: &Delivery, attempted: &Attempted) -> String {
+    match variable {
+        UrlVariable::EventType => delivery.event_type.clone(),
+        UrlVariable::EventId => delivery.id.event().to_string(),
+        UrlVariable::DeliveryId => delivery.id.to_string(),
+        UrlVariable::Source => attempted.source.as_ref().map(ToString::to_string).unwrap_or_default(),
+        UrlVariable::Route => delivery.route.to_string(),
+        UrlVariable::OrderingKey => delivery.ordering_key.clone().unwrap_or_default(),
+    }
+}
+
+fn content_type(text: &str) -> Result<HeaderValue, InvalidRequest> {
     if text.is_empty() { Ok(DEFAULT_CONTENT_TYPE) } else { value_of("content-type", text) }
 }
 
-fn parse(header: &Header) -> Result<(HeaderName, HeaderValue), InvalidHeader> {
+fn parse(header: &Header) -> Result<(HeaderName, HeaderValue), InvalidRequest> {
     let name = HeaderName::from_bytes(header.name.as_bytes());
-    let name = name.map_err(|_| InvalidHeader { name: header.name.clone(), why: "this is not a header name" })?;
+    let name =
+        name.map_err(|_| InvalidRequest::Header { name: header.name.clone(), why: "this is not a header name" })?;
     Ok((name, value_of(&header.name, &header.value)?))
 }
 
-fn value_of(name: &str, value: &str) -> Result<HeaderValue, InvalidHeader> {
+fn value_of(name: &str, value: &str) -> Result<HeaderValue, InvalidRequest> {
     // Beyond ASCII it goes out as UTF-8.
     HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| InvalidHeader { name: name.to_owned(), why: "its value has a control character in it" })
+        .map_err(|_| InvalidRequest::Header { name: name.to_owned(), why: "its value has a control character in it" })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{delivery, endpoint};
+    use super::super::fixture::{delivery, endpoint, endpoint_at};
     use super::*;
     use crate::signing::{StandardHeaders, verify_standard_webhooks};
     use http::Method;
 
     const NOW_MS: u64 = 1_674_087_231_999;
 
+    fn attempted() -> Attempted {
+        Attempted { now_ms: NOW_MS, ..Attempted::default() }
+    }
+
     fn header(name: &str, value: &str) -> Header {
         Header { name: name.to_owned(), value: value.to_owned() }
     }
 
-    fn build_with(headers: &[(&str, &str)], spec: &str) -> Result<Request, InvalidHeader> {
+    fn build_with(headers: &[(&str, &str)], spec: &str) -> Result<Request, InvalidRequest> {
         let mut delivery = delivery();
         delivery.headers = headers.iter().map(|(name, value)| header(name, value)).collect();
-        build(&delivery, Bytes::from_static(b"body"), &endpoint(spec), NOW_MS)
+        build(&delivery, Bytes::from_static(b"body"), &endpoint(spec), &attempted())
     }
 
     #[test]
@@ -118,7 +163,7 @@ mod tests {
     #[test]
     fn a_body_of_no_type_is_bytes() {
         let untyped = Delivery { content_type: String::new(), ..delivery() };
-        let request = build(&untyped, Bytes::new(), &endpoint(""), NOW_MS).unwrap();
+        let request = build(&untyped, Bytes::new(), &endpoint(""), &attempted()).unwrap();
         assert_eq!(request.headers["content-type"], "application/octet-stream");
     }
 
@@ -157,6 +202,37 @@ mod tests {
         assert_eq!(request.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(request.headers.get_all("x-b").iter().collect::<Vec<_>>(), ["theirs"]);
         assert_eq!(request.headers["authorization"], "Bearer t");
+    }
+
+    #[test]
+    fn credentials_and_other_signatures_win_over_all_that_a_message_says() {
+        let spec = r#""auth": {"type": "api-key", "header": "x-api-key", "value": "k"},
+            "signatures": [{"scheme": "github", "secrets": ["a", "b"]},
+                {"scheme": "hmac", "header": "x-mac", "algorithm": "sha512", "encoding": "base64", "prefix": "v0=", "secrets": ["a"]}]"#;
+        let message = [("x-api-key", "mine"), ("x-hub-signature-256", "mine"), ("x-mac", "mine")];
+        let headers = build_with(&message, spec).unwrap().headers;
+        let all = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!(all("x-api-key"), ["k"]);
+        assert_eq!(all("x-hub-signature-256"), [signing::BodySigner::github("a").sign(b"body")]);
+        assert!(all("x-mac").len() == 1 && all("x-mac")[0].starts_with("v0="));
+
+        let basic =
+            build_with(&[], r#""auth": {"type": "basic", "username": "Aladdin", "password": "open sesame"}"#).unwrap();
+        assert_eq!(basic.headers["authorization"], "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert!(basic.headers["authorization"].is_sensitive());
+    }
+
+    #[test]
+    fn the_urls_variables_are_the_deliverys() {
+        let names = "{event_type}/{event_id}/{delivery_id}/{source}/{route}/{ordering_key}";
+        let to = endpoint_at(&format!("http://127.0.0.1:9/{names}"));
+        let keyed = Delivery { ordering_key: Some("a/b".to_owned()), ..delivery() };
+        let attempted = Attempted { source: Some("in".parse().unwrap()), ..attempted() };
+        let url = build(&keyed, Bytes::new(), &to, &attempted).unwrap().url;
+        let (event, id) = (keyed.id.event(), keyed.id);
+        assert_eq!(url, format!("http://127.0.0.1:9/push/{event}/{id}/in/route/a%2Fb"));
+        let error = build(&delivery(), Bytes::new(), &to, &attempted).unwrap_err();
+        assert!(matches!(error, InvalidRequest::Url(_)), "{error}");
     }
 
     #[test]

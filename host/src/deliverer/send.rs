@@ -3,11 +3,12 @@
 use super::lane::Place;
 use super::lanes::Claim;
 use super::outcome::{self, Failure, Span};
-use super::request;
+use super::request::{self, Attempted};
+use super::tokens::Tokens;
 use crate::clock::Clock;
-use crate::config::Endpoint;
-use crate::model::{Delivery, TenantName};
-use crate::store::{CommitError, Next, Outcome, Store, Transition};
+use crate::config::{Auth, Endpoint, UrlVariable};
+use crate::model::{Delivery, SourceName, TenantName};
+use crate::store::{CommitError, Next, Outcome, ReadError, Store, Transition};
 use crate::transport::{Response, Transport};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +24,7 @@ pub(super) struct Sender {
     pub(super) store: Store,
     pub(super) transport: Transport,
     pub(super) clock: Clock,
+    pub(super) tokens: Tokens,
     /// How many attempts panicked.
     pub(super) panics: Arc<AtomicU64>,
 }
@@ -64,11 +66,16 @@ impl Sender {
             // Put off since it was claimed.
             return Landing::Over { again: Some((delivery.due_ms, delivery.id)) };
         }
+        let source = match self.source_of(tenant, &delivery, endpoint).await {
+            Ok(source) => source,
+            Err(error) => return Landing::Failed(format!("cannot read the event: {error}")),
+        };
         if let Err(error) = self.store.check() {
             return Landing::StoreGone(error);
         }
         let started = Instant::now();
-        let answer = self.send(&delivery, body, endpoint, started_at_ms).await;
+        let attempted = Attempted { now_ms: started_at_ms, source, token: None };
+        let answer = self.send(tenant, &delivery, body, endpoint, attempted).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let span = Span { started_at_ms, duration_ms, ended_at_ms: self.clock.now_ms() };
         self.settle(tenant, &delivery, endpoint, span, answer).await
@@ -76,22 +83,54 @@ impl Sender {
 
     async fn send(
         &self,
+        tenant: &TenantName,
         delivery: &Delivery,
         body: Bytes,
         endpoint: &Endpoint,
-        now_ms: u64,
+        attempted: Attempted,
     ) -> Result<Response, Failure> {
         // A panic here is this attempt's outcome: so it counts, is shown, and ends with the schedule.
-        let sending = caught(async {
-            let request = request::build(delivery, body, endpoint, now_ms);
-            let request = request.map_err(|error| Failure::Request(error.to_string()))?;
-            self.transport.send(request).await.map_err(Failure::Send)
-        });
+        let sending = caught(self.try_send(tenant, delivery, body, endpoint, attempted));
         sending.await.unwrap_or_else(|panic| {
             self.panics.fetch_add(1, Ordering::Relaxed);
             tracing::error!(delivery = %delivery.id, panic, "sending panicked");
             Err(Failure::Panic(panic))
         })
+    }
+
+    async fn try_send(
+        &self,
+        tenant: &TenantName,
+        delivery: &Delivery,
+        body: Bytes,
+        endpoint: &Endpoint,
+        mut attempted: Attempted,
+    ) -> Result<Response, Failure> {
+        let Some(Auth::Oauth2(oauth2)) = &endpoint.auth else {
+            let request = request::build(delivery, body, endpoint, &attempted).map_err(Failure::Request)?;
+            return self.transport.send(request).await.map_err(Failure::Send);
+        };
+        let owner = (tenant.clone(), endpoint.name.clone());
+        let token = self.tokens.get(&owner, oauth2, &self.transport).await.map_err(Failure::Token)?;
+        attempted.token = Some(token.value.clone());
+        let request = request::build(delivery, body, endpoint, &attempted).map_err(Failure::Request)?;
+        let answer = self.transport.send(request).await.map_err(Failure::Send)?;
+        self.tokens.learn(&owner, &token, answer.status).await;
+        Ok(answer)
+    }
+
+    /// The source of a delivery's event, where the endpoint's URL has it.
+    async fn source_of(
+        &self,
+        tenant: &TenantName,
+        delivery: &Delivery,
+        endpoint: &Endpoint,
+    ) -> Result<Option<SourceName>, ReadError> {
+        if !endpoint.url.has(UrlVariable::Source) {
+            return Ok(None);
+        }
+        let (tenant, event) = (tenant.clone(), delivery.id.event());
+        Ok(self.store.read(move |reader| reader.event(&tenant, event)).await?.map(|event| event.source))
     }
 
     async fn settle(

@@ -5,12 +5,14 @@
 
 mod ed25519;
 mod github;
+mod header;
 mod key;
 mod secret;
 mod standard;
 
 pub use ed25519::{PrivateKey, PublicKey};
 pub use github::verify_github;
+pub use header::{BodySigner, HashAlgorithm, SignatureEncoding};
 pub use key::{InvalidKey, KeyScheme, SigningKey, VerifyingKey};
 pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret};
 pub use standard::{

@@ -9,6 +9,7 @@ mod admin_client;
 mod allow;
 mod error;
 mod guard;
+mod own_clients;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -16,10 +17,12 @@ pub use admin_client::{AdminClient, AdminClientError};
 pub use allow::{AllowEntry, InvalidAllowEntry};
 pub use error::SendError;
 
+use crate::config::Tls;
 use crate::model::parse_url;
 use bytes::Bytes;
 use guard::{Guard, LOOKUPS_MAX};
 use http::{HeaderMap, Method, StatusCode, header};
+use own_clients::OwnClients;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,10 +112,21 @@ pub struct Transport {
 
 #[derive(Debug)]
 struct Shared {
-    connect_timeout_ms: u64,
-    any_port: Client,
+    factory: Arc<Factory>,
+    any_port: Arc<Client>,
     /// For ports that an allow entry names: a resolver sees names without ports, so each such port has a guard that knows it.
-    by_port: BTreeMap<u16, Client>,
+    by_port: BTreeMap<u16, Arc<Client>>,
+    /// For requests with TLS of their own.
+    own: OwnClients,
+}
+
+/// What clients are made with.
+#[derive(Debug)]
+struct Factory {
+    config: Config,
+    ca: Vec<reqwest::Certificate>,
+    allow: Arc<[AllowEntry]>,
+    lookups: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -134,6 +148,10 @@ pub struct Request {
     pub body: Bytes,
     /// How long it may take from now to the end of the answer, in milliseconds.
     pub timeout_ms: u64,
+    /// How much of the answer's body is kept, in bytes; [`RESPONSE_BYTES_MAX`] is usual.
+    pub response_bytes_max: usize,
+    /// A client certificate to show, authorities to trust: in place of the transport's own.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// What came back.
@@ -143,7 +161,7 @@ pub struct Response {
     pub status: StatusCode,
     /// `Retry-After`, where there is one of at most 64 visible ASCII characters.
     pub retry_after: Option<String>,
-    /// The first [`RESPONSE_BYTES_MAX`] bytes of the body.
+    /// The first bytes of the body, as many as the request wanted.
     pub body_prefix: Vec<u8>,
     /// Whether there was or may have been more: the body was longer, did not end in time, or broke off.
     pub cut: bool,
@@ -159,19 +177,19 @@ impl Transport {
         // reqwest is built without a cryptography provider of its own and takes the process's. Where one is set already, that is it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ca = config.read_ca()?;
-        let allow: Arc<[AllowEntry]> = config.allow.as_slice().into();
-        let lookups = Arc::new(Semaphore::new(LOOKUPS_MAX));
-        let client = |port| {
-            let guard = Guard::new(Arc::clone(&allow), port, Arc::clone(&lookups));
-            let http = config.client(&guard, &ca).map_err(|error| TransportError::Client { why: innermost(&error) })?;
-            Ok(Client { http, guard })
-        };
+        let factory = Arc::new(Factory {
+            config: config.clone(),
+            ca,
+            allow: config.allow.as_slice().into(),
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+        });
+        let client = |port| factory.client(port, None).map(Arc::new).map_err(|why| TransportError::Client { why });
         let mut by_port = BTreeMap::new();
         for port in config.allowed_ports() {
             by_port.insert(port, client(Some(port))?);
         }
-        let shared = Shared { connect_timeout_ms: config.connect_timeout_ms, any_port: client(None)?, by_port };
-        Ok(Self { shared: Arc::new(shared) })
+        let any_port = client(None)?;
+        Ok(Self { shared: Arc::new(Shared { factory, any_port, by_port, own: OwnClients::default() }) })
     }
 
     /// Sends a request and reads the answer, all within the request's `timeout_ms`.
@@ -183,33 +201,69 @@ impl Transport {
     pub async fn send(&self, request: Request) -> Result<Response, SendError> {
         let timeout_ms = request.timeout_ms;
         let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-        let (client, url) = self.shared.prepare(&request.url)?;
+        let preparing = self.shared.prepare(&request.url, request.tls.as_ref());
+        let (client, url) = timeout_at(deadline, preparing).await.map_err(|_| SendError::Timeout { timeout_ms })??;
         let sending = client.http.request(request.method, url).headers(request.headers).body(request.body).send();
         let answer = timeout_at(deadline, sending).await.map_err(|_| SendError::Timeout { timeout_ms })?;
-        let answer = answer.map_err(|error| SendError::of(&error, self.shared.connect_timeout_ms))?;
-        Ok(read(answer, deadline).await)
+        let answer = answer.map_err(|error| SendError::of(&error, self.shared.factory.config.connect_timeout_ms))?;
+        Ok(read(answer, deadline, request.response_bytes_max).await)
     }
 }
 
 impl Shared {
     /// The client for this URL, and the URL in the form that is sent: what is checked is what is used.
-    fn prepare(&self, url: &str) -> Result<(&Client, Url), SendError> {
+    async fn prepare(&self, url: &str, tls: Option<&Arc<Tls>>) -> Result<(Arc<Client>, Url), SendError> {
         let invalid = |why: &str| SendError::UrlInvalid { why: why.to_owned() };
         let url = parse_url(url).map_err(|error| invalid(&error.to_string()))?;
         let host = url.host_str().ok_or_else(|| invalid("it has no host"))?;
         let port = url.port_or_known_default().filter(|port| *port > 0).ok_or_else(|| invalid("it has no port"))?;
-        let client = self.by_port.get(&port).unwrap_or(&self.any_port);
+        let (port, client) = self.by_port.get(&port).map_or((None, &self.any_port), |client| (Some(port), client));
         // For a literal address no resolver is asked.
         let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = literal.parse::<IpAddr>() {
             client.guard.check(address).map_err(|refused| SendError::AddressRefused { why: refused.to_string() })?;
         }
+        let client = match tls {
+            None => Arc::clone(client),
+            Some(tls) => self.own.get(tls, port, &self.factory).await?,
+        };
         Ok((client, url))
     }
 }
 
+impl Factory {
+    /// The one place where a client is built. HTTP/1.1, and HTTP/2 where TLS negotiates it. The error is what the library said.
+    fn client(&self, port: Option<u16>, tls: Option<&Tls>) -> Result<Client, String> {
+        let guard = Guard::new(Arc::clone(&self.allow), port, Arc::clone(&self.lookups));
+        let builder = reqwest::Client::builder()
+            .dns_resolver(guard.clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(Duration::from_millis(self.config.connect_timeout_ms))
+            .pool_idle_timeout(Duration::from_millis(self.config.idle_timeout_ms))
+            .pool_max_idle_per_host(self.config.idle_connections_per_host_max);
+        let builder = match tls.and_then(Tls::ca_pem) {
+            None => builder.tls_certs_merge(self.ca.iter().cloned()),
+            Some(pem) => {
+                let only = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| innermost(&error))?;
+                builder.tls_certs_only(only)
+            }
+        };
+        let builder = match tls.and_then(Tls::identity_pem) {
+            None => builder,
+            Some(pem) => {
+                let identity = reqwest::Identity::from_pem(pem.as_bytes()).map_err(|error| innermost(&error))?;
+                builder.identity(identity)
+            }
+        };
+        let http = builder.build().map_err(|error| innermost(&error))?;
+        Ok(Client { http, guard })
+    }
+}
+
 /// Reads what is kept of the body, and a little more for the sake of the connection.
-async fn read(mut answer: reqwest::Response, deadline: Instant) -> Response {
+async fn read(mut answer: reqwest::Response, deadline: Instant, bytes_max: usize) -> Response {
     let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = retry_after.filter(|text| text.len() <= RETRY_AFTER_BYTES_MAX).map(ToOwned::to_owned);
     let mut body_prefix = Vec::new();
@@ -218,13 +272,13 @@ async fn read(mut answer: reqwest::Response, deadline: Instant) -> Response {
         match timeout_at(deadline, answer.chunk()).await {
             Ok(Ok(Some(chunk))) => {
                 read_bytes += chunk.len();
-                let room = RESPONSE_BYTES_MAX - body_prefix.len();
+                let room = bytes_max - body_prefix.len();
                 body_prefix.extend(chunk.iter().take(room));
             }
             Ok(Ok(None)) => break true,
             Ok(Err(_)) | Err(_) => break false,
         }
-        if read_bytes > DRAIN_BYTES_MAX {
+        if read_bytes > DRAIN_BYTES_MAX.max(bytes_max) {
             break false;
         }
     };
@@ -261,20 +315,6 @@ impl Config {
             return Err(wrong("holds no PEM certificate".to_owned()));
         }
         Ok(certificates)
-    }
-
-    /// The one place where a client is built. HTTP/1.1, and HTTP/2 where TLS negotiates it.
-    fn client(&self, guard: &Guard, ca: &[reqwest::Certificate]) -> reqwest::Result<reqwest::Client> {
-        reqwest::Client::builder()
-            .dns_resolver(guard.clone())
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(Duration::from_millis(self.connect_timeout_ms))
-            .pool_idle_timeout(Duration::from_millis(self.idle_timeout_ms))
-            .pool_max_idle_per_host(self.idle_connections_per_host_max)
-            .tls_certs_merge(ca.iter().cloned())
-            .build()
     }
 }
 

@@ -29,6 +29,8 @@ fn request(url: &str, timeout_ms: u64) -> Request {
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"hello"),
         timeout_ms,
+        response_bytes_max: RESPONSE_BYTES_MAX,
+        tls: None,
     }
 }
 

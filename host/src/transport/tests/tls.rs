@@ -1,9 +1,13 @@
 //! TLS against a real server. Its certificate is for `localhost` and 127.0.0.1, made by a certificate authority that nobody trusts, and
-//! both are valid for a hundred years; the key beside it is worth nothing.
+//! both are valid for a hundred years; the key beside it is worth nothing. The same goes for the client's, which is of an authority of its own.
 
-use super::{Config, PATIENCE_MS, SendError, Transport, loopback, request, send};
+use super::{Config, PATIENCE_MS, Request, SendError, Transport, loopback, request, send};
+use crate::config::Tls;
 use http::StatusCode;
+use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -12,6 +16,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const CERTIFICATE: &[u8] = include_bytes!("server.pem");
 const KEY: &[u8] = include_bytes!("server.key.pem");
+const CA: &str = include_str!("ca.pem");
+const CLIENT_CA: &str = include_str!("client_ca.pem");
+const CLIENT_CERTIFICATE: &str = include_str!("client.pem");
+const CLIENT_KEY: &str = include_str!("client.key.pem");
 
 fn trusting() -> Transport {
     let ca_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/transport/tests/ca.pem");
@@ -21,11 +29,24 @@ fn trusting() -> Transport {
 
 /// A server that answers one request on each of its connections.
 fn tls_server(ip: &str) -> SocketAddr {
+    tls_server_that(ip, WebPkiClientVerifier::no_client_auth())
+}
+
+/// One that wants to see a certificate of the clients' authority.
+fn mutual_tls_server() -> SocketAddr {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(CLIENT_CA.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    tls_server_that("127.0.0.1", verifier)
+}
+
+fn tls_server_that(ip: &str, verifier: Arc<dyn ClientCertVerifier>) -> SocketAddr {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_single_cert(
             vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()],
             PrivateKeyDer::from_pem_slice(KEY).unwrap(),
@@ -71,6 +92,58 @@ async fn an_untrusted_or_misnamed_certificate_is_a_tls_error() {
     assert_eq!(misnamed.code(), "tls", "{misnamed}");
     assert_eq!(untrusted.code(), "tls");
     assert!(untrusted.to_string().contains("certificate") && !untrusted.to_string().contains("hidden"), "{untrusted}");
+}
+
+async fn send_with(transport: &Transport, server: SocketAddr, tls: Option<Tls>) -> Result<StatusCode, SendError> {
+    let url = format!("https://localhost:{}/", server.port());
+    let request = Request { tls: tls.map(Arc::new), ..request(&url, PATIENCE_MS) };
+    transport.send(request).await.map(|response| response.status)
+}
+
+#[tokio::test]
+async fn a_request_shows_its_own_certificate_and_no_other_one_does() {
+    let (server, transport) = (mutual_tls_server(), trusting());
+    let own = || Tls::new(Some(CLIENT_CERTIFICATE), Some(CLIENT_KEY), None).unwrap();
+    assert_eq!(send_with(&transport, server, Some(own())).await, Ok(StatusCode::OK));
+    assert!(send_with(&transport, server, None).await.is_err());
+    let strangers =
+        Tls::new(Some(str::from_utf8(CERTIFICATE).unwrap()), Some(str::from_utf8(KEY).unwrap()), None).unwrap();
+    assert!(send_with(&transport, server, Some(strangers)).await.is_err());
+    assert_eq!(send_with(&transport, server, Some(own())).await, Ok(StatusCode::OK));
+}
+
+#[tokio::test]
+async fn authorities_of_a_requests_own_take_the_place_of_all_others() {
+    let server = tls_server("127.0.0.1");
+    let own = |ca| Some(Tls::new(None, None, Some(ca)).unwrap());
+    assert_eq!(send_with(&loopback(), server, own(CA)).await, Ok(StatusCode::OK));
+    let error = send_with(&trusting(), server, own(CLIENT_CA)).await.unwrap_err();
+    assert_eq!(error.code(), "tls", "{error}");
+}
+
+#[test]
+fn tls_that_does_not_fit_together_is_refused_and_not_shown() {
+    let refused = |certificate, key, ca| Tls::new(certificate, key, ca).unwrap_err();
+    let server_key = str::from_utf8(KEY).unwrap();
+    let wrong = [
+        (
+            refused(Some(CLIENT_CERTIFICATE), Some(server_key), None),
+            "/tls/key_pem",
+            "not the key of the first certificate",
+        ),
+        (refused(Some(CLIENT_CERTIFICATE), Some("hush"), None), "/tls/key_pem", "PEM of a private key"),
+        (refused(Some("hush"), Some(CLIENT_KEY), None), "/tls/certificate_pem", "PEM of certificates"),
+        (refused(Some(CLIENT_CERTIFICATE), None, None), "/tls/key_pem", "missing"),
+        (refused(None, Some(CLIENT_KEY), None), "/tls/certificate_pem", "missing"),
+        (refused(None, None, Some(CLIENT_KEY)), "/tls/ca_pem", "PEM of certificates"),
+        (refused(None, None, Some(&CA.repeat(17))), "/tls/ca_pem", "17 certificates; at most 16"),
+        (refused(None, None, Some(&"x".repeat(32_769))), "/tls/ca_pem", "32769 bytes; at most 32768"),
+        (refused(None, None, None), "/tls", "is empty"),
+    ];
+    for (error, pointer, says) in wrong {
+        assert!(error.pointer == pointer && error.message.contains(says), "{error}");
+        assert!(!error.to_string().contains("hush"), "{error}");
+    }
 }
 
 #[tokio::test]
