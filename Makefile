@@ -44,6 +44,7 @@ languages:
 test: setup languages lint build ## all checks: format, lints, unit and integration tests, and the demo end to end
 	cargo test $(CARGO_FLAGS)
 	@python3 tests/demo/demo.py --quiet
+	@"$$CARGO_TARGET_DIR/venv/bin/python" tests/demo/verifiers.py
 
 lint: ## formatting, clippy, and that no lock file names a registry's host
 	cargo fmt --all --check

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the demo borrows from npm and PyPI, exactly as the lock files say, and only when a lock file has changed:
-#   tests/demo/node_modules    the payloads GitHub publishes, and GitHub's signer
-#   target/venv                a Python of its own, with the published Standard Webhooks verifier
+#   tests/demo/node_modules    the payloads GitHub publishes, GitHub's signer, and a Standard Webhooks verifier
+#   target/venv                a Python of its own, with more verifiers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,10 +29,10 @@ else
 fi
 
 if cmp -s "$demo/requirements.txt" "$venv/.installed-lock" &&
-  "$venv/bin/python" -c 'import standardwebhooks' 2>/dev/null; then
+  "$venv/bin/python" -c 'import standardwebhooks, svix, cryptography' 2>/dev/null; then
   echo "setup: Python packages are up to date"
 else
-  need python3 "The demo's driver and receiver are Python, 3.9 or later."
+  need python3 "The demo's driver and receiver are Python, 3.10 or later."
   python3 -c 'import ensurepip, venv' 2>/dev/null || {
     echo "setup: this python3 cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2
     exit 1

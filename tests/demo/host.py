@@ -55,18 +55,22 @@ class Admin:
 
     def get(self, path, **query):
         """The JSON at `/v1/{path}`."""
-        path = f"/v1/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        return self.send("GET", path + (f"?{urllib.parse.urlencode(query)}" if query else ""))
+
+    def send(self, method, path, document=None):
+        """What `/v1/{path}` answers to this method, with this JSON as the body."""
+        path, body = f"/v1/{path}", None if document is None else json.dumps(document)
         try:
-            self.connection.request("GET", path, headers=self.headers)
+            self.connection.request(method, path, body, self.headers)
             response = self.connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
             self.connection.close()
             raise Failed(
-                f"GET {path} on the admin API failed: {error}. ADMIN_TIMEOUT_S is {ADMIN_TIMEOUT_S} s"
+                f"{method} {path} on the admin API failed: {error}. ADMIN_TIMEOUT_S is {ADMIN_TIMEOUT_S} s"
             ) from error
-        if response.status != 200:
-            raise Failed(f"GET {path} on the admin API: {response.status} {body.decode(errors='replace')}")
+        if response.status not in (200, 201):
+            raise Failed(f"{method} {path} on the admin API: {response.status} {body.decode(errors='replace')}")
         return json.loads(body)
 
     def list(self, path, **query):

@@ -1,0 +1,187 @@
+"""Whether other people's libraries believe what a real host sends: each request as it came, and none that was changed.
+
+    target/venv/bin/python tests/demo/verifiers.py
+
+Endpoints sign with secrets (v1), with private keys (v1a), with both, and with secrets that were rotated. PyPI's and npm's `standardwebhooks` and
+PyPI's `svix` verify v1; v1a is verified by PyPI's `cryptography`, with the public key that the endpoint shows.
+"""
+
+import base64
+import collections
+import json
+import os
+import pathlib
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import host
+import standardwebhooks
+import svix.webhooks
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from process import Failed
+
+HERE = pathlib.Path(__file__).resolve().parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target")).resolve()
+
+BODIES = ["{}", '{"a": 1}', ' {"spaced" : [1.0, 1e3]}\n', '{"text": "gr\u00fcn \U0001f600 \\u0000"}', '"' + "x" * 100_000 + '"', "not JSON", ""]
+REQUEST_TIMEOUT_S = 30
+NODE_TIMEOUT_S = 60
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="verifiers-", dir=TARGET) as directory:
+        server, received = start_receiver()
+        process, ingest, admin = host.start(
+            TARGET / "release/hookswitch", HERE / "host.toml", f"{directory}/data", f"{directory}/host.log"
+        )
+        try:
+            endpoints = make_endpoints(admin, f"http://127.0.0.1:{server.server_port}")
+            for body in BODIES:
+                request = urllib.request.Request(f"{ingest}/in/acme/in", body.encode(), {"x-event-type": "x"})
+                urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S).close()
+            requests = [take(received) for _ in range(len(BODIES) * len(endpoints))]
+        finally:
+            process.stop()
+            server.shutdown()
+    return conclude(endpoints, requests)
+
+
+def start_receiver():
+    received = queue.Queue()
+
+    class Receiver(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            received.put((self.path, dict(self.headers), body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, received
+
+
+def make_endpoints(admin, url):
+    """Makes four endpoints. Answers {path: (secrets, public keys) that verify what comes there}."""
+    admin.send("PUT", "tenants/acme", {})
+    admin.send("PUT", "tenants/acme/sources/in", {"verify": {"scheme": "none"}})
+
+    def make(name, **fields):
+        return admin.send("PUT", f"tenants/acme/endpoints/{name}", {"url": f"{url}/{name}", **fields})
+
+    def rotate(name, **fields):
+        return admin.send("POST", f"tenants/acme/endpoints/{name}/rotate-secret", {"grace_s": 3600, **fields})
+
+    v1 = make("v1")
+    v1a = make("v1a", secret_scheme="v1a")
+    older, beside = make("both"), rotate("both", scheme="v1a")
+    first, second = make("rotated"), rotate("rotated")
+    verifiers = {
+        "/v1": ([v1["secrets"][0]], []),
+        "/v1a": ([], v1a["public_keys"]),
+        "/both": ([older["secrets"][0]], beside["public_keys"]),
+        "/rotated": ([first["secrets"][0], second["secrets"][0]], []),
+    }
+    route = {"source": "in", "to": {"endpoints": [path[1:] for path in verifiers]}}
+    admin.send("PUT", "tenants/acme/routes/all", route)
+    return verifiers
+
+
+def take(received):
+    try:
+        return received.get(timeout=REQUEST_TIMEOUT_S)
+    except queue.Empty:
+        raise Failed(f"no delivery came within REQUEST_TIMEOUT_S, {REQUEST_TIMEOUT_S} s") from None
+
+
+def conclude(endpoints, requests):
+    """Lets every verifier look at every request, and at the same with a changed body, id and time. Answers the exit status."""
+    verified, refused, wrong, for_node = collections.Counter(), 0, [], []
+    for path, headers, body in requests:
+        secrets, public_keys = endpoints[path]
+        for case, (changed, its_headers, its_body) in enumerate(cases(headers, body)):
+            verdicts = {}
+            for secret in secrets:
+                text = its_body.decode()
+                verdicts["standardwebhooks", secret] = believes(standardwebhooks.Webhook(secret), text, its_headers)
+                verdicts["svix", secret] = believes(svix.webhooks.Webhook(secret), text, its_headers)
+                for_node.append((path, changed, {"secret": secret, "headers": its_headers, "body": text}))
+            for key in public_keys:
+                verdicts["cryptography", key] = believes_v1a(key, its_headers, its_body)
+            for (library, _), verdict in verdicts.items():
+                verified[library] += verdict and not changed
+                refused += changed and not verdict
+                if verdict == changed:
+                    wrong.append(f"{library}: {path} case {case}, {its_body[:40]!r}")
+    for (path, changed, asked), verdict in zip(for_node, node([asked for _, _, asked in for_node]), strict=True):
+        verified["npm"] += verdict and not changed
+        refused += changed and not verdict
+        if verdict == changed:
+            wrong.append(f"npm standardwebhooks: {path}, {asked['body'][:40]!r}")
+    for line in wrong:
+        print(f"does not verify as it should: {line}")
+    print(
+        f"verifiers: requests={len(requests)} standardwebhooks={verified['standardwebhooks']} npm={verified['npm']} "
+        f"svix={verified['svix']} v1a={verified['cryptography']} changed_and_refused={refused} wrong={len(wrong)}"
+    )
+    return 1 if wrong or min(verified.values()) == 0 else 0
+
+
+def cases(headers, body):
+    """The request as it came, and changed in one place each: (whether it is changed, headers, body)."""
+    headers = {name.lower(): value for name, value in headers.items()}
+    yield False, headers, body
+    yield True, headers, body + b" "
+    yield True, {**headers, "webhook-id": headers["webhook-id"] + "0"}, body
+    yield True, {**headers, "webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}, body
+
+
+def believes(webhook, text, headers):
+    arguments = {"json_parse": False} if isinstance(webhook, standardwebhooks.Webhook) else {}
+    try:
+        webhook.verify(text, headers, **arguments)
+        return True
+    except standardwebhooks.WebhookVerificationError:
+        return False
+
+
+def believes_v1a(public_key, headers, body):
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.removeprefix("whpk_")))
+    message = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    for signature in headers["webhook-signature"].split(" "):
+        version, encoded = signature.split(",")
+        if version == "v1a":
+            try:
+                key.verify(base64.b64decode(encoded), message)
+                return True
+            except InvalidSignature:
+                pass
+    return False
+
+
+def node(asked):
+    lines = "".join(json.dumps(one) + "\n" for one in asked)
+    command = ["node", HERE / "verify.mjs"]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=NODE_TIMEOUT_S, encoding="utf-8")
+    if done.returncode:
+        raise Failed(f"verify.mjs ended with status {done.returncode}: {done.stderr}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failed as failure:
+        print(f"verifiers: {failure}", file=sys.stderr)
+        sys.exit(1)
