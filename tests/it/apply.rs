@@ -23,16 +23,19 @@ async fn a_file_is_applied_and_applied_again() {
          [tenants.acme.modules.ten]\nfile = \"ten.wasm\"\nmax_time_ms = 90\n
          [tenants.acme.sources.in]\nverify = {{ scheme = \"none\" }}\n
          [tenants.acme.sources.hub]\nverify = {{ scheme = \"github\", secrets = [{{ env = \"TOKEN\" }}] }}\n
+         [tenants.acme.endpoints.private]\nurl = \"{url}\"\nsecret_scheme = \"v1a\"\n
          [tenants.acme.endpoints.out]\nurl = \"{url}\"\n"
     );
     std::fs::write(&file, &text).unwrap();
     let (ok, out, error) = apply(&host, &file).await;
     assert!(ok, "{error}");
-    assert_eq!(out.matches("created ").count(), 6, "{out}");
-    assert!(out.contains("its signing secret, shown this once: whsec_"), "{out}");
+    assert_eq!(out.matches("created ").count(), 7, "{out}");
+    for made in ["whsec_", "whsk_"] {
+        assert!(out.contains(&format!("its signing secret, shown this once: {made}")), "{out}");
+    }
     let (ok, out, error) = apply(&host, &file).await;
     assert!(ok, "{error}");
-    assert_eq!((out.matches("unchanged ").count(), out.lines().count()), (6, 6), "{out}");
+    assert_eq!((out.matches("unchanged ").count(), out.lines().count()), (7, 7), "{out}");
 
     assert_eq!(host.admin.get("/v1/tenants/acme/modules/ten").await.expect(200)["max_time_ms"], 90);
 

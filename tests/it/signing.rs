@@ -124,6 +124,14 @@ async fn a_rotation_signs_with_the_new_secret_first_and_lets_the_old_one_end() {
     host.event("x", "2").await;
     assert_eq!(signed_by(&receiver.next().await, &[&new, SECRET, &newest, PUBLIC]), [newest.as_str(), PUBLIC]);
 
+    // Who writes them in a file says the same there.
+    let ending = json!({ "secret": SECRET, "until_ms": 1_700_000_000_000_u64 });
+    let written = json!({ "url": receiver.url("/"), "secrets": [newest, PRIVATE, ending] });
+    assert_eq!(host.put(OUT, &written).await["secrets"][2]["until_ms"], 1_700_000_000_000_u64);
+    assert_eq!(host.put(OUT, &written).await["changed"], false);
+    host.event("x", "2").await;
+    assert_eq!(signed_by(&receiver.next().await, &[SECRET, &newest, PUBLIC]), [newest.as_str(), PUBLIC]);
+
     // A key of the other scheme comes beside; and what an endpoint keeps when it is put without secrets is all of it.
     let public = rotate(r#"{"scheme": "v1a", "grace_s": 0}"#).await.expect(200)["public_keys"][0].clone();
     let again = host.put(OUT, &json!({ "url": receiver.url("/") })).await;

@@ -67,7 +67,7 @@ async fn put(
     }
     let written_secrets = matches!(&resource.content, Content::Spec(spec) if spec.get("secrets").is_some());
     let made = answer.get("secrets").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    for secret in made.filter(|secret| !written_secrets && secret.starts_with("whsec_")) {
+    for secret in made.filter(|secret| !written_secrets && secret.starts_with("whs")) {
         println!("           its signing secret, shown this once: {secret}");
     }
     Ok(())
