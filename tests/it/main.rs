@@ -17,6 +17,7 @@ mod containment;
 mod crashes;
 mod deliveries;
 mod docs;
+mod endpoints;
 mod formats;
 mod golden;
 mod health;

@@ -28,6 +28,7 @@ const LABELS_MAX: usize = 32;
 const LABEL_BYTES_MAX: usize = 128;
 const PATTERNS_MAX: usize = 100;
 const DEDUP_WINDOW_S_MAX: u64 = 604_800;
+const RATE_PER_S_MAX: u32 = 10_000;
 
 /// A way in, ready for use.
 #[derive(Debug)]
@@ -83,6 +84,10 @@ pub struct Endpoint {
     pub retry: Schedule,
     /// How long one attempt may take.
     pub timeout_ms: u64,
+    /// How long an answer may take to begin, where that is less.
+    pub first_byte_timeout_ms: Option<u64>,
+    /// How many attempts may begin each second; none for no limit.
+    pub rate_per_s: Option<u32>,
     /// How many attempts may be under way at once.
     pub concurrency_max: u32,
     /// Whether deliveries wait for now.
@@ -213,6 +218,12 @@ impl Endpoint {
         at_most("/event_types", spec.event_types.len(), PATTERNS_MAX)?;
         check_labels("/labels", &spec.labels)?;
         within("/timeout_ms", spec.timeout_ms, 100, 120_000)?;
+        if let Some(ms) = spec.first_byte_timeout_ms {
+            within("/first_byte_timeout_ms", ms, 100, spec.timeout_ms)?;
+        }
+        if let Some(rate) = spec.rate_per_s {
+            within("/rate_per_s", u64::from(rate), 1, u64::from(RATE_PER_S_MAX))?;
+        }
         within("/concurrency_max", u64::from(spec.concurrency_max), 1, 1_000)?;
         let retry = match &spec.retry {
             None => Schedule::default(),
@@ -229,6 +240,8 @@ impl Endpoint {
             labels: spec.labels.clone(),
             retry,
             timeout_ms: spec.timeout_ms,
+            first_byte_timeout_ms: spec.first_byte_timeout_ms,
+            rate_per_s: spec.rate_per_s,
             concurrency_max: spec.concurrency_max,
             disabled: spec.disabled,
         })

@@ -193,6 +193,13 @@ pub struct EndpointSpec {
     /// How long one attempt may take, in milliseconds, from connecting to the last byte of the answer: 100 to 120,000. By itself 15,000.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
+    /// How long the answer may take to begin, in milliseconds, connecting included: 100 to `timeout_ms`. By itself as long as the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_timeout_ms: Option<u64>,
+    /// How many attempts may begin each second: 1 to 10,000, and a tenth of it, or 1, beside it in a burst. By itself as many as the
+    /// receiver takes: it is slowed down by answers of 429, 502 and 504, and by `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<u32>,
     /// How many attempts may be under way at once: 1 to 1,000. By itself 16.
     #[serde(default = "default_concurrency_max")]
     pub concurrency_max: u32,

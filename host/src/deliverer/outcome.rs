@@ -28,6 +28,39 @@ pub(super) enum Failure {
     Panic(String),
 }
 
+/// What an attempt says of its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// It takes deliveries.
+    Good,
+    /// It failed; and wants nothing for so long, where it says so.
+    Bad { retry_after_ms: Option<u64> },
+    /// It wants fewer: 429, 502 or 504. The same.
+    Enough { retry_after_ms: Option<u64> },
+    /// Nothing: the failure is the host's own, or the delivery's.
+    Nothing,
+}
+
+/// What this answer says of its endpoint.
+pub(super) fn word(answer: &Result<Response, Failure>, now_ms: u64) -> Word {
+    match answer {
+        Ok(answer) if answer.status.is_success() => Word::Good,
+        Ok(answer) => {
+            let retry_after_ms = asked_ms(answer, now_ms);
+            match answer.status.as_u16() {
+                429 | 502 | 504 => Word::Enough { retry_after_ms },
+                _ => Word::Bad { retry_after_ms },
+            }
+        }
+        Err(Failure::Send(_)) => Word::Bad { retry_after_ms: None },
+        Err(Failure::Request(_) | Failure::Panic(_)) => Word::Nothing,
+    }
+}
+
+fn asked_ms(answer: &Response, now_ms: u64) -> Option<u64> {
+    answer.retry_after.as_deref().and_then(|header| retry_after_ms(header, now_ms))
+}
+
 /// The outcome of one attempt. Only a 2xx counts as delivered; whatever else came is tried again by the schedule, and not before the
 /// receiver's `Retry-After`.
 pub(super) fn settle(
@@ -39,10 +72,7 @@ pub(super) fn settle(
     random: u64,
 ) -> Settle {
     let ended_at_ms = span.ended_at_ms;
-    let not_before_ms = match &answer {
-        Ok(Response { retry_after: Some(header), .. }) => retry_after_ms(header, ended_at_ms),
-        _ => None,
-    };
+    let not_before_ms = answer.as_ref().ok().and_then(|answer| asked_ms(answer, ended_at_ms));
     let attempt = attempt(delivery, span, answer);
     let next = if attempt.error.is_none() {
         Next::Delivered
@@ -165,6 +195,23 @@ mod tests {
         assert_eq!(next("3"), Next::RetryAt(1_010_250));
         assert_eq!(next("nonsense"), Next::RetryAt(1_010_250));
         assert_eq!(settled(2, response(429, Some("30"))).next, Next::Dead, "it adds no attempt");
+    }
+
+    #[test]
+    fn an_answer_says_what_it_says_of_its_endpoint() {
+        let of = |status, header| word(&response(status, header), 1_000_250);
+        assert_eq!(of(204, Some("9")), Word::Good);
+        for status in [429, 502, 504] {
+            assert_eq!(of(status, None), Word::Enough { retry_after_ms: None });
+            assert_eq!(of(status, Some("9")), Word::Enough { retry_after_ms: Some(9_000) });
+        }
+        for status in [302, 400, 500, 503] {
+            assert_eq!(of(status, Some("9")), Word::Bad { retry_after_ms: Some(9_000) });
+        }
+        assert_eq!(of(503, Some("99999999")), Word::Bad { retry_after_ms: Some(crate::retry::RETRY_AFTER_MS_MAX) });
+        let timeout = Failure::Send(SendError::Timeout { timeout_ms: 250 });
+        assert_eq!(word(&Err(timeout), 0), Word::Bad { retry_after_ms: None });
+        assert_eq!(word(&Err(Failure::Request("x".to_owned())), 0), Word::Nothing);
     }
 
     #[test]

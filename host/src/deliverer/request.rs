@@ -56,6 +56,7 @@ pub(super) fn build(
         url: endpoint.url.clone(),
         headers,
         body,
+        first_byte_timeout_ms: endpoint.first_byte_timeout_ms,
         timeout_ms: endpoint.timeout_ms,
     })
 }

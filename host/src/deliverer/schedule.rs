@@ -2,7 +2,7 @@
 //! `lanes` does.
 
 use super::lane::Scan;
-use super::lanes::{Claim, LaneKey, Lanes};
+use super::lanes::{Admission, Claim, LaneKey, Lanes};
 use super::send::{Landing, Sender};
 use super::{Deliverer, DelivererError};
 use crate::config::Snapshot;
@@ -67,6 +67,7 @@ impl Scheduler {
                     // Without a sender the configuration does not change any more.
                     configured = changed.is_ok();
                     self.snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+                    self.sender.gates.retain(|(tenant, endpoint)| self.snapshot.endpoint(tenant, endpoint).is_some());
                     self.lanes.unblock_all();
                 }
                 () = sleep(wait) => {}
@@ -94,16 +95,23 @@ impl Scheduler {
     /// Sends and scans whatever may be sent and scanned now.
     fn dispatch(&mut self) {
         let now_ms = self.sender.clock.now_ms();
+        self.lanes.wake(now_ms);
         while self.scans.len() < self.lane_scans_max
             && let Some((key, scan)) = self.lanes.next_scan(now_ms)
         {
             self.scan(key, scan, now_ms);
         }
-        let snapshot = &self.snapshot;
-        let open = |key: &LaneKey| snapshot.endpoint(&key.0, &key.1).filter(|endpoint| !endpoint.disabled);
-        while let Some(claim) = self.lanes.claim(|key| open(key).map(|endpoint| endpoint.concurrency_max)) {
-            match open(&claim.lane) {
-                Some(endpoint) => drop(self.flights.spawn(self.sender.clone().fly(claim, Arc::clone(endpoint)))),
+        let (snapshot, gates) = (&self.snapshot, &self.sender.gates);
+        let admit = |key: &LaneKey| match snapshot.endpoint(&key.0, &key.1) {
+            Some(endpoint) => gates.admit(key, endpoint, now_ms),
+            None => Admission::Shut,
+        };
+        while let Some(claim) = self.lanes.claim(admit) {
+            match snapshot.endpoint(&claim.lane.0, &claim.lane.1) {
+                Some(endpoint) => {
+                    gates.begun(&claim.lane, endpoint, now_ms);
+                    drop(self.flights.spawn(self.sender.clone().fly(claim, Arc::clone(endpoint))));
+                }
                 // Never: it was there a moment ago, in the same snapshot.
                 None => self.lanes.park(&claim, now_ms),
             }
@@ -123,7 +131,8 @@ impl Scheduler {
     /// How long to sleep if nothing comes.
     fn wait(&self) -> Duration {
         // With as many scans as there may be under way, the end of one is what to wait for.
-        let wake_ms = self.lanes.wake_ms().filter(|_| self.scans.len() < self.lane_scans_max);
+        let scan_ms = self.lanes.scan_ms().filter(|_| self.scans.len() < self.lane_scans_max);
+        let wake_ms = scan_ms.into_iter().chain(self.lanes.wake_ms()).min();
         let wait_ms = wake_ms.map_or(SLEEP_MS_MAX, |wake_ms| wake_ms.saturating_sub(self.sender.clock.now_ms()));
         Duration::from_millis(wait_ms.min(SLEEP_MS_MAX))
     }

@@ -1,5 +1,6 @@
 //! One attempt, from what is stored to what is stored.
 
+use super::gate::Gates;
 use super::lane::Place;
 use super::lanes::Claim;
 use super::outcome::{self, Failure, Span};
@@ -23,6 +24,7 @@ pub(super) struct Sender {
     pub(super) store: Store,
     pub(super) transport: Transport,
     pub(super) clock: Clock,
+    pub(super) gates: Gates,
     /// How many attempts panicked.
     pub(super) panics: Arc<AtomicU64>,
 }
@@ -71,6 +73,8 @@ impl Sender {
         let answer = self.send(&delivery, body, endpoint, started_at_ms).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let span = Span { started_at_ms, duration_ms, ended_at_ms: self.clock.now_ms() };
+        let word = outcome::word(&answer, span.ended_at_ms);
+        self.gates.learn(&claim.lane, endpoint, started_at_ms, span.ended_at_ms, word);
         self.settle(tenant, &delivery, endpoint, span, answer).await
     }
 

@@ -273,6 +273,45 @@ async fn what_is_due_later_goes_when_the_clock_says_so() {
 }
 
 #[tokio::test]
+async fn nothing_goes_to_a_receiver_before_the_time_that_it_named() {
+    let mut server = Server::start(answer("503 Service Unavailable", "retry-after: 60\r\n", "")).await;
+    let host = Host::new(&[("x", to(&server, r#", "concurrency_max": 1, "retry": {"schedule_s": [0]}"#))]);
+    let ids = [host.accept(delivery_to("x", 1)).await, host.accept(delivery_to("x", 2)).await];
+    let running = host.start();
+    assert_eq!(id_of(&server.request().await), ids[0].to_string());
+    while host.attempts(ids[0]).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // Its gate has heard of it by now; nobody tells the scheduler when the time has come.
+    host.clock.set_ms(NOW_MS + 60_000);
+    assert_eq!(id_of(&server.request().await), ids[1].to_string());
+    running.stop().await;
+    assert_eq!(host.attempts(ids[1])[0].started_at_ms, NOW_MS + 60_000);
+}
+
+#[tokio::test]
+async fn no_more_begins_than_the_rate_of_an_endpoint_allows() {
+    let mut server = ok().await;
+    let host = Host::new(&[("x", to(&server, r#", "rate_per_s": 20"#))]);
+    let mut ids = Vec::new();
+    for number in 0..30 {
+        ids.push(host.accept(delivery_to("x", number)).await);
+    }
+    let running = host.start();
+    for step in 0..30 {
+        // The clock stands until what may go by now has come.
+        host.clock.set_ms(NOW_MS + step * 50);
+        server.request().await;
+    }
+    running.stop().await;
+    let mut begun: Vec<_> = ids.iter().map(|id| host.attempts(*id)[0].started_at_ms - NOW_MS).collect();
+    begun.sort_unstable();
+    for (index, at_ms) in begun.iter().enumerate() {
+        assert!(*at_ms + 50 >= index as u64 * 50, "a burst of two, then one each 50 ms: {begun:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_delivery_that_is_cancelled_before_its_turn_is_not_sent() {
     let mut server = ok().await;
     let host = Host::new(&[("x", to(&server, ""))]);

@@ -132,6 +132,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// How long it may take from now to the head of the answer, in milliseconds; none for as long as the whole.
+    pub first_byte_timeout_ms: Option<u64>,
     /// How long it may take from now to the end of the answer, in milliseconds.
     pub timeout_ms: u64,
 }
@@ -174,7 +176,7 @@ impl Transport {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Sends a request and reads the answer, all within the request's `timeout_ms`.
+    /// Sends a request and reads the answer, all within the request's `timeout_ms`, to the head within its `first_byte_timeout_ms`.
     ///
     /// Once the status is there, the receiver has answered: a body that is too long, too slow or breaks off is cut, and is no error.
     ///
@@ -182,10 +184,17 @@ impl Transport {
     /// Where no answer came.
     pub async fn send(&self, request: Request) -> Result<Response, SendError> {
         let timeout_ms = request.timeout_ms;
-        let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+        let now = Instant::now();
+        let deadline = now + Duration::from_millis(timeout_ms);
+        let (head_deadline, late) = match request.first_byte_timeout_ms {
+            Some(first_byte_timeout_ms) if first_byte_timeout_ms < timeout_ms => {
+                (now + Duration::from_millis(first_byte_timeout_ms), SendError::FirstByte { first_byte_timeout_ms })
+            }
+            _ => (deadline, SendError::Timeout { timeout_ms }),
+        };
         let (client, url) = self.shared.prepare(&request.url)?;
         let sending = client.http.request(request.method, url).headers(request.headers).body(request.body).send();
-        let answer = timeout_at(deadline, sending).await.map_err(|_| SendError::Timeout { timeout_ms })?;
+        let answer = timeout_at(head_deadline, sending).await.map_err(|_| late)?;
         let answer = answer.map_err(|error| SendError::of(&error, self.shared.connect_timeout_ms))?;
         Ok(read(answer, deadline).await)
     }
