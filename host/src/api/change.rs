@@ -1,13 +1,14 @@
 //! How configuration changes: one change at a time, checked whole against everything else, committed durably, then published as a new
 //! snapshot. What is refused changes nothing; what changes nothing makes no new revision.
 
+use crate::clock::Clock;
 use crate::config::{
     Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, Snapshot, Spec, VersionError, parse,
 };
 use crate::model::{Digest, EndpointName, TenantName};
 use crate::pipeline::{Library, LibraryError, Published, Still};
 use crate::runtime::{Executor, Lane};
-use crate::store::{CommitError, Configure, Outcome, ReadError, ResourceKey, Store, Transition};
+use crate::store::{CommitError, Configure, Notice, Outcome, ReadError, ResourceKey, Store, Transition};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Configuration {
     executor: Arc<Executor>,
     key: MasterKey,
     published: Published,
+    clock: Clock,
     /// One change at a time.
     turn: Arc<Mutex<()>>,
 }
@@ -82,6 +84,15 @@ pub(super) enum Changed {
     Nothing,
 }
 
+/// What a change does besides.
+#[derive(Debug, Default)]
+pub(super) struct Besides {
+    /// Endpoints that must have no pending delivery.
+    pub(super) unused: Vec<(TenantName, EndpointName)>,
+    /// What tenants are told.
+    pub(super) notices: Vec<(TenantName, Notice)>,
+}
+
 /// A resource as it is to be; none where it is to go.
 pub(super) type Change = (ResourceId, Option<Spec>);
 
@@ -108,8 +119,15 @@ pub async fn load(store: &Store, key: &MasterKey) -> Result<Snapshot, String> {
 impl Configuration {
     /// The configuration that is published there.
     #[must_use]
-    pub fn new(store: Store, library: Library, executor: Arc<Executor>, key: MasterKey, published: Published) -> Self {
-        Self { store, library, executor, key, published, turn: Arc::default() }
+    pub fn new(
+        store: Store,
+        library: Library,
+        executor: Arc<Executor>,
+        key: MasterKey,
+        published: Published,
+        clock: Clock,
+    ) -> Self {
+        Self { store, library, executor, key, published, clock, turn: Arc::default() }
     }
 
     /// The present snapshot.
@@ -142,7 +160,7 @@ impl Configuration {
         if old.as_ref() == Some(&spec) {
             return Ok((Changed::Nothing, shown));
         }
-        self.commit(&before, &id, vec![(id.clone(), Some(spec))], Vec::new()).await?;
+        self.commit(&before, &id, vec![(id.clone(), Some(spec))], Besides::default()).await?;
         Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, shown))
     }
 
@@ -179,7 +197,8 @@ impl Configuration {
             _ => Vec::new(),
         };
         let gone = std::iter::once(id.clone()).chain(quarantines).map(|id| (id, None)).collect();
-        self.commit(&before, &id, gone, endpoint.into_iter().collect()).await?;
+        let unused = endpoint.into_iter().collect();
+        self.commit(&before, &id, gone, Besides { unused, ..Besides::default() }).await?;
         Ok(true)
     }
 
@@ -220,11 +239,13 @@ impl Configuration {
         before: &Snapshot,
         id: &ResourceId,
         changes: Vec<Change>,
-        unused: Vec<(TenantName, EndpointName)>,
+        besides: Besides,
     ) -> Result<(), ChangeError> {
         let next = self.after(before, id, &changes)?;
         let plans = self.check_new_plans(before, &next, id).await?;
-        let mut configure = Configure { expected_revision: before.revision, plans, unused, ..Configure::default() };
+        let Besides { unused, notices } = besides;
+        let (expected_revision, now_ms) = (before.revision, self.clock.now_ms());
+        let mut configure = Configure { expected_revision, plans, now_ms, notices, unused, ..Configure::default() };
         for (id, spec) in changes {
             let place = ResourceKey { tenant: id.tenant, kind: id.kind.as_str(), name: id.name };
             match spec {

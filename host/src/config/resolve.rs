@@ -29,6 +29,8 @@ const LABEL_BYTES_MAX: usize = 128;
 const PATTERNS_MAX: usize = 100;
 const DEDUP_WINDOW_S_MAX: u64 = 604_800;
 const RATE_PER_S_MAX: u32 = 10_000;
+const HOLD_AFTER_MAX: u64 = 100;
+const DISABLE_AFTER_S_MAX: u64 = 30 * 24 * 60 * 60;
 
 /// A way in, ready for use.
 #[derive(Debug)]
@@ -90,6 +92,10 @@ pub struct Endpoint {
     pub rate_per_s: Option<u32>,
     /// How many attempts may be under way at once.
     pub concurrency_max: u32,
+    /// After how many failing deliveries in a row it is held; 0 for never.
+    pub hold_after: usize,
+    /// After how long of nothing but failure it is disabled, in milliseconds; 0 for never.
+    pub disable_after_ms: u64,
     /// Whether deliveries wait for now.
     pub disabled: bool,
 }
@@ -224,6 +230,10 @@ impl Endpoint {
         if let Some(rate) = spec.rate_per_s {
             within("/rate_per_s", u64::from(rate), 1, u64::from(RATE_PER_S_MAX))?;
         }
+        within("/hold_after", u64::from(spec.hold_after), 0, HOLD_AFTER_MAX)?;
+        if spec.disable_after_s != 0 {
+            within("/disable_after_s", spec.disable_after_s, 60, DISABLE_AFTER_S_MAX)?;
+        }
         within("/concurrency_max", u64::from(spec.concurrency_max), 1, 1_000)?;
         let retry = match &spec.retry {
             None => Schedule::default(),
@@ -243,6 +253,8 @@ impl Endpoint {
             first_byte_timeout_ms: spec.first_byte_timeout_ms,
             rate_per_s: spec.rate_per_s,
             concurrency_max: spec.concurrency_max,
+            hold_after: usize::try_from(spec.hold_after).unwrap_or(usize::MAX),
+            disable_after_ms: spec.disable_after_s * 1000,
             disabled: spec.disabled,
         })
     }

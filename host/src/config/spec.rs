@@ -203,6 +203,14 @@ pub struct EndpointSpec {
     /// How many attempts may be under way at once: 1 to 1,000. By itself 16.
     #[serde(default = "default_concurrency_max")]
     pub concurrency_max: u32,
+    /// After how many failing deliveries in a row the endpoint is held: its deliveries wait, and one is tried from time to time. 0 to 100; 0 is
+    /// never. By itself 10.
+    #[serde(default = "default_hold_after")]
+    pub hold_after: u32,
+    /// After how long of nothing but failure the endpoint is disabled, until somebody enables it, in seconds: 60 to 2,592,000 (30 days), or 0
+    /// for never. By itself 432,000 (5 days).
+    #[serde(default = "default_disable_after_s")]
+    pub disable_after_s: u64,
     /// Whether deliveries wait for now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
@@ -229,6 +237,14 @@ const fn default_timeout_ms() -> u64 {
 
 const fn default_concurrency_max() -> u32 {
     16
+}
+
+const fn default_hold_after() -> u32 {
+    10
+}
+
+const fn default_disable_after_s() -> u64 {
+    432_000
 }
 
 /// When to try again.

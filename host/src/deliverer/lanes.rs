@@ -65,7 +65,7 @@ pub(super) enum Admission {
     Most(u32),
     /// Nothing before this time, in milliseconds since 1970-01-01T00:00:00Z, unless a flight to it ends.
     NotBefore(u64),
-    /// Nothing, until [`Lanes::unblock_all`].
+    /// Nothing, until [`Lanes::unblock`] or [`Lanes::unblock_all`].
     Shut,
 }
 
@@ -163,6 +163,11 @@ impl Lanes {
         for key in keys {
             self.change(&key, Lane::unblock);
         }
+    }
+
+    /// This endpoint may take something again, or sooner than it said.
+    pub(super) fn unblock(&mut self, key: &LaneKey) {
+        self.change(key, Lane::unblock);
     }
 
     /// When [`Lanes::wake`] has something to do.

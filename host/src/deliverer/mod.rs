@@ -8,6 +8,7 @@
 //! Due times are wall-clock times, waiting is not: the scheduler looks at the clock at least once a second, so a clock that is set
 //! forwards or back delays nothing by more than that.
 
+mod breaker;
 mod config;
 #[cfg(test)]
 mod fixture;
@@ -71,7 +72,7 @@ impl Deliverer {
         clock: Clock,
         config: Config,
     ) -> Self {
-        let sender = Sender { store, transport, clock, gates: Gates::default(), panics: Arc::default() };
+        let sender = Sender { store, transport, clock, gates: Gates::new(config.probes()), panics: Arc::default() };
         Self { sender, snapshots, config }
     }
 

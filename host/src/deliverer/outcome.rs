@@ -1,5 +1,6 @@
 //! From what came back to what is stored: the attempt, and what becomes of the delivery. Pure.
 
+use super::breaker::Ruling;
 use crate::model::{Attempt, AttemptError, Delivery, TenantName};
 use crate::retry::{Schedule, retry_after_ms};
 use crate::store::{Next, Settle};
@@ -37,17 +38,75 @@ pub(super) enum Word {
     Bad { retry_after_ms: Option<u64> },
     /// It wants fewer: 429, 502 or 504. The same.
     Enough { retry_after_ms: Option<u64> },
+    /// It wants none any more: 410.
+    Gone,
     /// Nothing: the failure is the host's own, or the delivery's.
     Nothing,
 }
 
-/// What this answer says of its endpoint.
-pub(super) fn word(answer: &Result<Response, Failure>, now_ms: u64) -> Word {
+/// An attempt that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) attempt: Attempt,
+    /// What it says of the endpoint.
+    pub(super) word: Word,
+    /// The clock's time when it was over.
+    pub(super) at_ms: u64,
+}
+
+impl Ended {
+    /// The attempt of this delivery that ended with `answer`.
+    pub(super) fn new(delivery: &Delivery, span: Span, answer: Result<Response, Failure>) -> Self {
+        let word = word(&answer, span.ended_at_ms);
+        Self { attempt: attempt(delivery, span, answer), word, at_ms: span.ended_at_ms }
+    }
+
+    /// Why it failed; empty where it did not.
+    pub(super) fn reason(&self) -> &str {
+        self.attempt.error.as_ref().map_or("", |error| error.message.as_str())
+    }
+}
+
+/// The outcome of one attempt. Only a 2xx counts as delivered; whatever else came is tried again by the schedule, and not before the
+/// receiver's `Retry-After`. Where `ruling` spares it, it is tried again without a step on the schedule, behind what is due by then.
+pub(super) fn settle(
+    tenant: &TenantName,
+    delivery: &Delivery,
+    schedule: &Schedule,
+    ended: Ended,
+    ruling: Ruling,
+    random: u64,
+) -> Settle {
+    let Ended { attempt, word, at_ms } = ended;
+    let next = if attempt.error.is_none() {
+        Next::Delivered
+    } else if ruling.spared {
+        Next::Again(at_ms)
+    } else {
+        let position = delivery.schedule_position.saturating_add(1);
+        let not_before_ms = at_ms.saturating_add(word.retry_after_ms().unwrap_or(0));
+        let due_ms = schedule.next(position, at_ms, random);
+        due_ms.map_or(Next::Dead, |due_ms| Next::RetryAt(due_ms.max(not_before_ms)))
+    };
+    Settle { tenant: tenant.clone(), delivery: delivery.id, attempt, next, health: ruling.health }
+}
+
+impl Word {
+    const fn retry_after_ms(self) -> Option<u64> {
+        match self {
+            Self::Bad { retry_after_ms } | Self::Enough { retry_after_ms } => retry_after_ms,
+            Self::Good | Self::Gone | Self::Nothing => None,
+        }
+    }
+}
+
+fn word(answer: &Result<Response, Failure>, now_ms: u64) -> Word {
     match answer {
         Ok(answer) if answer.status.is_success() => Word::Good,
         Ok(answer) => {
-            let retry_after_ms = asked_ms(answer, now_ms);
+            let retry_after_ms = answer.retry_after.as_deref().and_then(|header| retry_after_ms(header, now_ms));
             match answer.status.as_u16() {
+                410 => Word::Gone,
                 429 | 502 | 504 => Word::Enough { retry_after_ms },
                 _ => Word::Bad { retry_after_ms },
             }
@@ -55,34 +114,6 @@ pub(super) fn word(answer: &Result<Response, Failure>, now_ms: u64) -> Word {
         Err(Failure::Send(_)) => Word::Bad { retry_after_ms: None },
         Err(Failure::Request(_) | Failure::Panic(_)) => Word::Nothing,
     }
-}
-
-fn asked_ms(answer: &Response, now_ms: u64) -> Option<u64> {
-    answer.retry_after.as_deref().and_then(|header| retry_after_ms(header, now_ms))
-}
-
-/// The outcome of one attempt. Only a 2xx counts as delivered; whatever else came is tried again by the schedule, and not before the
-/// receiver's `Retry-After`.
-pub(super) fn settle(
-    tenant: &TenantName,
-    delivery: &Delivery,
-    schedule: &Schedule,
-    span: Span,
-    answer: Result<Response, Failure>,
-    random: u64,
-) -> Settle {
-    let ended_at_ms = span.ended_at_ms;
-    let not_before_ms = answer.as_ref().ok().and_then(|answer| asked_ms(answer, ended_at_ms));
-    let attempt = attempt(delivery, span, answer);
-    let next = if attempt.error.is_none() {
-        Next::Delivered
-    } else {
-        let position = delivery.schedule_position.saturating_add(1);
-        schedule.next(position, ended_at_ms, random).map_or(Next::Dead, |due_ms| {
-            Next::RetryAt(due_ms.max(ended_at_ms.saturating_add(not_before_ms.unwrap_or(0))))
-        })
-    };
-    Settle { tenant: tenant.clone(), delivery: delivery.id, attempt, next }
 }
 
 fn attempt(delivery: &Delivery, span: Span, answer: Result<Response, Failure>) -> Attempt {
@@ -133,6 +164,7 @@ impl Failure {
 mod tests {
     use super::super::fixture::delivery;
     use super::*;
+    use crate::model::EndpointHealth;
 
     const SPAN: Span = Span { started_at_ms: 1_000_000, duration_ms: 250, ended_at_ms: 1_000_250 };
 
@@ -148,7 +180,8 @@ mod tests {
     fn settled(position: u32, answer: Result<Response, Failure>) -> Settle {
         let schedule = Schedule::new(vec![0, 10, 60]).unwrap();
         let delivery = Delivery { attempts: 7, schedule_position: position, ..delivery() };
-        settle(&"acme".parse().unwrap(), &delivery, &schedule, SPAN, answer, 0)
+        let ended = Ended::new(&delivery, SPAN, answer);
+        settle(&"acme".parse().unwrap(), &delivery, &schedule, ended, Ruling::default(), 0)
     }
 
     fn code(settle: &Settle) -> &str {
@@ -161,10 +194,20 @@ mod tests {
             let settle = settled(0, response(status, None));
             assert_eq!((settle.next, settle.attempt.error), (Next::Delivered, None), "{status}");
         }
-        for status in [100, 199, 300, 301, 304, 400, 404, 410, 429, 500, 599, 999] {
+        for status in [100, 199, 300, 301, 304, 400, 404, 429, 500, 599, 999] {
             let settle = settled(0, response(status, None));
             assert_eq!((settle.next, code(&settle)), (Next::RetryAt(1_010_250), "status"), "{status}");
         }
+    }
+
+    #[test]
+    fn what_is_spared_stays_where_it_is_on_its_schedule() {
+        let schedule = Schedule::new(vec![0]).unwrap();
+        let ended = |status| Ended::new(&delivery(), SPAN, response(status, Some("30")));
+        let spared = || Ruling { health: Some(EndpointHealth::unknown()), spared: true };
+        let settle = |status| settle(&"acme".parse().unwrap(), &delivery(), &schedule, ended(status), spared(), 0);
+        assert_eq!((settle(503).next, settle(503).health), (Next::Again(1_000_250), spared().health));
+        assert_eq!(settle(200).next, Next::Delivered);
     }
 
     #[test]

@@ -22,6 +22,8 @@ const STEP_MIN: u64 = MILLI;
 const PAUSE_MS_MIN: u64 = 1_000;
 /// The longest such pause, in milliseconds.
 const PAUSE_MS_MAX: u64 = 60_000;
+/// The rate at which the deliveries that waited begin to drain.
+const DRAIN: u64 = 10 * MILLI;
 /// The clock may go back so far, in milliseconds, as threads see it at different moments; further back it was set.
 const CLOCK_SLACK_MS: u64 = 1_000;
 
@@ -113,6 +115,14 @@ impl Pace {
     /// A send got through.
     pub(super) const fn went_through(&mut self) {
         self.refusals = 0;
+    }
+
+    /// What has waited begins to drain: slowly at first. What the receiver asked for before that is over.
+    pub(super) fn drain(&mut self, now_ms: u64) {
+        self.see(now_ms);
+        self.refusals = 0;
+        self.not_before_ms = 0;
+        self.throttle = Some(Throttle { rate: DRAIN, since_ms: now_ms });
     }
 
     /// The time between two sends, in microseconds; none where nothing bounds the rate.
@@ -231,13 +241,13 @@ mod tests {
         pace.begun(None, NOW);
         pace.refused(None, NOW, NOW + 5, Some(60_000));
         assert_eq!(pace.begin_ms(None, NOW + 6), NOW + 60_005);
-        assert_eq!(pace.begin_ms(None, NOW + 60_005), NOW + 60_005);
         // A shorter wish does not shorten it.
         pace.refused(None, NOW + 6, NOW + 7, Some(1_000));
         pace.wait(1_000, NOW + 7);
         assert_eq!(pace.begin_ms(None, NOW + 8), NOW + 60_005);
         pace.wait(120_000, NOW + 8);
         assert_eq!(pace.begin_ms(None, NOW + 8), NOW + 120_008);
+        assert_eq!(pace.begin_ms(None, NOW + 120_008), NOW + 120_008);
     }
 
     #[test]
@@ -285,13 +295,23 @@ mod tests {
     fn a_throttle_goes_no_lower_than_one_a_second_and_bounds_nothing_in_the_end() {
         let mut pace = Pace::default();
         for n in 0..50 {
-            pace.begun(None, NOW + n * 100_000);
-            pace.refused(None, NOW + n * 100_000, NOW + n * 100_000, Some(0));
+            pace.begun(None, NOW + n);
+            pace.refused(None, NOW + n, NOW + n, Some(0));
         }
         assert_eq!(pace.throttle.unwrap().rate, THROTTLED_MIN);
-        let much_later = NOW + 50 * 100_000 + 10_000_000;
+        let much_later = NOW + 20_000_000;
         assert_eq!(pace.rate(None, much_later), None);
         assert_eq!(pace.rate(Some(7), much_later), Some(7 * MILLI));
+    }
+
+    #[test]
+    fn what_has_waited_drains_slowly_at_first() {
+        let mut pace = Pace::default();
+        pace.wait(60_000, NOW);
+        pace.drain(NOW);
+        let times = begun(&mut pace, None, NOW, NOW + 60_000);
+        let (first, last) = (within(&times, NOW, NOW + 1_000), within(&times, NOW + 59_000, NOW + 60_000));
+        assert!((10..=12).contains(&first) && last > 60, "{first}, {last}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::lanes::{Admission, Claim, LaneKey, Lanes};
 use super::send::{Landing, Sender};
 use super::{Deliverer, DelivererError};
 use crate::config::Snapshot;
+use crate::model::EndpointHealth;
 use crate::store::{Due, Hint, ReadError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,9 @@ impl Scheduler {
             flights: JoinSet::new(),
             scans: JoinSet::new(),
         };
+        let healths = scheduler.sender.store.read(|reader| reader.healths(None)).await?;
+        let healths = healths.into_iter().map(|(tenant, endpoint, health)| ((tenant, endpoint), health));
+        scheduler.sender.gates.reset(healths);
         scheduler.reread().await?;
         Ok(scheduler)
     }
@@ -109,7 +113,7 @@ impl Scheduler {
         while let Some(claim) = self.lanes.claim(admit) {
             match snapshot.endpoint(&claim.lane.0, &claim.lane.1) {
                 Some(endpoint) => {
-                    gates.begun(&claim.lane, endpoint, now_ms);
+                    gates.begun(&claim.lane, endpoint, claim.place.1, now_ms);
                     drop(self.flights.spawn(self.sender.clone().fly(claim, Arc::clone(endpoint))));
                 }
                 // Never: it was there a moment ago, in the same snapshot.
@@ -165,13 +169,29 @@ impl Scheduler {
     fn heed(&mut self, hints: &[Hint]) {
         let now_ms = self.sender.clock.now_ms();
         for hint in hints {
-            if let Hint::Due { tenant, endpoint, due_ms, delivery } = hint {
-                self.lanes.hint((tenant.clone(), endpoint.clone()), (*due_ms, *delivery), now_ms);
+            match hint {
+                Hint::Due { tenant, endpoint, due_ms, delivery } => {
+                    self.lanes.hint((tenant.clone(), endpoint.clone()), (*due_ms, *delivery), now_ms);
+                }
+                Hint::Endpoint { tenant, endpoint, health } => {
+                    self.adopt((tenant.clone(), endpoint.clone()), health.clone(), now_ms);
+                }
+                _ => {}
             }
         }
     }
 
+    /// Somebody else has changed how an endpoint is doing: deliveries may go sooner than it said.
+    fn adopt(&mut self, key: LaneKey, health: Option<EndpointHealth>, now_ms: u64) {
+        self.sender.gates.adopt(&key, health, now_ms);
+        self.lanes.unblock(&key);
+    }
+
     async fn reread(&mut self) -> Result<(), DelivererError> {
+        let now_ms = self.sender.clock.now_ms();
+        for (tenant, endpoint, health) in self.sender.store.read(|reader| reader.healths(None)).await? {
+            self.adopt((tenant, endpoint), Some(health), now_ms);
+        }
         for key in self.sender.store.read(|reader| reader.lanes()).await? {
             self.lanes.reread(key);
         }
@@ -181,6 +201,7 @@ impl Scheduler {
     fn land(&mut self, flight: Result<(Claim, Landing), JoinError>) -> Result<(), DelivererError> {
         let (claim, landing) = flight.map_err(|error| DelivererError::TaskLost(error.to_string()))?;
         let now_ms = self.sender.clock.now_ms();
+        self.sender.gates.landed(&claim.lane, claim.place.1);
         match landing {
             Landing::Over { again } => self.lanes.release(&claim, again, now_ms),
             Landing::Failed(error) => {

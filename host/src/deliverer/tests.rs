@@ -5,7 +5,7 @@ use super::fixture::{delivery_to, snapshot, tenant};
 use super::{Config, Deliverer, DelivererError};
 use crate::clock::Clock;
 use crate::config::Snapshot;
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event, Origin, Run, RunStatus};
+use crate::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, EndpointState, Event, Origin, Run, RunStatus};
 use crate::shutdown::{self, Trigger};
 use crate::store::{Accept, CommitError, NewDelivery, Outcome, RoutedRun, Store, Transition};
 use crate::telemetry::Health;
@@ -309,6 +309,40 @@ async fn no_more_begins_than_the_rate_of_an_endpoint_allows() {
     for (index, at_ms) in begun.iter().enumerate() {
         assert!(*at_ms + 50 >= index as u64 * 50, "a burst of two, then one each 50 ms: {begun:?}");
     }
+}
+
+#[tokio::test]
+async fn after_days_of_nothing_but_failure_an_endpoint_is_disabled_and_its_deliveries_wait() {
+    let mut server = Server::start(answer("500 Internal Server Error", "", "")).await;
+    let fields = r#", "hold_after": 1, "disable_after_s": 3600, "retry": {"schedule_s": [0, 1, 1]}"#;
+    let host = Host::new(&[("x", to(&server, fields))]);
+    let id = host.accept(delivery_to("x", 1)).await;
+    let running = host.start();
+    server.request().await;
+    let known = || host.store.reader().health(&tenant(), &"x".parse().unwrap()).unwrap();
+    let wait_for = async |state| {
+        while known().state != state {
+            tokio::task::yield_now().await;
+        }
+    };
+    wait_for(EndpointState::Held).await;
+    // One try each time that the clock allows it: at growing intervals, and none counts.
+    for minutes in [1, 20, 59] {
+        host.clock.set_ms(NOW_MS + minutes * 60_000 + 30_000);
+        server.request().await;
+    }
+    host.clock.set_ms(NOW_MS + 4 * 3_600_000);
+    server.request().await;
+    wait_for(EndpointState::Disabled).await;
+    running.stop().await;
+    assert_eq!((known().failing_since_ms, known().since_ms), (Some(NOW_MS), NOW_MS + 4 * 3_600_000));
+    let delivery = host.delivery(id);
+    assert_eq!((delivery.status, delivery.attempts, delivery.schedule_position), (DeliveryStatus::Pending, 5, 1));
+    // After a start it is disabled still.
+    let running = host.start();
+    host.clock.set_ms(NOW_MS + 10 * 3_600_000);
+    running.stop().await;
+    assert!(server.no_more_requests());
 }
 
 #[tokio::test]

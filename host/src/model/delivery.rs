@@ -27,6 +27,9 @@ pub struct Delivery {
     /// Deliveries with the same key go in order, where the endpoint asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordering_key: Option<String>,
+    /// Whether it is of an operational event: then no other one ever comes of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub operational: bool,
     /// Where the body is.
     pub body: BodyRef,
     /// Where it stands.

@@ -390,6 +390,7 @@ fn delivery(job: &Job<'_>, run: &Run, step: u32, ordinal: u32, endpoint: &Endpoi
         content_type: message.content_type.clone(),
         headers: message.headers.clone(),
         ordering_key: message.ordering_key.clone(),
+        operational: job.event.is_operational(),
         body: if own { BodyRef::Own } else { BodyRef::Event },
         status: DeliveryStatus::Pending,
         reason: None,

@@ -12,6 +12,8 @@
 //! | `T` tenant 0 route 0 step 0 | the head of the state that a step's module keeps |
 //! | `X` state⁸ key 0 | an entry of a state: when it expires, and its value |
 //! | `Y` state⁸ expires⁸ key 0 | an entry that expires, by the time |
+//! | `G` tenant 0 endpoint 0 | how an endpoint is doing, once something went wrong |
+//! | `O` tenant 0 event¹⁶ | a notice: an operational event that is still to be made |
 //! | `Z` state⁸ | a state that is nobody's any more: its entries are to go |
 //!
 //! | in a day's tree | holds |
@@ -98,6 +100,36 @@ pub(super) fn lane(tenant: &TenantName, endpoint: &EndpointName) -> Key {
 /// A pending delivery in its lane.
 pub(super) fn due(tenant: &TenantName, endpoint: &EndpointName, due_ms: u64, delivery: DeliveryId) -> Key {
     lane(tenant, endpoint).bytes(&due_ms.to_be_bytes()).id(delivery.event(), delivery.tag())
+}
+
+/// How all endpoints are doing.
+pub(super) fn healths() -> Key {
+    Key::of(b'G')
+}
+
+/// How a tenant's endpoints are doing.
+pub(super) fn healths_of(tenant: &TenantName) -> Key {
+    healths().name(tenant.as_str())
+}
+
+/// How an endpoint is doing.
+pub(super) fn health(tenant: &TenantName, endpoint: &EndpointName) -> Key {
+    healths_of(tenant).name(endpoint.as_str())
+}
+
+/// All notices.
+pub(super) fn notices() -> Key {
+    Key::of(b'O')
+}
+
+/// The notices of a tenant.
+pub(super) fn notices_of(tenant: &TenantName) -> Key {
+    notices().name(tenant.as_str())
+}
+
+/// A notice, by the event that it becomes.
+pub(super) fn notice(tenant: &TenantName, event: EventId) -> Key {
+    notices_of(tenant).bytes(&event.to_bytes())
 }
 
 /// All pending runs.

@@ -24,6 +24,7 @@ mod layers;
 mod memory_backend;
 mod meta;
 mod module_files;
+mod notice;
 mod reader;
 mod record;
 mod sled_backend;
@@ -40,6 +41,7 @@ pub use compiled_files::CompiledFiles;
 pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
 pub use module_files::ModuleFiles;
+pub use notice::Notice;
 pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
 pub use state::{StateChange, StateEntry, StateHead};
 pub use transition::{

@@ -280,6 +280,7 @@ impl Model {
             }
             4 => {
                 // A scan looks at some time between its beginning and its end.
+                lanes.wake(self.now_ms);
                 if let Some((lane, scan)) = lanes.next_scan(self.now_ms) {
                     self.scans.push(Looking { lane, scan, seen: None });
                 }

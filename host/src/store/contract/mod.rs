@@ -5,6 +5,7 @@ mod configure;
 mod deliver;
 mod durable;
 mod fail;
+mod health;
 mod list;
 mod route;
 mod state;
@@ -110,6 +111,7 @@ fn delivery(run: &Run, endpoint: &EndpointName) -> Delivery {
         content_type: String::new(),
         headers: Vec::new(),
         ordering_key: None,
+        operational: false,
         body: BodyRef::Event,
         status: DeliveryStatus::Pending,
         reason: None,
@@ -143,7 +145,7 @@ fn attempt(number: u32) -> Attempt {
 }
 
 fn settle(delivery: DeliveryId, number: u32, next: Next) -> Transition {
-    Transition::Settle(Box::new(Settle { tenant: acme(), delivery, attempt: attempt(number), next }))
+    Transition::Settle(Box::new(Settle { tenant: acme(), delivery, attempt: attempt(number), next, health: None }))
 }
 
 async fn commit_accept(store: &Store, accept: Accept) -> Outcome {
