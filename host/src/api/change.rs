@@ -204,12 +204,19 @@ impl Configuration {
 
     /// Gives up every delivery that waits for an endpoint.
     async fn cancel_pending(&self, tenant: &TenantName, endpoint: &EndpointName) -> Result<(), ChangeError> {
-        let mut after = None;
+        let (mut after, mut found_any) = (None, false);
         loop {
             let (t, e) = (tenant.clone(), endpoint.clone());
             let found = self.store.read(move |reader| reader.due(&t, &e, after, u64::MAX, CANCEL_AT_ONCE)).await?;
-            let Some(last) = found.items.last().copied() else { return Ok(()) };
-            after = Some(last);
+            let Some(last) = found.items.last().copied() else {
+                // Behind what was given up there may be more in its line, which stands anywhere in the lane now.
+                if !std::mem::take(&mut found_any) {
+                    return Ok(());
+                }
+                after = None;
+                continue;
+            };
+            (after, found_any) = (Some(last), true);
             // Together, so that they share a sync of the disk.
             let mut cancels = JoinSet::new();
             for (_, delivery) in found.items {

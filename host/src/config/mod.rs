@@ -22,6 +22,6 @@ pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use seal::{MasterKey, SealError};
 pub use snapshot::{Invalid, Record, Snapshot, Tenant};
 pub use spec::{
-    DedupSpec, EndpointSpec, EventTypeRule, QuarantineSpec, RetrySpec, RouteSpec, SourceSpec, StepSpec, TenantSpec,
-    VerifySpec,
+    DedupSpec, EndpointSpec, EventTypeRule, OrderingSpec, QuarantineSpec, RetrySpec, RouteSpec, SourceSpec, StepSpec,
+    TenantSpec, VerifySpec,
 };

@@ -6,8 +6,8 @@ use super::resource::within;
 use super::snapshot::{Invalid, Tenant};
 use super::spec::is_secret_header;
 use super::{
-    DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, Plan, PlanStep,
-    ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,
+    DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, Kind, MasterKey, ModuleRecord, ModuleRef, OrderingSpec,
+    Plan, PlanStep, ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,
 };
 use crate::model::{
     Digest, EndpointName, Header, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, World, is_header_of_the_host,
@@ -92,6 +92,8 @@ pub struct Endpoint {
     pub rate_per_s: Option<u32>,
     /// How many attempts may be under way at once.
     pub concurrency_max: u32,
+    /// Whether deliveries with the same ordering key go one after the other.
+    pub in_order: bool,
     /// After how many failing deliveries in a row it is held; 0 for never.
     pub hold_after: usize,
     /// After how long of nothing but failure it is disabled, in milliseconds; 0 for never.
@@ -253,6 +255,7 @@ impl Endpoint {
             first_byte_timeout_ms: spec.first_byte_timeout_ms,
             rate_per_s: spec.rate_per_s,
             concurrency_max: spec.concurrency_max,
+            in_order: spec.ordering == OrderingSpec::Key,
             hold_after: usize::try_from(spec.hold_after).unwrap_or(usize::MAX),
             disable_after_ms: spec.disable_after_s * 1000,
             disabled: spec.disabled,

@@ -203,6 +203,10 @@ pub struct EndpointSpec {
     /// How many attempts may be under way at once: 1 to 1,000. By itself 16.
     #[serde(default = "default_concurrency_max")]
     pub concurrency_max: u32,
+    /// Whether deliveries with the same ordering key go one after the other, in the order of their events: each when the one before it is delivered
+    /// or dead. By itself `none`. A change counts for deliveries that are made after it.
+    #[serde(default, skip_serializing_if = "OrderingSpec::is_none")]
+    pub ordering: OrderingSpec,
     /// After how many failing deliveries in a row the endpoint is held: its deliveries wait, and one is tried from time to time. 0 to 100; 0 is
     /// never. By itself 10.
     #[serde(default = "default_hold_after")]
@@ -224,6 +228,24 @@ impl EndpointSpec {
         let credentials = headers.iter_mut().filter(|(name, _)| is_secret_header(name));
         all.extend(credentials.map(|(name, value)| (format!("/headers/{name}"), value)));
         all
+    }
+}
+
+/// What is kept in order at an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderingSpec {
+    /// Nothing.
+    #[default]
+    None,
+    /// Deliveries with the same ordering key; those without one go as they come.
+    Key,
+}
+
+impl OrderingSpec {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
     }
 }
 

@@ -11,7 +11,7 @@ mod step_key;
 mod url;
 mod world;
 
-pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX};
+pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX, Turn};
 pub use event::{Event, Header, Message, OPERATIONAL_SOURCE};
 pub use header_rules::{is_credential, is_header_for_modules, is_header_of_the_host};
 pub use health::{EndpointHealth, EndpointState};

@@ -31,7 +31,7 @@ pub(super) fn accept(view: &mut View<'_>, accept: Accept) -> Result<Applied, Ref
             RunStatus::Routed | RunStatus::Filtered | RunStatus::Dropped => done.push(run),
         }
         for delivery in deliveries {
-            put_new_delivery(view, &event.tenant, delivery, &mut hints)?;
+            put_new_delivery(view, &event.tenant, event.seq, delivery, &mut hints)?;
         }
     }
     stored::put_event(view, &event, &done, &body)?;

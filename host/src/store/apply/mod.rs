@@ -10,6 +10,7 @@ mod configure;
 mod deliver;
 mod health;
 mod index;
+mod line;
 mod route;
 mod state;
 

@@ -7,6 +7,7 @@ mod durable;
 mod fail;
 mod health;
 mod list;
+mod order;
 mod route;
 mod state;
 
@@ -111,6 +112,7 @@ fn delivery(run: &Run, endpoint: &EndpointName) -> Delivery {
         content_type: String::new(),
         headers: Vec::new(),
         ordering_key: None,
+        turn: None,
         operational: false,
         body: BodyRef::Event,
         status: DeliveryStatus::Pending,
