@@ -45,9 +45,15 @@ impl Gates {
         Self { inner: Arc::default(), probes }
     }
 
-    /// Begins anew, with what the store knows of endpoints.
-    pub(super) fn reset(&self, known: impl IntoIterator<Item = (LaneKey, EndpointHealth)>) {
-        *self.lock() = known.into_iter().map(|(key, health)| (key, Gate::new(health))).collect();
+    /// Forgets everything.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// How an endpoint is doing, as far as this knows.
+    #[cfg(test)]
+    pub(super) fn health(&self, key: &LaneKey) -> Option<EndpointHealth> {
+        self.lock().get(key).map(|gate| gate.breaker.health().clone())
     }
 
     /// What this endpoint takes now.

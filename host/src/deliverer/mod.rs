@@ -1,6 +1,6 @@
 //! Sends what is due: takes deliveries from the store, makes one attempt of each, stores the outcome.
 //!
-//! One scheduler decides (`lanes` and the `gate` before each of them, pure); each attempt runs as a task of its own (`send`). What must hold: no delivery is in flight twice; a
+//! One scheduler decides (`planner`: `lanes` and the `gate` before each of them, pure); each attempt runs as a task of its own (`send`). What must hold: no delivery is in flight twice; a
 //! slow or dead endpoint delays no other; nothing in memory grows with the backlog; a delivery leaves this layer only by a stored outcome, so
 //! whatever happens to the process, it is still in the store and goes again at once after the next start. While the store takes no outcomes
 //! nothing is sent.
@@ -17,9 +17,12 @@ mod lane;
 mod lanes;
 mod outcome;
 mod pace;
+mod planner;
 mod request;
 mod schedule;
 mod send;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,9 @@
 //! From what came back to what is stored: the attempt, and what becomes of the delivery. Pure.
 
-use super::breaker::Ruling;
+use super::breaker::{Ruling, Tried};
+use super::gate::Gates;
+use super::lanes::LaneKey;
+use crate::config::Endpoint;
 use crate::model::{Attempt, AttemptError, Delivery, TenantName};
 use crate::retry::{Schedule, retry_after_ms};
 use crate::store::{Next, Settle};
@@ -67,9 +70,23 @@ impl Ended {
     }
 }
 
+/// The outcome of one attempt, with what its gate learns from it.
+pub(super) fn decide(
+    gates: &Gates,
+    lane: &LaneKey,
+    delivery: &Delivery,
+    endpoint: &Endpoint,
+    ended: Ended,
+    random: u64,
+) -> Settle {
+    let begun_ms = ended.attempt.started_at_ms;
+    let ruling = gates.learn(lane, endpoint, begun_ms, &Tried::new(delivery, &ended));
+    settle(&lane.0, delivery, &endpoint.retry, ended, ruling, random)
+}
+
 /// The outcome of one attempt. Only a 2xx counts as delivered; whatever else came is tried again by the schedule, and not before the
 /// receiver's `Retry-After`. Where `ruling` spares it, it is tried again without a step on the schedule, behind what is due by then.
-pub(super) fn settle(
+fn settle(
     tenant: &TenantName,
     delivery: &Delivery,
     schedule: &Schedule,

@@ -1,6 +1,5 @@
 //! One attempt, from what is stored to what is stored.
 
-use super::breaker::Tried;
 use super::gate::Gates;
 use super::lane::Place;
 use super::lanes::{Claim, LaneKey};
@@ -100,12 +99,10 @@ impl Sender {
 
     async fn settle(&self, lane: &LaneKey, delivery: &Delivery, endpoint: &Endpoint, ended: Ended) -> Landing {
         let tenant = &lane.0;
-        let begun_ms = ended.attempt.started_at_ms;
-        let ruling = self.gates.learn(lane, endpoint, begun_ms, &Tried::new(delivery, &ended));
-        let health = ruling.health.clone();
         // Without randomness retries do not come apart, which is no reason not to retry.
         let random = getrandom::u64().unwrap_or(0);
-        let settle = outcome::settle(tenant, delivery, &endpoint.retry, ended, ruling, random);
+        let settle = outcome::decide(&self.gates, lane, delivery, endpoint, ended, random);
+        let health = settle.health.clone();
         let again = match settle.next {
             Next::RetryAt(due_ms) | Next::Again(due_ms) => Some((due_ms, delivery.id)),
             Next::Delivered | Next::Dead => None,

@@ -27,6 +27,8 @@ mod module_files;
 mod notice;
 mod reader;
 mod record;
+#[cfg(test)]
+mod simulated;
 mod sled_backend;
 mod state;
 mod stored;
@@ -43,6 +45,8 @@ pub use hint::Hint;
 pub use module_files::ModuleFiles;
 pub use notice::Notice;
 pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
+#[cfg(test)]
+pub(crate) use simulated::Simulated;
 pub use state::{StateChange, StateEntry, StateHead};
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
