@@ -2,7 +2,8 @@
 
 use super::support::{Host, Receiver, Reply, until};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A tenant `acme` whose events go straight to `out`, an endpoint at this receiver with these fields too.
@@ -187,4 +188,41 @@ async fn a_dead_delivery_is_told_and_one_that_tells_is_not() {
     host.delivery_with(&other, "dead").await;
     assert_eq!(ops.next().await.json()["delivery"], other.as_str());
     assert_eq!(told(&host).await, ["delivery.dead", "delivery.dead"]);
+}
+
+#[tokio::test]
+async fn deliveries_of_one_key_come_in_order_through_failures_and_a_crash() {
+    const EVENTS: usize = 60;
+    // Every second request fails, whichever it is.
+    let count = AtomicUsize::new(0);
+    let receiver = Receiver::answering(move |_| {
+        Reply::status(if count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { 200 } else { 500 })
+    })
+    .await;
+    let mut host = Host::start().await;
+    let retry = json!({ "schedule_s": vec![0; 32] });
+    straight(&host, &receiver, json!({ "ordering": "key", "hold_after": 0, "retry": retry })).await;
+    host.upload("reshape").await;
+    let keyed = json!({ "ordering_key": "${/key}" });
+    host.route("all", json!([{ "module": "operator/reshape", "settings": keyed }])).await;
+    let mut deliveries = Vec::new();
+    for number in 0..EVENTS {
+        if number == EVENTS / 2 {
+            host.kill().await;
+            host.start_again().await;
+        }
+        let event = host.event("x", json!({ "key": format!("k{}", number % 3), "n": number }).to_string()).await;
+        deliveries.push(delivery_of(&host, &event).await);
+    }
+    for delivery in &deliveries {
+        host.delivery_with(delivery, "delivered").await;
+    }
+    let mut last = BTreeMap::new();
+    for received in receiver.rest().await {
+        let body = received.json();
+        let number = body["n"].as_u64().unwrap();
+        let before = last.insert(body["key"].as_str().unwrap().to_owned(), number);
+        assert!(before <= Some(number), "{before:?} came before {body}");
+    }
+    assert_eq!(last.len(), 3);
 }
