@@ -13,10 +13,10 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak guests hostile fuzz deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak simulate guests hostile fuzz deny clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch what the demo borrows from npm and PyPI, by lock file
 	@scripts/setup-demo.sh
@@ -66,6 +66,10 @@ hostile: build ## let a tenant run every hostile guest, and time another tenant'
 
 fuzz: build ## throw made-up input at the runtime: MINUTES=1 TARGET=upload, result, settings or all, SEED=1
 	MINUTES="$(MINUTES)" TARGET="$(TARGET)" SEED="$(SEED)" cargo bench --workspace --locked --bench fuzz
+
+# Prints the seed that fails; `make simulate SEED=n` runs that one alone.
+simulate: ## run SEEDS random schedules of the deliverer (10,000 by itself) on a simulated clock
+	SEEDS=$(or $(SEEDS),10000) SEED=$(SEED) cargo test $(CARGO_FLAGS) --lib deliverer::simulation -- --nocapture
 
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)
 	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \

@@ -1,6 +1,6 @@
 //! What the host says of itself.
 
-use super::support::{Client, Host, hookswitch};
+use super::support::{Client, Host, hookswitch, until};
 use serde_json::Value;
 
 #[tokio::test]
@@ -8,7 +8,12 @@ async fn readyz_names_every_worker() {
     let host = Host::start().await;
     let anyone = Client::new(&host.admin_url, None);
     assert_eq!(anyone.get("/healthz").await.status, 200);
-    let ready = anyone.get("/readyz").await.expect(200);
+    // Listeners may be there a moment before the last of the workers.
+    let ready = until("the host to be ready", || async {
+        let answer = anyone.get("/readyz").await;
+        (answer.status == 200).then(|| answer.json())
+    })
+    .await;
     assert_eq!(ready["ready"], true);
     let workers: Vec<&str> = ready["workers"].as_array().unwrap().iter().filter_map(|w| w["name"].as_str()).collect();
     let all = [
@@ -18,6 +23,7 @@ async fn readyz_names_every_worker() {
         "deliverer",
         "ingest",
         "modules",
+        "notices",
         "pending",
         "quarantine",
         "shadow",

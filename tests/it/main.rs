@@ -18,6 +18,7 @@ mod crashes;
 mod credentials;
 mod deliveries;
 mod docs;
+mod endpoints;
 mod formats;
 mod golden;
 mod health;

@@ -1,6 +1,7 @@
 //! How configuration changes: one change at a time, checked whole against everything else, committed durably, then published as a new
 //! snapshot. What is refused changes nothing; what changes nothing makes no new revision.
 
+use crate::clock::Clock;
 use crate::config::{
     Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, SecretSpec, Snapshot, Spec, VersionError, parse,
 };
@@ -8,7 +9,7 @@ use crate::model::{Digest, EndpointName, TenantName};
 use crate::pipeline::{Library, LibraryError, Published, Still};
 use crate::runtime::{Executor, Lane};
 use crate::signing::{KeyScheme, SigningKey};
-use crate::store::{CommitError, Configure, Outcome, ReadError, ResourceKey, Store, Transition};
+use crate::store::{CommitError, Configure, Notice, Outcome, ReadError, ResourceKey, Store, Transition};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub struct Configuration {
     executor: Arc<Executor>,
     key: MasterKey,
     published: Published,
+    clock: Clock,
     /// One change at a time.
     turn: Arc<Mutex<()>>,
 }
@@ -83,6 +85,15 @@ pub(super) enum Changed {
     Nothing,
 }
 
+/// What a change does besides.
+#[derive(Debug, Default)]
+pub(super) struct Besides {
+    /// Endpoints that must have no pending delivery.
+    pub(super) unused: Vec<(TenantName, EndpointName)>,
+    /// What tenants are told.
+    pub(super) notices: Vec<(TenantName, Notice)>,
+}
+
 /// A resource as it is to be; none where it is to go.
 pub(super) type Change = (ResourceId, Option<Spec>);
 
@@ -109,8 +120,15 @@ pub async fn load(store: &Store, key: &MasterKey) -> Result<Snapshot, String> {
 impl Configuration {
     /// The configuration that is published there.
     #[must_use]
-    pub fn new(store: Store, library: Library, executor: Arc<Executor>, key: MasterKey, published: Published) -> Self {
-        Self { store, library, executor, key, published, turn: Arc::default() }
+    pub fn new(
+        store: Store,
+        library: Library,
+        executor: Arc<Executor>,
+        key: MasterKey,
+        published: Published,
+        clock: Clock,
+    ) -> Self {
+        Self { store, library, executor, key, published, clock, turn: Arc::default() }
     }
 
     /// The present snapshot.
@@ -143,7 +161,7 @@ impl Configuration {
         if old.as_ref() == Some(&spec) {
             return Ok((Changed::Nothing, shown));
         }
-        self.commit(&before, &id, vec![(id.clone(), Some(spec))], Vec::new()).await?;
+        self.commit(&before, &id, vec![(id.clone(), Some(spec))], Besides::default()).await?;
         Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, shown))
     }
 
@@ -180,18 +198,26 @@ impl Configuration {
             _ => Vec::new(),
         };
         let gone = std::iter::once(id.clone()).chain(quarantines).map(|id| (id, None)).collect();
-        self.commit(&before, &id, gone, endpoint.into_iter().collect()).await?;
+        let unused = endpoint.into_iter().collect();
+        self.commit(&before, &id, gone, Besides { unused, ..Besides::default() }).await?;
         Ok(true)
     }
 
     /// Gives up every delivery that waits for an endpoint.
     async fn cancel_pending(&self, tenant: &TenantName, endpoint: &EndpointName) -> Result<(), ChangeError> {
-        let mut after = None;
+        let (mut after, mut found_any) = (None, false);
         loop {
             let (t, e) = (tenant.clone(), endpoint.clone());
             let found = self.store.read(move |reader| reader.due(&t, &e, after, u64::MAX, CANCEL_AT_ONCE)).await?;
-            let Some(last) = found.items.last().copied() else { return Ok(()) };
-            after = Some(last);
+            let Some(last) = found.items.last().copied() else {
+                // Behind what was given up there may be more in its line, which stands anywhere in the lane now.
+                if !std::mem::take(&mut found_any) {
+                    return Ok(());
+                }
+                after = None;
+                continue;
+            };
+            (after, found_any) = (Some(last), true);
             // Together, so that they share a sync of the disk.
             let mut cancels = JoinSet::new();
             for (_, delivery) in found.items {
@@ -221,11 +247,13 @@ impl Configuration {
         before: &Snapshot,
         id: &ResourceId,
         changes: Vec<Change>,
-        unused: Vec<(TenantName, EndpointName)>,
+        besides: Besides,
     ) -> Result<(), ChangeError> {
         let next = self.after(before, id, &changes)?;
         let plans = self.check_new_plans(before, &next, id).await?;
-        let mut configure = Configure { expected_revision: before.revision, plans, unused, ..Configure::default() };
+        let Besides { unused, notices } = besides;
+        let (expected_revision, now_ms) = (before.revision, self.clock.now_ms());
+        let mut configure = Configure { expected_revision, plans, now_ms, notices, unused, ..Configure::default() };
         for (id, spec) in changes {
             let place = ResourceKey { tenant: id.tenant, kind: id.kind.as_str(), name: id.name };
             match spec {

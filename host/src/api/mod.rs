@@ -2,12 +2,13 @@
 //!
 //! `change` is how configuration changes, and `versions` how that of a module does; `resources`, `secrets` and `modules` put that on
 //! HTTP; `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
-//! runs again what is held, `state` shows what modules keep. Every refusal is a [`Problem`].
+//! runs again what is held, `endpoints` shows how they are doing, `state` shows what modules keep. Every refusal is a [`Problem`].
 
 mod access;
 mod body;
 mod change;
 mod data;
+mod endpoints;
 mod module_test;
 mod modules;
 pub mod quarantine;
@@ -113,6 +114,7 @@ impl Api {
             .route(&at("/deliveries/{delivery}/body"), get(data::get_delivery_body))
             .route(&at("/deliveries/{delivery}/retry"), post(data::retry))
             .route(&at("/endpoints/{name}/rotate-secret"), post(secrets::rotate_secret))
+            .route(&at("/endpoints/{name}/enable"), post(endpoints::enable))
             .route(&at("/routes/{name}/state"), get(state::get).delete(state::delete))
             .route(&at(&format!("/{kind}")), get(resources::list))
             .route(&at(&format!("/{kind}/{{name}}")), put(resources::put).get(resources::get).delete(resources::delete))

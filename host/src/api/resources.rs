@@ -3,6 +3,7 @@
 use super::Api;
 use super::body::{Path, Whole};
 use super::change::{ChangeError, Changed, masked};
+use super::endpoints;
 use super::secrets;
 use crate::config::{Invalid, Kind, ResourceId, Spec, VersionError, parse};
 use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName};
@@ -56,9 +57,9 @@ pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<Pa
     let snapshot = api.parts().configuration.snapshot();
     let tenants = snapshot.tenant_names().filter_map(|name| {
         let spec = snapshot.record(&tenant_id(name))?;
-        Some((name.to_string(), spec))
+        Some((name.to_string(), masked(spec)))
     });
-    page_of(tenants.collect(), &page, |name, spec| document(name, &masked(spec)))
+    page_of_specs(tenants.collect(), &page)
 }
 
 pub(super) async fn put_tenant(
@@ -83,7 +84,11 @@ pub(super) async fn list(
     Params(page): Params<PageQuery>,
 ) -> Result<Response, Problem> {
     let (tenant, kind) = (name(&tenant)?, kind_of(&kind)?);
-    list_kind(&api, &tenant, kind, &page)
+    let specs = of_kind(&api, &tenant, kind)?;
+    match kind {
+        Kind::Endpoint => endpoints::list(&api, &tenant, specs, &page).await,
+        _ => page_of_specs(specs, &page),
+    }
 }
 
 pub(super) async fn put(
@@ -98,7 +103,11 @@ pub(super) async fn get(
     State(api): State<Api>,
     Path((tenant, kind, resource)): Path<(String, String, String)>,
 ) -> Result<Response, Problem> {
-    get_spec(&api, &resource_id(&tenant, &kind, &resource)?)
+    let id = resource_id(&tenant, &kind, &resource)?;
+    match id.kind {
+        Kind::Endpoint => endpoints::get(&api, &id, &spec_of(&api, &id)?).await,
+        _ => get_spec(&api, &id),
+    }
 }
 
 /// What a DELETE may say.
@@ -136,8 +145,7 @@ pub(super) fn answer(api: &Api, changed: Changed, id: &ResourceId, shown: &Spec)
 }
 
 pub(super) fn get_spec(api: &Api, id: &ResourceId) -> Result<Response, Problem> {
-    let spec = api.parts().configuration.snapshot().record(id).ok_or_else(|| not_found(id))?;
-    Ok(Json(with_facts(api, id, &masked(spec))?).into_response())
+    Ok(Json(with_facts(api, id, &spec_of(api, id)?)?).into_response())
 }
 
 /// A resource as it is shown, with what the host knows of it beside.
@@ -147,6 +155,11 @@ pub(super) fn with_facts(api: &Api, id: &ResourceId, shown: &Spec) -> Result<ser
         secrets::add_facts(api, id, &mut document);
     }
     Ok(document)
+}
+
+/// A resource as it is shown.
+fn spec_of(api: &Api, id: &ResourceId) -> Result<Spec, Problem> {
+    api.parts().configuration.snapshot().record(id).map(masked).ok_or_else(|| not_found(id))
 }
 
 pub(super) async fn delete_spec(api: &Api, id: ResourceId) -> Result<Response, Problem> {
@@ -163,13 +176,19 @@ async fn remove(api: &Api, id: ResourceId, cancel: bool) -> Result<Response, Pro
 }
 
 pub(super) fn list_kind(api: &Api, tenant: &TenantName, kind: Kind, page: &PageQuery) -> Result<Response, Problem> {
+    page_of_specs(of_kind(api, tenant, kind)?, page)
+}
+
+/// A tenant's resources of a kind, as they are shown.
+fn of_kind(api: &Api, tenant: &TenantName, kind: Kind) -> Result<Vec<(String, Spec)>, Problem> {
     let snapshot = api.parts().configuration.snapshot();
     let found = snapshot.tenant(tenant).ok_or_else(|| not_found(&tenant_id(tenant)))?;
     let of_kind = found.records.iter().filter(|((of, _), _)| *of == kind);
-    page_of(of_kind.map(|((_, name), spec)| (name.clone(), spec.clone())).collect(), page, |name, spec| {
-        let id = ResourceId { tenant: Some(tenant.clone()), kind, name: name.to_owned() };
-        with_facts(api, &id, &masked(spec))
-    })
+    Ok(of_kind.map(|((_, name), spec)| (name.clone(), masked(spec.clone()))).collect())
+}
+
+fn page_of_specs(all: Vec<(String, Spec)>, page: &PageQuery) -> Result<Response, Problem> {
+    page_of(all, page, |name, spec| document(name, &spec))
 }
 
 /// A page of resources by name; the cursor is the last name of the page before.

@@ -5,7 +5,7 @@
 
 use super::Api;
 use super::body::{Path, Whole, parse_json};
-use super::change::{ChangeError, Configuration, made_secret, shown_with};
+use super::change::{Besides, ChangeError, Configuration, made_secret, shown_with};
 use super::resources::{endpoint_id, with_facts};
 use crate::config::{EndpointKey, Invalid, ResourceId, SECRETS_MAX, SecretSpec, Spec};
 use crate::problem::Problem;
@@ -83,7 +83,7 @@ impl Configuration {
         endpoint.secrets = Some(secrets);
         let spec = self.seal(id, Spec::Endpoint(endpoint), Some(&old))?;
         let shown = shown_with(&spec, made);
-        self.commit(&before, id, vec![(id.clone(), Some(spec))], Vec::new()).await?;
+        self.commit(&before, id, vec![(id.clone(), Some(spec))], Besides::default()).await?;
         Ok(shown)
     }
 }

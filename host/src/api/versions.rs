@@ -1,10 +1,12 @@
 //! How the versions of a module change, and how one is quarantined and released: each a change of configuration like any other, so it
 //! is atomic, and runs under way keep the plan they are pinned to.
 
-use super::change::{Change, ChangeError, Changed, Configuration};
+use super::change::{Besides, Change, ChangeError, Changed, Configuration};
 use crate::config::{Kind, ModuleRecord, QuarantineSpec, ResourceId, Snapshot, Spec};
 use crate::model::{Digest, EventId, TenantName};
 use crate::pipeline::{Streak, VersionOf};
+use crate::store::Notice;
+use serde_json::json;
 
 impl Configuration {
     /// Changes the record of a module; `change` gets what it is now. A version that becomes active or canary by it is released from
@@ -23,7 +25,7 @@ impl Configuration {
         }
         let mut changes = vec![(id.clone(), Some(Spec::Module(new.clone())))];
         changes.extend(lifted(&before, id, old.as_ref(), &new));
-        self.commit(&before, id, changes, Vec::new()).await?;
+        self.commit(&before, id, changes, Besides::default()).await?;
         Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, new))
     }
 
@@ -41,7 +43,7 @@ impl Configuration {
         let changes: Vec<Change> = found.map(|(at, _)| (at, None)).collect();
         let count = changes.len();
         if count > 0 {
-            self.commit(&before, id, changes, Vec::new()).await?;
+            self.commit(&before, id, changes, Besides::default()).await?;
         }
         Ok(count)
     }
@@ -93,7 +95,7 @@ impl Configuration {
             if !module.operator && rolled_back.roll_back().is_ok() {
                 changes.push((module_id, Some(Spec::Module(rolled_back))));
             }
-            match self.commit(&before, &id, changes, Vec::new()).await {
+            match self.commit(&before, &id, changes, told(tenant, &spec)).await {
                 Ok(()) => return Ok(Some(spec)),
                 // The previous version does not fit what the routes have by now.
                 Err(error @ (ChangeError::Invalid(_) | ChangeError::InUse { .. } | ChangeError::Library(_))) => {
@@ -103,9 +105,26 @@ impl Configuration {
                 Err(error) => return Err(error),
             }
         }
-        self.commit(&before, &id, alone, Vec::new()).await?;
+        self.commit(&before, &id, alone, told(tenant, &spec)).await?;
         Ok(Some(spec))
     }
+}
+
+/// The operational event that says so comes of the same commit.
+fn told(tenant: &TenantName, spec: &QuarantineSpec) -> Besides {
+    let body = json!({
+        "tenant": tenant,
+        "module": spec.module,
+        "digest": spec.digest,
+        "since_ms": spec.since_ms,
+        "failures": spec.failures,
+        "run": spec.run,
+        "code": spec.code,
+        "message": spec.message,
+        "rolled_back_to": spec.rolled_back_to,
+    });
+    let notice = Notice { event: spec.event, event_type: "module.quarantined".to_owned(), body };
+    Besides { notices: vec![(tenant.clone(), notice)], ..Besides::default() }
 }
 
 /// The quarantines that end with a change: of versions that now become active or canary, and of those that are forgotten.

@@ -14,7 +14,7 @@ use crate::config::{PlanStep, Snapshot, Spec};
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
 use crate::model::Digest;
-use crate::pipeline::{Library, Pipeline, Published, pending, shadow, sweep};
+use crate::pipeline::{Library, Pipeline, Published, notices, pending, shadow, sweep};
 use crate::runtime::{Compiler, Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
@@ -88,8 +88,14 @@ impl Host {
             clock.clone(),
             settings.pipeline.clone(),
         );
-        let configuration =
-            Configuration::new(store.clone(), library.clone(), executor.clone(), master, published.clone());
+        let configuration = Configuration::new(
+            store.clone(),
+            library.clone(),
+            executor.clone(),
+            master,
+            published.clone(),
+            clock.clone(),
+        );
         warm_up(&library, &configuration);
         let uploads = Uploads::start(library.clone(), configuration.clone(), clock.clone(), waiting, found)
             .context("cannot take up the waiting uploads")?;
@@ -114,6 +120,10 @@ impl Host {
         let (told, for_shadow) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("shadow"), told_workers.clone(), move || {
             shadow::work(for_shadow.clone(), told.clone())
+        }));
+        let (told, for_notices) = (told_workers.clone(), pipeline.clone());
+        workers.spawn(supervise(health.worker("notices"), told_workers.clone(), move || {
+            notices::work(for_notices.clone(), told.clone())
         }));
         let (told, parts) = (told_workers.clone(), (configuration.clone(), pipeline.clone(), clock.clone()));
         workers.spawn(supervise(health.worker("quarantine"), told_workers, move || {

@@ -7,8 +7,8 @@ use super::snapshot::{Invalid, Tenant};
 use super::spec::is_secret_header;
 use super::{
     Auth, DedupSpec, EndpointSpec, EventTypePattern, EventTypeRule, HeaderSignature, Kind, MasterKey, ModuleRecord,
-    ModuleRef, Plan, PlanStep, ResourceId, RouteSpec, SecretSpec, SourceSpec, Spec, Target, TargetUrl, Tls, VerifySpec,
-    signatures,
+    ModuleRef, OrderingSpec, Plan, PlanStep, ResourceId, RouteSpec, SecretSpec, SourceSpec, Spec, Target, TargetUrl,
+    Tls, VerifySpec, signatures,
 };
 use crate::model::{
     Digest, EndpointName, Header, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, World, is_header_of_the_host,
@@ -29,6 +29,9 @@ const LABELS_MAX: usize = 32;
 const LABEL_BYTES_MAX: usize = 128;
 const PATTERNS_MAX: usize = 100;
 const DEDUP_WINDOW_S_MAX: u64 = 604_800;
+const RATE_PER_S_MAX: u32 = 10_000;
+const HOLD_AFTER_MAX: u64 = 100;
+const DISABLE_AFTER_S_MAX: u64 = 30 * 24 * 60 * 60;
 
 /// A way in, ready for use.
 #[derive(Debug)]
@@ -90,8 +93,18 @@ pub struct Endpoint {
     pub retry: Schedule,
     /// How long one attempt may take.
     pub timeout_ms: u64,
+    /// How long an answer may take to begin, where that is less.
+    pub first_byte_timeout_ms: Option<u64>,
+    /// How many attempts may begin each second; none for no limit.
+    pub rate_per_s: Option<u32>,
     /// How many attempts may be under way at once.
     pub concurrency_max: u32,
+    /// Whether deliveries with the same ordering key go one after the other.
+    pub in_order: bool,
+    /// After how many failing deliveries in a row it is held; 0 for never.
+    pub hold_after: usize,
+    /// After how long of nothing but failure it is disabled, in milliseconds; 0 for never.
+    pub disable_after_ms: u64,
     /// Whether deliveries wait for now.
     pub disabled: bool,
 }
@@ -227,6 +240,16 @@ impl Endpoint {
         at_most("/event_types", spec.event_types.len(), PATTERNS_MAX)?;
         check_labels("/labels", &spec.labels)?;
         within("/timeout_ms", spec.timeout_ms, 100, 120_000)?;
+        if let Some(ms) = spec.first_byte_timeout_ms {
+            within("/first_byte_timeout_ms", ms, 100, spec.timeout_ms)?;
+        }
+        if let Some(rate) = spec.rate_per_s {
+            within("/rate_per_s", u64::from(rate), 1, u64::from(RATE_PER_S_MAX))?;
+        }
+        within("/hold_after", u64::from(spec.hold_after), 0, HOLD_AFTER_MAX)?;
+        if spec.disable_after_s != 0 {
+            within("/disable_after_s", spec.disable_after_s, 60, DISABLE_AFTER_S_MAX)?;
+        }
         within("/concurrency_max", u64::from(spec.concurrency_max), 1, 1_000)?;
         let retry = match &spec.retry {
             None => Schedule::default(),
@@ -254,7 +277,12 @@ impl Endpoint {
             labels: spec.labels.clone(),
             retry,
             timeout_ms: spec.timeout_ms,
+            first_byte_timeout_ms: spec.first_byte_timeout_ms,
+            rate_per_s: spec.rate_per_s,
             concurrency_max: spec.concurrency_max,
+            in_order: spec.ordering == OrderingSpec::Key,
+            hold_after: usize::try_from(spec.hold_after).unwrap_or(usize::MAX),
+            disable_after_ms: spec.disable_after_s * 1000,
             disabled: spec.disabled,
         })
     }

@@ -186,9 +186,28 @@ pub struct EndpointSpec {
     /// How long one attempt may take, in milliseconds, from connecting to the last byte of the answer: 100 to 120,000. By itself 15,000.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
+    /// How long the answer may take to begin, in milliseconds, connecting included: 100 to `timeout_ms`. By itself as long as the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_timeout_ms: Option<u64>,
+    /// How many attempts may begin each second: 1 to 10,000, and a tenth of it, or 1, beside it in a burst. By itself as many as the
+    /// receiver takes: it is slowed down by answers of 429, 502 and 504, and by `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<u32>,
     /// How many attempts may be under way at once: 1 to 1,000. By itself 16.
     #[serde(default = "default_concurrency_max")]
     pub concurrency_max: u32,
+    /// Whether deliveries with the same ordering key go one after the other, in the order of their events: each when the one before it is delivered
+    /// or dead. By itself `none`. A change counts for deliveries that are made after it.
+    #[serde(default, skip_serializing_if = "OrderingSpec::is_none")]
+    pub ordering: OrderingSpec,
+    /// After how many failing deliveries in a row the endpoint is held: its deliveries wait, and one is tried from time to time. 0 to 100; 0 is
+    /// never. By itself 10.
+    #[serde(default = "default_hold_after")]
+    pub hold_after: u32,
+    /// After how long of nothing but failure the endpoint is disabled, until somebody enables it, in seconds: 60 to 2,592,000 (30 days), or 0
+    /// for never. By itself 432,000 (5 days).
+    #[serde(default = "default_disable_after_s")]
+    pub disable_after_s: u64,
     /// Whether deliveries wait for now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
@@ -216,6 +235,24 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// What is kept in order at an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderingSpec {
+    /// Nothing.
+    #[default]
+    None,
+    /// Deliveries with the same ordering key; those without one go as they come.
+    Key,
+}
+
+impl OrderingSpec {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
 fn default_method() -> String {
     "POST".to_owned()
 }
@@ -226,6 +263,14 @@ const fn default_timeout_ms() -> u64 {
 
 const fn default_concurrency_max() -> u32 {
     16
+}
+
+const fn default_hold_after() -> u32 {
+    10
+}
+
+const fn default_disable_after_s() -> u64 {
+    432_000
 }
 
 /// When to try again.

@@ -1,5 +1,6 @@
 //! The bounds of the deliverer.
 
+use super::gate::Probes;
 use super::lanes::Bounds;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,11 @@ pub struct Config {
     pub lane_scans_max: usize,
     /// How long a delivery waits when the host itself failed at it, in milliseconds: 1 to 600,000. Its schedule stays as it is.
     pub failure_rest_ms: u64,
+    /// How long an endpoint that is held is left alone before one delivery is tried, in milliseconds: 1 to 3,600,000. Twice as long after each
+    /// try that fails.
+    pub probe_wait_ms_min: u64,
+    /// The longest time between two such tries, in milliseconds: `probe_wait_ms_min` to 86,400,000.
+    pub probe_wait_ms_max: u64,
     /// How long deliveries in flight may take to end at shutdown, in milliseconds: at most 600,000. What is not at its end then goes again
     /// after the next start.
     pub drain_ms: u64,
@@ -38,6 +44,8 @@ impl Default for Config {
             lane_ready_max: 128,
             lane_scans_max: 4,
             failure_rest_ms: 30_000,
+            probe_wait_ms_min: 30_000,
+            probe_wait_ms_max: 3_600_000,
             drain_ms: 20_000,
         }
     }
@@ -55,12 +63,18 @@ impl Config {
             ("lane_ready_max", count(self.lane_ready_max), 1, 10_000),
             ("lane_scans_max", count(self.lane_scans_max), 1, 64),
             ("failure_rest_ms", self.failure_rest_ms, 1, 600_000),
+            ("probe_wait_ms_min", self.probe_wait_ms_min, 1, 3_600_000),
+            ("probe_wait_ms_max", self.probe_wait_ms_max, self.probe_wait_ms_min, 86_400_000),
             ("drain_ms", self.drain_ms, 0, 600_000),
         ];
         match bounds.into_iter().find(|(_, given, least, most)| given < least || given > most) {
             Some((field, given, least, most)) => Err(ConfigError { field, given, least, most }),
             None => Ok(()),
         }
+    }
+
+    pub(super) const fn probes(&self) -> Probes {
+        Probes { wait_ms_min: self.probe_wait_ms_min, wait_ms_max: self.probe_wait_ms_max }
     }
 
     pub(super) const fn bounds(&self) -> Bounds {
@@ -85,6 +99,9 @@ mod tests {
             ("lane_ready_max", Config { lane_ready_max: 10_001, ..config() }),
             ("lane_scans_max", Config { lane_scans_max: 0, ..config() }),
             ("failure_rest_ms", Config { failure_rest_ms: 0, ..config() }),
+            ("probe_wait_ms_min", Config { probe_wait_ms_min: 3_600_001, ..config() }),
+            ("probe_wait_ms_max", Config { probe_wait_ms_max: 29_999, ..config() }),
+            ("probe_wait_ms_max", Config { probe_wait_ms_max: 86_400_001, ..config() }),
             ("drain_ms", Config { drain_ms: 600_001, ..config() }),
         ];
         for (field, config) in wrong {

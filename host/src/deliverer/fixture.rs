@@ -27,6 +27,8 @@ pub(super) fn delivery_to(endpoint: &str, number: u64) -> Delivery {
         content_type: "application/json".to_owned(),
         headers: Vec::new(),
         ordering_key: None,
+        turn: None,
+        operational: false,
         body: BodyRef::Event,
         status: DeliveryStatus::Pending,
         reason: None,

@@ -39,6 +39,8 @@ pub(super) struct Lane {
     rest_until_ms: u64,
     /// Whether the endpoint takes nothing for now.
     blocked: bool,
+    /// The endpoint takes nothing before this time; it is asked again then, or when a flight ends.
+    wait_ms: Option<u64>,
 }
 
 /// A scan to make: what is due behind `after`, at most `limit`.
@@ -82,6 +84,7 @@ impl Lane {
     /// A flight is over; `again` is where the delivery stands now, if it is still pending.
     pub(super) fn release(&mut self, delivery: DeliveryId, again: Option<Place>, now_ms: u64, ready_max: usize) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.wait_ms = None;
         let hinted = self.claimed.remove(&delivery).flatten();
         let (first, second) = (again.or(hinted), hinted.filter(|_| again.is_some() && again != hinted));
         for place in [first, second].into_iter().flatten() {
@@ -92,11 +95,18 @@ impl Lane {
     /// A flight ended by a failure of our own: the delivery stays claimed and is ready again at `until_ms`.
     pub(super) fn park(&mut self, place: Place, until_ms: u64) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.wait_ms = None;
         self.parked.push_back((until_ms, place));
     }
 
-    /// Makes ready what was parked until now.
-    pub(super) fn unpark(&mut self, now_ms: u64) {
+    /// The endpoint takes nothing before this time.
+    pub(super) const fn wait(&mut self, until_ms: u64) {
+        self.wait_ms = Some(until_ms);
+    }
+
+    /// Makes ready what was parked until now, and ends a wait that is over.
+    pub(super) fn wake(&mut self, now_ms: u64) {
+        self.wait_ms = self.wait_ms.filter(|until_ms| *until_ms > now_ms);
         while let Some((_, place)) = self.parked.pop_front_if(|(until_ms, _)| *until_ms <= now_ms) {
             self.ready.push_back(place);
         }
@@ -112,8 +122,9 @@ impl Lane {
     }
 
     /// The endpoint may take something again.
-    pub(super) fn unblock(&mut self) {
+    pub(super) const fn unblock(&mut self) {
         self.blocked = false;
+        self.wait_ms = None;
     }
 
     /// The scan that is to be made now, if any. It is under way from here on.
@@ -152,15 +163,16 @@ impl Lane {
         }
     }
 
-    /// When there is something to do that is not sending: to scan, or to wake what is parked.
-    pub(super) fn wake_ms(&self, ready_max: usize) -> Option<u64> {
-        let parked = self.parked.front().map(|(until_ms, _)| *until_ms).filter(|_| !self.blocked);
-        [self.scan_at_ms(ready_max), parked].into_iter().flatten().min()
+    /// When it is to be woken: for what is parked, or for what is ready and has to wait.
+    pub(super) fn wake_ms(&self) -> Option<u64> {
+        let parked = self.parked.front().map(|(until_ms, _)| *until_ms);
+        let wait = self.wait_ms.filter(|_| !self.ready.is_empty());
+        [parked, wait].into_iter().flatten().min().filter(|_| !self.blocked)
     }
 
     /// Whether something can be sent, concurrency apart.
     pub(super) fn has_ready(&self) -> bool {
-        !self.blocked && !self.ready.is_empty() && self.parked.len() < PARKED_MAX
+        !self.blocked && self.wait_ms.is_none() && !self.ready.is_empty() && self.parked.len() < PARKED_MAX
     }
 
     /// Whether there is nothing to remember.
@@ -179,7 +191,8 @@ impl Lane {
         self.claimed.len()
     }
 
-    fn scan_at_ms(&self, ready_max: usize) -> Option<u64> {
+    /// When it is to be read on.
+    pub(super) fn scan_at_ms(&self, ready_max: usize) -> Option<u64> {
         // Half empty, so that a scan is worth its while.
         let room = self.ready.len() <= ready_max / 2;
         let at_ms = self.unread_ms.filter(|_| room && self.scan.is_none() && !self.blocked);

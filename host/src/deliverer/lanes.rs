@@ -31,7 +31,9 @@ pub(super) struct Lanes {
     tenants: HashMap<TenantName, Tenant>,
     /// Tenants with a lane in their `ring`, the next one first.
     ring: VecDeque<TenantName>,
-    /// When lanes want to be woken.
+    /// When lanes want to be read on.
+    scans: BTreeSet<(u64, LaneKey)>,
+    /// When lanes want to be woken for another reason.
     wakes: BTreeSet<(u64, LaneKey)>,
     in_flight: usize,
 }
@@ -39,6 +41,8 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct Entry {
     lane: Lane,
+    /// Its time in `scans`.
+    scan_ms: Option<u64>,
     /// Its time in `wakes`.
     wake_ms: Option<u64>,
     /// Whether it is in its tenant's ring.
@@ -52,6 +56,17 @@ struct Tenant {
     ring: VecDeque<EndpointName>,
     /// Whether it is in the ring of tenants.
     queued: bool,
+}
+
+/// What an endpoint takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// As long as fewer than this are in flight to it, one more.
+    Most(u32),
+    /// Nothing before this time, in milliseconds since 1970-01-01T00:00:00Z, unless a flight to it ends.
+    NotBefore(u64),
+    /// Nothing, until [`Lanes::unblock`] or [`Lanes::unblock_all`].
+    Shut,
 }
 
 /// A delivery in flight. It ends with [`Lanes::release`] or [`Lanes::park`].
@@ -68,6 +83,7 @@ impl Lanes {
             lanes: HashMap::new(),
             tenants: HashMap::new(),
             ring: VecDeque::new(),
+            scans: BTreeSet::new(),
             wakes: BTreeSet::new(),
             in_flight: 0,
         }
@@ -85,13 +101,12 @@ impl Lanes {
         self.refresh(&key);
     }
 
-    /// The next delivery to send, in flight from here on. `concurrency_max` tells how many a lane may have in flight; none where its
-    /// endpoint takes nothing for now.
-    pub(super) fn claim(&mut self, concurrency_max: impl Fn(&LaneKey) -> Option<u32>) -> Option<Claim> {
+    /// The next delivery to send, in flight from here on. `admit` tells what a lane's endpoint takes.
+    pub(super) fn claim(&mut self, admit: impl Fn(&LaneKey) -> Admission) -> Option<Claim> {
         for _ in 0..self.ring.len() {
             let free = self.bounds.in_flight_max.saturating_sub(self.in_flight);
             let name = self.ring.pop_front()?;
-            let claim = self.claim_of(&name, free, &concurrency_max);
+            let claim = self.claim_of(&name, free, &admit);
             self.requeue(name);
             if claim.is_some() {
                 return claim;
@@ -112,12 +127,17 @@ impl Lanes {
         self.land(&claim.lane, |lane| lane.park(claim.place, until_ms));
     }
 
+    /// Wakes the lanes whose time has come.
+    pub(super) fn wake(&mut self, now_ms: u64) {
+        while let Some((_, key)) = self.wakes.first().filter(|(wake_ms, _)| *wake_ms <= now_ms).cloned() {
+            self.change(&key, |lane| lane.wake(now_ms));
+        }
+    }
+
     /// The next scan to make, under way from here on. It ends with [`Lanes::scanned`] or [`Lanes::scan_failed`].
     pub(super) fn next_scan(&mut self, now_ms: u64) -> Option<(LaneKey, Scan)> {
-        while let Some((_, key)) = self.wakes.first().filter(|(wake_ms, _)| *wake_ms <= now_ms).cloned() {
-            let lane = &mut self.lanes.get_mut(&key)?.lane;
-            lane.unpark(now_ms);
-            let scan = lane.begin_scan(now_ms, self.bounds.lane_ready_max);
+        while let Some((_, key)) = self.scans.first().filter(|(scan_ms, _)| *scan_ms <= now_ms).cloned() {
+            let scan = self.lanes.get_mut(&key)?.lane.begin_scan(now_ms, self.bounds.lane_ready_max);
             self.refresh(&key);
             if let Some(scan) = scan {
                 return Some((key, scan));
@@ -145,18 +165,23 @@ impl Lanes {
         }
     }
 
-    /// When [`Lanes::next_scan`] has something to do.
+    /// This endpoint may take something again, or sooner than it said.
+    pub(super) fn unblock(&mut self, key: &LaneKey) {
+        self.change(key, Lane::unblock);
+    }
+
+    /// When [`Lanes::wake`] has something to do.
     pub(super) fn wake_ms(&self) -> Option<u64> {
         self.wakes.first().map(|(wake_ms, _)| *wake_ms)
     }
 
+    /// When [`Lanes::next_scan`] has something to do.
+    pub(super) fn scan_ms(&self) -> Option<u64> {
+        self.scans.first().map(|(scan_ms, _)| *scan_ms)
+    }
+
     /// The next lane of a tenant that may send, and what. `free` is how many more may be in flight over all.
-    fn claim_of(
-        &mut self,
-        name: &TenantName,
-        free: usize,
-        concurrency_max: impl Fn(&LaneKey) -> Option<u32>,
-    ) -> Option<Claim> {
+    fn claim_of(&mut self, name: &TenantName, free: usize, admit: impl Fn(&LaneKey) -> Admission) -> Option<Claim> {
         let tenant = self.tenants.get(name)?;
         let lane_share = free.saturating_sub(tenant.in_flight).div_ceil(2);
         if lane_share == 0 {
@@ -165,7 +190,7 @@ impl Lanes {
         for _ in 0..tenant.ring.len() {
             let endpoint = self.tenants.get_mut(name)?.ring.pop_front()?;
             let lane = (name.clone(), endpoint);
-            if let Some(place) = self.take_from(&lane, lane_share, concurrency_max(&lane)) {
+            if let Some(place) = self.take_from(&lane, lane_share, admit(&lane)) {
                 self.in_flight += 1;
                 self.tenants.get_mut(name)?.in_flight += 1;
                 return Some(Claim { lane, place });
@@ -175,16 +200,20 @@ impl Lanes {
     }
 
     /// What a lane just taken from its ring may send. Puts it back if it has more, or must wait for its share.
-    fn take_from(&mut self, key: &LaneKey, lane_share: usize, concurrency_max: Option<u32>) -> Option<Place> {
+    fn take_from(&mut self, key: &LaneKey, lane_share: usize, admission: Admission) -> Option<Place> {
         let entry = self.lanes.get_mut(key)?;
         entry.queued = false;
         let in_flight = entry.lane.in_flight();
-        let place = match concurrency_max.map(|max| usize::try_from(max).unwrap_or(usize::MAX)) {
+        let place = match admission {
             // It comes back into the ring when a flight of its own ends.
-            Some(max) if in_flight >= max => return None,
-            Some(_) if in_flight < lane_share && entry.lane.has_ready() => entry.lane.take(),
-            Some(_) => None,
-            None => {
+            Admission::Most(most) if in_flight >= usize::try_from(most).unwrap_or(usize::MAX) => return None,
+            Admission::Most(_) if in_flight < lane_share && entry.lane.has_ready() => entry.lane.take(),
+            Admission::Most(_) => None,
+            Admission::NotBefore(until_ms) => {
+                entry.lane.wait(until_ms);
+                None
+            }
+            Admission::Shut => {
                 entry.lane.block();
                 None
             }
@@ -213,14 +242,8 @@ impl Lanes {
     /// Brings the ring and the wakes up to date with a lane that may have changed; forgets it if there is nothing to remember.
     fn refresh(&mut self, key: &LaneKey) {
         let Some(entry) = self.lanes.get_mut(key) else { return };
-        let wake_ms = entry.lane.wake_ms(self.bounds.lane_ready_max);
-        if wake_ms != entry.wake_ms {
-            if let Some(before_ms) = entry.wake_ms {
-                self.wakes.remove(&(before_ms, key.clone()));
-            }
-            self.wakes.extend(wake_ms.map(|wake_ms| (wake_ms, key.clone())));
-            entry.wake_ms = wake_ms;
-        }
+        set_time(&mut self.scans, key, &mut entry.scan_ms, entry.lane.scan_at_ms(self.bounds.lane_ready_max));
+        set_time(&mut self.wakes, key, &mut entry.wake_ms, entry.lane.wake_ms());
         if entry.queued {
             return;
         }
@@ -252,6 +275,18 @@ impl Lanes {
             self.tenants.remove(name);
         }
     }
+}
+
+/// Sets a lane's time in a set of times; `present` is what it is there.
+fn set_time(times: &mut BTreeSet<(u64, LaneKey)>, key: &LaneKey, present: &mut Option<u64>, to: Option<u64>) {
+    if *present == to {
+        return;
+    }
+    if let Some(before_ms) = *present {
+        times.remove(&(before_ms, key.clone()));
+    }
+    times.extend(to.map(|to_ms| (to_ms, key.clone())));
+    *present = to;
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Sends what is due: takes deliveries from the store, makes one attempt of each, stores the outcome.
 //!
-//! One scheduler decides (`lanes`, pure); each attempt runs as a task of its own (`send`). What must hold: no delivery is in flight twice; a
+//! One scheduler decides (`planner`: `lanes` and the `gate` before each of them, pure); each attempt runs as a task of its own (`send`). What must hold: no delivery is in flight twice; a
 //! slow or dead endpoint delays no other; nothing in memory grows with the backlog; a delivery leaves this layer only by a stored outcome, so
 //! whatever happens to the process, it is still in the store and goes again at once after the next start. While the store takes no outcomes
 //! nothing is sent.
@@ -8,15 +8,21 @@
 //! Due times are wall-clock times, waiting is not: the scheduler looks at the clock at least once a second, so a clock that is set
 //! forwards or back delays nothing by more than that.
 
+mod breaker;
 mod config;
 #[cfg(test)]
 mod fixture;
+mod gate;
 mod lane;
 mod lanes;
 mod outcome;
+mod pace;
+mod planner;
 mod request;
 mod schedule;
 mod send;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -28,6 +34,7 @@ use crate::config::Snapshot;
 use crate::shutdown::Shutdown;
 use crate::store::{CommitError, ReadError, Store};
 use crate::transport::Transport;
+use gate::Gates;
 use schedule::Scheduler;
 use send::Sender;
 use std::sync::Arc;
@@ -70,7 +77,8 @@ impl Deliverer {
         clock: Clock,
         config: Config,
     ) -> Self {
-        let sender = Sender { store, transport, clock, tokens: Tokens::default(), panics: Arc::default() };
+        let gates = Gates::new(config.probes());
+        let sender = Sender { store, transport, clock, gates, tokens: Tokens::default(), panics: Arc::default() };
         Self { sender, snapshots, config }
     }
 

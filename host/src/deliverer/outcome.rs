@@ -1,7 +1,11 @@
 //! From what came back to what is stored: the attempt, and what becomes of the delivery. Pure.
 
+use super::breaker::{Ruling, Tried};
+use super::gate::Gates;
+use super::lanes::LaneKey;
 use super::request::InvalidRequest;
 use super::tokens::TokenError;
+use crate::config::Endpoint;
 use crate::model::{Attempt, AttemptError, Delivery, TenantName};
 use crate::retry::{Schedule, retry_after_ms};
 use crate::store::{Next, Settle};
@@ -32,31 +36,105 @@ pub(super) enum Failure {
     Panic(String),
 }
 
+/// What an attempt says of its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// It takes deliveries.
+    Good,
+    /// It failed; and wants nothing for so long, where it says so.
+    Bad { retry_after_ms: Option<u64> },
+    /// It wants fewer: 429, 502 or 504. The same.
+    Enough { retry_after_ms: Option<u64> },
+    /// It wants none any more: 410.
+    Gone,
+    /// Nothing: the failure is the host's own, or the delivery's.
+    Nothing,
+}
+
+/// An attempt that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) attempt: Attempt,
+    /// What it says of the endpoint.
+    pub(super) word: Word,
+    /// The clock's time when it was over.
+    pub(super) at_ms: u64,
+}
+
+impl Ended {
+    /// The attempt of this delivery that ended with `answer`.
+    pub(super) fn new(delivery: &Delivery, span: Span, answer: Result<Response, Failure>) -> Self {
+        let word = word(&answer, span.ended_at_ms);
+        Self { attempt: attempt(delivery, span, answer), word, at_ms: span.ended_at_ms }
+    }
+
+    /// Why it failed; empty where it did not.
+    pub(super) fn reason(&self) -> &str {
+        self.attempt.error.as_ref().map_or("", |error| error.message.as_str())
+    }
+}
+
+/// The outcome of one attempt, with what its gate learns from it.
+pub(super) fn decide(
+    gates: &Gates,
+    lane: &LaneKey,
+    delivery: &Delivery,
+    endpoint: &Endpoint,
+    ended: Ended,
+    random: u64,
+) -> Settle {
+    let begun_ms = ended.attempt.started_at_ms;
+    let ruling = gates.learn(lane, endpoint, begun_ms, &Tried::new(delivery, &ended));
+    settle(&lane.0, delivery, &endpoint.retry, ended, ruling, random)
+}
+
 /// The outcome of one attempt. Only a 2xx counts as delivered; whatever else came is tried again by the schedule, and not before the
-/// receiver's `Retry-After`.
-pub(super) fn settle(
+/// receiver's `Retry-After`. Where `ruling` spares it, it is tried again without a step on the schedule, behind what is due by then.
+fn settle(
     tenant: &TenantName,
     delivery: &Delivery,
     schedule: &Schedule,
-    span: Span,
-    answer: Result<Response, Failure>,
+    ended: Ended,
+    ruling: Ruling,
     random: u64,
 ) -> Settle {
-    let ended_at_ms = span.ended_at_ms;
-    let not_before_ms = match &answer {
-        Ok(Response { retry_after: Some(header), .. }) => retry_after_ms(header, ended_at_ms),
-        _ => None,
-    };
-    let attempt = attempt(delivery, span, answer);
+    let Ended { attempt, word, at_ms } = ended;
     let next = if attempt.error.is_none() {
         Next::Delivered
+    } else if ruling.spared {
+        Next::Again(at_ms)
     } else {
         let position = delivery.schedule_position.saturating_add(1);
-        schedule.next(position, ended_at_ms, random).map_or(Next::Dead, |due_ms| {
-            Next::RetryAt(due_ms.max(ended_at_ms.saturating_add(not_before_ms.unwrap_or(0))))
-        })
+        let not_before_ms = at_ms.saturating_add(word.retry_after_ms().unwrap_or(0));
+        let due_ms = schedule.next(position, at_ms, random);
+        due_ms.map_or(Next::Dead, |due_ms| Next::RetryAt(due_ms.max(not_before_ms)))
     };
-    Settle { tenant: tenant.clone(), delivery: delivery.id, attempt, next }
+    Settle { tenant: tenant.clone(), delivery: delivery.id, attempt, next, health: ruling.health }
+}
+
+impl Word {
+    const fn retry_after_ms(self) -> Option<u64> {
+        match self {
+            Self::Bad { retry_after_ms } | Self::Enough { retry_after_ms } => retry_after_ms,
+            Self::Good | Self::Gone | Self::Nothing => None,
+        }
+    }
+}
+
+fn word(answer: &Result<Response, Failure>, now_ms: u64) -> Word {
+    match answer {
+        Ok(answer) if answer.status.is_success() => Word::Good,
+        Ok(answer) => {
+            let retry_after_ms = answer.retry_after.as_deref().and_then(|header| retry_after_ms(header, now_ms));
+            match answer.status.as_u16() {
+                410 => Word::Gone,
+                429 | 502 | 504 => Word::Enough { retry_after_ms },
+                _ => Word::Bad { retry_after_ms },
+            }
+        }
+        Err(Failure::Send(_) | Failure::Token(_)) => Word::Bad { retry_after_ms: None },
+        Err(Failure::Request(_) | Failure::Panic(_)) => Word::Nothing,
+    }
 }
 
 fn attempt(delivery: &Delivery, span: Span, answer: Result<Response, Failure>) -> Attempt {
@@ -109,6 +187,7 @@ impl Failure {
 mod tests {
     use super::super::fixture::delivery;
     use super::*;
+    use crate::model::EndpointHealth;
 
     const SPAN: Span = Span { started_at_ms: 1_000_000, duration_ms: 250, ended_at_ms: 1_000_250 };
 
@@ -124,7 +203,8 @@ mod tests {
     fn settled(position: u32, answer: Result<Response, Failure>) -> Settle {
         let schedule = Schedule::new(vec![0, 10, 60]).unwrap();
         let delivery = Delivery { attempts: 7, schedule_position: position, ..delivery() };
-        settle(&"acme".parse().unwrap(), &delivery, &schedule, SPAN, answer, 0)
+        let ended = Ended::new(&delivery, SPAN, answer);
+        settle(&"acme".parse().unwrap(), &delivery, &schedule, ended, Ruling::default(), 0)
     }
 
     fn code(settle: &Settle) -> &str {
@@ -137,10 +217,20 @@ mod tests {
             let settle = settled(0, response(status, None));
             assert_eq!((settle.next, settle.attempt.error), (Next::Delivered, None), "{status}");
         }
-        for status in [100, 199, 300, 301, 304, 400, 404, 410, 429, 500, 599, 999] {
+        for status in [100, 199, 300, 301, 304, 400, 404, 429, 500, 599, 999] {
             let settle = settled(0, response(status, None));
             assert_eq!((settle.next, code(&settle)), (Next::RetryAt(1_010_250), "status"), "{status}");
         }
+    }
+
+    #[test]
+    fn what_is_spared_stays_where_it_is_on_its_schedule() {
+        let schedule = Schedule::new(vec![0]).unwrap();
+        let ended = |status| Ended::new(&delivery(), SPAN, response(status, Some("30")));
+        let spared = || Ruling { health: Some(EndpointHealth::unknown()), spared: true };
+        let settle = |status| settle(&"acme".parse().unwrap(), &delivery(), &schedule, ended(status), spared(), 0);
+        assert_eq!((settle(503).next, settle(503).health), (Next::Again(1_000_250), spared().health));
+        assert_eq!(settle(200).next, Next::Delivered);
     }
 
     #[test]
@@ -171,6 +261,26 @@ mod tests {
         assert_eq!(next("3"), Next::RetryAt(1_010_250));
         assert_eq!(next("nonsense"), Next::RetryAt(1_010_250));
         assert_eq!(settled(2, response(429, Some("30"))).next, Next::Dead, "it adds no attempt");
+    }
+
+    #[test]
+    fn an_answer_says_what_it_says_of_its_endpoint() {
+        let of = |status, header| word(&response(status, header), 1_000_250);
+        assert_eq!(of(204, Some("9")), Word::Good);
+        for status in [429, 502, 504] {
+            assert_eq!(of(status, None), Word::Enough { retry_after_ms: None });
+            assert_eq!(of(status, Some("9")), Word::Enough { retry_after_ms: Some(9_000) });
+        }
+        for status in [302, 400, 500, 503] {
+            assert_eq!(of(status, Some("9")), Word::Bad { retry_after_ms: Some(9_000) });
+        }
+        assert_eq!(of(503, Some("99999999")), Word::Bad { retry_after_ms: Some(crate::retry::RETRY_AFTER_MS_MAX) });
+        let timeout = Failure::Send(SendError::Timeout { timeout_ms: 250 });
+        assert_eq!(word(&Err(timeout), 0), Word::Bad { retry_after_ms: None });
+        let token = Failure::Token(TokenError::Answer("x".to_owned()));
+        assert_eq!(word(&Err(token), 0), Word::Bad { retry_after_ms: None });
+        let header = InvalidRequest::Header { name: "x".to_owned(), why: "x" };
+        assert_eq!(word(&Err(Failure::Request(header)), 0), Word::Nothing);
     }
 
     #[test]

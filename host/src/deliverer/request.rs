@@ -83,6 +83,7 @@ pub(super) fn build(
         url,
         headers,
         body,
+        first_byte_timeout_ms: endpoint.first_byte_timeout_ms,
         timeout_ms: endpoint.timeout_ms,
         response_bytes_max: RESPONSE_BYTES_MAX,
         tls: endpoint.tls.clone(),

@@ -1,8 +1,9 @@
 //! The scheduler's loop: hints, scans, flights and changes of configuration come in; flights and scans go out. It decides nothing itself,
-//! `lanes` does.
+//! `planner` does.
 
 use super::lane::Scan;
-use super::lanes::{Claim, LaneKey, Lanes};
+use super::lanes::{Claim, LaneKey};
+use super::planner::{Landed, Planner, Step};
 use super::send::{Landing, Sender};
 use super::{Deliverer, DelivererError};
 use crate::config::Snapshot;
@@ -22,10 +23,8 @@ const HINT_GROUPS_AT_ONCE: usize = 64;
 pub(super) struct Scheduler {
     sender: Sender,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    snapshot: Arc<Snapshot>,
     hints: Receiver<Arc<[Hint]>>,
-    lanes: Lanes,
-    lane_scans_max: usize,
+    planner: Planner,
     flights: JoinSet<(Claim, Landing)>,
     scans: JoinSet<(LaneKey, Result<Due, ReadError>)>,
 }
@@ -39,16 +38,10 @@ impl Scheduler {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         // Subscribed before the lanes are read: what comes in between is told twice, not never.
         let hints = sender.store.subscribe();
-        let mut scheduler = Self {
-            hints,
-            sender,
-            snapshots,
-            snapshot,
-            lanes: Lanes::new(config.bounds()),
-            lane_scans_max: config.lane_scans_max,
-            flights: JoinSet::new(),
-            scans: JoinSet::new(),
-        };
+        let planner = Planner::new(config.bounds(), config.lane_scans_max, sender.gates.clone(), snapshot);
+        let mut scheduler = Self { hints, sender, snapshots, planner, flights: JoinSet::new(), scans: JoinSet::new() };
+        // What the last run knew and did not store is not so.
+        scheduler.sender.gates.clear();
         scheduler.reread().await?;
         Ok(scheduler)
     }
@@ -66,8 +59,8 @@ impl Scheduler {
                 changed = self.snapshots.changed(), if configured => {
                     // Without a sender the configuration does not change any more.
                     configured = changed.is_ok();
-                    self.snapshot = Arc::clone(&self.snapshots.borrow_and_update());
-                    self.lanes.unblock_all();
+                    let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+                    self.planner.configured(snapshot);
                 }
                 () = sleep(wait) => {}
             }
@@ -94,18 +87,10 @@ impl Scheduler {
     /// Sends and scans whatever may be sent and scanned now.
     fn dispatch(&mut self) {
         let now_ms = self.sender.clock.now_ms();
-        while self.scans.len() < self.lane_scans_max
-            && let Some((key, scan)) = self.lanes.next_scan(now_ms)
-        {
-            self.scan(key, scan, now_ms);
-        }
-        let snapshot = &self.snapshot;
-        let open = |key: &LaneKey| snapshot.endpoint(&key.0, &key.1).filter(|endpoint| !endpoint.disabled);
-        while let Some(claim) = self.lanes.claim(|key| open(key).map(|endpoint| endpoint.concurrency_max)) {
-            match open(&claim.lane) {
-                Some(endpoint) => drop(self.flights.spawn(self.sender.clone().fly(claim, Arc::clone(endpoint)))),
-                // Never: it was there a moment ago, in the same snapshot.
-                None => self.lanes.park(&claim, now_ms),
+        while let Some(step) = self.planner.next(now_ms) {
+            match step {
+                Step::Scan(key, scan) => self.scan(key, scan, now_ms),
+                Step::Fly(claim, endpoint) => drop(self.flights.spawn(self.sender.clone().fly(claim, endpoint))),
             }
         }
     }
@@ -122,8 +107,7 @@ impl Scheduler {
 
     /// How long to sleep if nothing comes.
     fn wait(&self) -> Duration {
-        // With as many scans as there may be under way, the end of one is what to wait for.
-        let wake_ms = self.lanes.wake_ms().filter(|_| self.scans.len() < self.lane_scans_max);
+        let wake_ms = self.planner.wake_ms();
         let wait_ms = wake_ms.map_or(SLEEP_MS_MAX, |wake_ms| wake_ms.saturating_sub(self.sender.clock.now_ms()));
         Duration::from_millis(wait_ms.min(SLEEP_MS_MAX))
     }
@@ -156,15 +140,18 @@ impl Scheduler {
     fn heed(&mut self, hints: &[Hint]) {
         let now_ms = self.sender.clock.now_ms();
         for hint in hints {
-            if let Hint::Due { tenant, endpoint, due_ms, delivery } = hint {
-                self.lanes.hint((tenant.clone(), endpoint.clone()), (*due_ms, *delivery), now_ms);
-            }
+            self.planner.heed(hint, now_ms);
         }
     }
 
+    /// Reads how endpoints are doing, and which have something pending.
     async fn reread(&mut self) -> Result<(), DelivererError> {
+        let now_ms = self.sender.clock.now_ms();
+        for (tenant, endpoint, health) in self.sender.store.read(|reader| reader.healths(None)).await? {
+            self.planner.adopt((tenant, endpoint), Some(health), now_ms);
+        }
         for key in self.sender.store.read(|reader| reader.lanes()).await? {
-            self.lanes.reread(key);
+            self.planner.reread(key);
         }
         Ok(())
     }
@@ -173,11 +160,11 @@ impl Scheduler {
         let (claim, landing) = flight.map_err(|error| DelivererError::TaskLost(error.to_string()))?;
         let now_ms = self.sender.clock.now_ms();
         match landing {
-            Landing::Over { again } => self.lanes.release(&claim, again, now_ms),
+            Landing::Over { again } => self.planner.landed(&claim, Landed::Over(again), now_ms),
             Landing::Failed(error) => {
                 let ((tenant, endpoint), (_, delivery)) = (&claim.lane, claim.place);
                 tracing::error!(%tenant, %endpoint, %delivery, error, "an attempt failed inside the host; it is made again");
-                self.lanes.park(&claim, now_ms);
+                self.planner.landed(&claim, Landed::Failed, now_ms);
             }
             Landing::StoreGone(error) => return Err(error.into()),
         }
@@ -186,11 +173,12 @@ impl Scheduler {
 
     fn scanned(&mut self, scan: Result<(LaneKey, Result<Due, ReadError>), JoinError>) -> Result<(), DelivererError> {
         let (key, due) = scan.map_err(|error| DelivererError::TaskLost(error.to_string()))?;
+        let now_ms = self.sender.clock.now_ms();
         match due {
-            Ok(due) => self.lanes.scanned(&key, &due.items, due.next_due_ms),
+            Ok(due) => self.planner.scanned(&key, Some((&due.items, due.next_due_ms)), now_ms),
             Err(error) => {
                 tracing::error!(tenant = %key.0, endpoint = %key.1, %error, "cannot read a lane; it is read again");
-                self.lanes.scan_failed(&key, self.sender.clock.now_ms());
+                self.planner.scanned(&key, None, now_ms);
             }
         }
         Ok(())

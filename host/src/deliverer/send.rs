@@ -1,13 +1,14 @@
 //! One attempt, from what is stored to what is stored.
 
+use super::gate::Gates;
 use super::lane::Place;
-use super::lanes::Claim;
-use super::outcome::{self, Failure, Span};
+use super::lanes::{Claim, LaneKey};
+use super::outcome::{self, Ended, Failure, Span};
 use super::request::{self, Attempted};
 use super::tokens::Tokens;
 use crate::clock::Clock;
 use crate::config::{Auth, Endpoint, UrlVariable};
-use crate::model::{Delivery, SourceName, TenantName};
+use crate::model::{Delivery, EndpointHealth, SourceName, TenantName};
 use crate::store::{CommitError, Next, Outcome, ReadError, Store, Transition};
 use crate::transport::{Response, Transport};
 use bytes::Bytes;
@@ -24,6 +25,7 @@ pub(super) struct Sender {
     pub(super) store: Store,
     pub(super) transport: Transport,
     pub(super) clock: Clock,
+    pub(super) gates: Gates,
     pub(super) tokens: Tokens,
     /// How many attempts panicked.
     pub(super) panics: Arc<AtomicU64>,
@@ -78,7 +80,8 @@ impl Sender {
         let answer = self.send(tenant, &delivery, body, endpoint, attempted).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let span = Span { started_at_ms, duration_ms, ended_at_ms: self.clock.now_ms() };
-        self.settle(tenant, &delivery, endpoint, span, answer).await
+        let ended = Ended::new(&delivery, span, answer);
+        self.settle(&claim.lane, &delivery, endpoint, ended).await
     }
 
     async fn send(
@@ -133,32 +136,43 @@ impl Sender {
         Ok(self.store.read(move |reader| reader.event(&tenant, event)).await?.map(|event| event.source))
     }
 
-    async fn settle(
-        &self,
-        tenant: &TenantName,
-        delivery: &Delivery,
-        endpoint: &Endpoint,
-        span: Span,
-        answer: Result<Response, Failure>,
-    ) -> Landing {
+    async fn settle(&self, lane: &LaneKey, delivery: &Delivery, endpoint: &Endpoint, ended: Ended) -> Landing {
+        let tenant = &lane.0;
         // Without randomness retries do not come apart, which is no reason not to retry.
         let random = getrandom::u64().unwrap_or(0);
-        let settle = outcome::settle(tenant, delivery, &endpoint.retry, span, answer, random);
+        let settle = outcome::decide(&self.gates, lane, delivery, endpoint, ended, random);
+        let health = settle.health.clone();
         let again = match settle.next {
-            Next::RetryAt(due_ms) => Some((due_ms, delivery.id)),
+            Next::RetryAt(due_ms) | Next::Again(due_ms) => Some((due_ms, delivery.id)),
             Next::Delivered | Next::Dead => None,
         };
         match self.store.commit(Transition::Settle(Box::new(settle))).await {
             Ok(Outcome::Done) => Landing::Over { again },
             Ok(outcome) => {
                 tracing::debug!(%tenant, delivery = %delivery.id, ?outcome, "the delivery changed during the attempt");
-                Landing::Over { again: None }
+                self.keep(lane, health).await
             }
-            Err(error @ (CommitError::Poisoned { .. } | CommitError::Unknown { .. } | CommitError::Closed)) => {
-                Landing::StoreGone(error)
-            }
-            Err(error) => Landing::Failed(format!("cannot store the attempt: {error}")),
+            Err(error) => not_stored("the attempt", error),
         }
+    }
+
+    /// Stores how the endpoint is doing, where that changed by an attempt which is not stored itself.
+    async fn keep(&self, lane: &LaneKey, health: Option<EndpointHealth>) -> Landing {
+        if let Some(health) = health {
+            let (tenant, endpoint) = lane.clone();
+            let change = Transition::Health { tenant, endpoint, health };
+            if let Err(error) = self.store.commit(change).await {
+                return not_stored("how the endpoint is doing", error);
+            }
+        }
+        Landing::Over { again: None }
+    }
+}
+
+fn not_stored(what: &str, error: CommitError) -> Landing {
+    match error {
+        CommitError::Poisoned { .. } | CommitError::Unknown { .. } | CommitError::Closed => Landing::StoreGone(error),
+        error => Landing::Failed(format!("cannot store {what}: {error}")),
     }
 }
 

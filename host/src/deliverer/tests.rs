@@ -5,7 +5,7 @@ use super::fixture::{delivery_to, snapshot, tenant};
 use super::{Config, Deliverer, DelivererError};
 use crate::clock::Clock;
 use crate::config::Snapshot;
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event, Origin, Run, RunStatus};
+use crate::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, EndpointState, Event, Origin, Run, RunStatus};
 use crate::shutdown::{self, Trigger};
 use crate::store::{Accept, CommitError, NewDelivery, Outcome, RoutedRun, Store, Transition};
 use crate::telemetry::Health;
@@ -270,6 +270,83 @@ async fn what_is_due_later_goes_when_the_clock_says_so() {
     host.clock.set_ms(NOW_MS + 3_600_000);
     assert_eq!(id_of(&server.request().await), later.to_string());
     running.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_goes_to_a_receiver_before_the_time_that_it_named() {
+    let mut server = Server::start(answer("503 Service Unavailable", "retry-after: 60\r\n", "")).await;
+    let host = Host::new(&[("x", to(&server, r#", "concurrency_max": 1, "retry": {"schedule_s": [0]}"#))]);
+    let ids = [host.accept(delivery_to("x", 1)).await, host.accept(delivery_to("x", 2)).await];
+    let running = host.start();
+    assert_eq!(id_of(&server.request().await), ids[0].to_string());
+    while host.attempts(ids[0]).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // Its gate has heard of it by now; nobody tells the scheduler when the time has come.
+    host.clock.set_ms(NOW_MS + 60_000);
+    assert_eq!(id_of(&server.request().await), ids[1].to_string());
+    running.stop().await;
+    assert_eq!(host.attempts(ids[1])[0].started_at_ms, NOW_MS + 60_000);
+}
+
+#[tokio::test]
+async fn no_more_begins_than_the_rate_of_an_endpoint_allows() {
+    let mut server = ok().await;
+    let host = Host::new(&[("x", to(&server, r#", "rate_per_s": 20"#))]);
+    let mut ids = Vec::new();
+    for number in 0..30 {
+        ids.push(host.accept(delivery_to("x", number)).await);
+    }
+    let running = host.start();
+    for step in 0..30 {
+        // The clock stands until what may go by now has come.
+        host.clock.set_ms(NOW_MS + step * 50);
+        server.request().await;
+    }
+    running.stop().await;
+    let mut begun: Vec<_> = ids.iter().map(|id| host.attempts(*id)[0].started_at_ms - NOW_MS).collect();
+    begun.sort_unstable();
+    for (index, at_ms) in begun.iter().enumerate() {
+        assert!(*at_ms + 50 >= index as u64 * 50, "a burst of two, then one each 50 ms: {begun:?}");
+    }
+}
+
+#[tokio::test]
+async fn after_days_of_nothing_but_failure_an_endpoint_is_disabled_and_its_deliveries_wait() {
+    let mut server = Server::start(answer("500 Internal Server Error", "", "")).await;
+    let fields = r#", "hold_after": 1, "disable_after_s": 3600, "retry": {"schedule_s": [0, 1, 1]}"#;
+    let host = Host::new(&[("x", to(&server, fields))]);
+    let id = host.accept(delivery_to("x", 1)).await;
+    let running = host.start();
+    server.request().await;
+    let known = || host.store.reader().health(&tenant(), &"x".parse().unwrap()).unwrap();
+    let wait_for = async |state| {
+        while known().state != state {
+            tokio::task::yield_now().await;
+        }
+    };
+    wait_for(EndpointState::Held).await;
+    // One try each time that the clock allows it: at growing intervals, and none counts.
+    for (made, minutes) in [(2, 1), (3, 20), (4, 59)] {
+        host.clock.set_ms(NOW_MS + minutes * 60_000 + 30_000);
+        server.request().await;
+        // Its answer is to come before the clock goes on.
+        while host.delivery(id).attempts < made {
+            tokio::task::yield_now().await;
+        }
+    }
+    host.clock.set_ms(NOW_MS + 4 * 3_600_000);
+    server.request().await;
+    wait_for(EndpointState::Disabled).await;
+    running.stop().await;
+    assert_eq!((known().failing_since_ms, known().since_ms), (Some(NOW_MS), NOW_MS + 4 * 3_600_000));
+    let delivery = host.delivery(id);
+    assert_eq!((delivery.status, delivery.attempts, delivery.schedule_position), (DeliveryStatus::Pending, 5, 1));
+    // After a start it is disabled still.
+    let running = host.start();
+    host.clock.set_ms(NOW_MS + 10 * 3_600_000);
+    running.stop().await;
+    assert!(server.no_more_requests());
 }
 
 #[tokio::test]

@@ -27,6 +27,12 @@ pub struct Delivery {
     /// Deliveries with the same key go in order, where the endpoint asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordering_key: Option<String>,
+    /// Its place in the line of its ordering key, where its endpoint keeps lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
+    /// Whether it is of an operational event: then no other one ever comes of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub operational: bool,
     /// Where the body is.
     pub body: BodyRef,
     /// Where it stands.
@@ -42,6 +48,15 @@ pub struct Delivery {
     pub created_at_ms: u64,
     /// When it is to be tried next; only while `pending`.
     pub due_ms: u64,
+}
+
+/// A place among the deliveries of one ordering key to one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Turn {
+    /// The event's place in the order; 0 until the committer has given it one.
+    pub seq: u64,
+    /// Which of the messages that its run made, from 0.
+    pub ordinal: u32,
 }
 
 /// Where a delivery's body is.

@@ -44,7 +44,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether the host itself made it. Whatever happens to such an event causes no other one: there are no loops.
+    /// Whether the host itself made it. Nothing that fails of such an event causes another one: there are no loops.
     #[must_use]
     pub fn is_operational(&self) -> bool {
         self.source.as_str() == OPERATIONAL_SOURCE

@@ -3,6 +3,7 @@
 mod delivery;
 mod event;
 mod header_rules;
+mod health;
 mod id;
 mod name;
 mod run;
@@ -10,9 +11,10 @@ mod step_key;
 mod url;
 mod world;
 
-pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX};
+pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX, Turn};
 pub use event::{Event, Header, Message, OPERATIONAL_SOURCE};
 pub use header_rules::{is_credential, is_header_for_modules, is_header_of_the_host};
+pub use health::{EndpointHealth, EndpointState};
 pub use id::{DeliveryId, Digest, EventId, InvalidId, RunId};
 pub use name::{EndpointName, InvalidName, ModuleName, RouteName, SourceName, TenantName};
 pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, StepTrace, Verdict};

@@ -8,6 +8,7 @@
 mod failures;
 mod inline;
 mod library;
+pub mod notices;
 pub mod pending;
 mod published;
 mod run;

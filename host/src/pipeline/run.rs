@@ -5,7 +5,7 @@ use super::{Config, RunState};
 use crate::config::{Endpoint, OnFailure, Plan, PlanStep, Tenant, TimeBound};
 use crate::model::{
     BodyRef, Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, Message, Origin, RouteName, Run, RunFailure,
-    RunStatus, StepTrace, Verdict, World,
+    RunStatus, StepTrace, Turn, Verdict, World,
 };
 use crate::runtime::{self, Call, CallError, Directory, EndpointInfo, Module};
 use crate::shutdown::Shutdown;
@@ -390,6 +390,8 @@ fn delivery(job: &Job<'_>, run: &Run, step: u32, ordinal: u32, endpoint: &Endpoi
         content_type: message.content_type.clone(),
         headers: message.headers.clone(),
         ordering_key: message.ordering_key.clone(),
+        turn: (endpoint.in_order && message.ordering_key.is_some()).then_some(Turn { seq: 0, ordinal }),
+        operational: job.event.is_operational(),
         body: if own { BodyRef::Own } else { BodyRef::Event },
         status: DeliveryStatus::Pending,
         reason: None,

@@ -1,6 +1,6 @@
 //! What the store tells workers after a commit, so that they need not ask all the time.
 
-use crate::model::{DeliveryId, EndpointName, RouteName, RunId, TenantName};
+use crate::model::{DeliveryId, EndpointHealth, EndpointName, RouteName, RunId, TenantName};
 
 /// Something new to do. It is durable when the hint comes. Hints are lost on the way to a subscriber that lags, and at a restart:
 /// then the subscriber reads its lanes anew.
@@ -30,6 +30,17 @@ pub enum Hint {
     },
     /// A module's state was taken away: its entries are to be removed.
     StateForgotten,
+    /// Somebody else than the deliverer has changed how an endpoint is doing.
+    Endpoint {
+        /// Whose.
+        tenant: TenantName,
+        /// Which.
+        endpoint: EndpointName,
+        /// How it is doing now; none where it was removed.
+        health: Option<EndpointHealth>,
+    },
+    /// There is a notice to tell.
+    Notice,
     /// The configuration changed.
     Configured {
         /// What it is now.

@@ -135,6 +135,11 @@ impl<'a> KeyReader<'a> {
         Ok(RunId::from_parts(self.event()?, self.number()?))
     }
 
+    /// How many bytes are left.
+    pub(super) const fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Steps over `count` bytes.
     pub(super) fn skip(&mut self, count: usize) -> Result<(), ReadError> {
         self.take(count).map(drop)

@@ -6,12 +6,15 @@
 //! | `M` name | the store's own facts: format, last `seq`, last state, config revision, generation of the journal |
 //! | `C` scope 0 kind 0 name 0 | a resource of the configuration; the operator's scope is empty |
 //! | `P` digest³² | a plan |
-//! | `Q` tenant 0 endpoint 0 due⁸ event¹⁶ tag⁸ | a pending delivery, in its endpoint's lane by due time |
+//! | `Q` tenant 0 endpoint 0 due⁸ event¹⁶ tag⁸ | a pending delivery whose turn it is, in its endpoint's lane by due time |
+//! | `L` tenant 0 endpoint 0 hash¹⁶ seq⁸ ordinal⁴ event¹⁶ tag⁸ | a pending delivery in the line of its ordering key: its due time while it waits |
 //! | `N` tenant 0 route 0 seq⁸ event¹⁶ tag⁸ | a pending run, by its event's place in the order |
 //! | `H` tenant 0 route 0 seq⁸ event¹⁶ tag⁸ | a held run, likewise |
 //! | `T` tenant 0 route 0 step 0 | the head of the state that a step's module keeps |
 //! | `X` state⁸ key 0 | an entry of a state: when it expires, and its value |
 //! | `Y` state⁸ expires⁸ key 0 | an entry that expires, by the time |
+//! | `G` tenant 0 endpoint 0 | how an endpoint is doing, once something went wrong |
+//! | `O` tenant 0 event¹⁶ | a notice: an operational event that is still to be made |
 //! | `Z` state⁸ | a state that is nobody's any more: its entries are to go |
 //!
 //! | in a day's tree | holds |
@@ -34,7 +37,7 @@
 use super::ResourceKey;
 use super::key::{Key, KeyRange};
 use crate::model::{
-    DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, RouteName, RunId, SourceName, StepKey, TenantName,
+    DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, RouteName, RunId, SourceName, StepKey, TenantName, Turn,
 };
 
 /// The version of all that is described here.
@@ -80,9 +83,11 @@ pub(super) fn plan(digest: &Digest) -> Key {
 
 /// A dedup key, by a hash: the keys themselves are as long as senders like.
 pub(super) fn dedup(tenant: &TenantName, source: &SourceName, key: &str) -> Key {
-    let hash = Digest::of(key.as_bytes());
-    let half = hash.as_bytes().first_chunk::<16>().map_or(&[][..], |half| half);
-    Key::of(b'K').name(tenant.as_str()).name(source.as_str()).bytes(half)
+    Key::of(b'K').name(tenant.as_str()).name(source.as_str()).bytes(&half_hash(key))
+}
+
+fn half_hash(text: &str) -> [u8; 16] {
+    Digest::of(text.as_bytes()).as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// All lanes.
@@ -98,6 +103,57 @@ pub(super) fn lane(tenant: &TenantName, endpoint: &EndpointName) -> Key {
 /// A pending delivery in its lane.
 pub(super) fn due(tenant: &TenantName, endpoint: &EndpointName, due_ms: u64, delivery: DeliveryId) -> Key {
     lane(tenant, endpoint).bytes(&due_ms.to_be_bytes()).id(delivery.event(), delivery.tag())
+}
+
+/// The lines of one endpoint.
+pub(super) fn lines(tenant: &TenantName, endpoint: &EndpointName) -> Key {
+    Key::of(b'L').name(tenant.as_str()).name(endpoint.as_str())
+}
+
+/// The line of an ordering key, by a hash: the keys themselves may hold any byte. Two that share a hash share a line.
+pub(super) fn line(tenant: &TenantName, endpoint: &EndpointName, ordering_key: &str) -> Key {
+    lines(tenant, endpoint).bytes(&half_hash(ordering_key))
+}
+
+/// How many bytes of a key in a line are the place in the order.
+pub(super) const TURN_BYTES: usize = 12;
+/// How many bytes stand before the delivery's id in a key in a line, behind the endpoint.
+pub(super) const IN_LINE_BYTES: usize = 16 + TURN_BYTES;
+
+/// A pending delivery in its line.
+pub(super) fn in_line(line: Key, turn: &Turn, delivery: DeliveryId) -> Key {
+    let line = line.bytes(&turn.seq.to_be_bytes()).bytes(&turn.ordinal.to_be_bytes());
+    line.id(delivery.event(), delivery.tag())
+}
+
+/// How all endpoints are doing.
+pub(super) fn healths() -> Key {
+    Key::of(b'G')
+}
+
+/// How a tenant's endpoints are doing.
+pub(super) fn healths_of(tenant: &TenantName) -> Key {
+    healths().name(tenant.as_str())
+}
+
+/// How an endpoint is doing.
+pub(super) fn health(tenant: &TenantName, endpoint: &EndpointName) -> Key {
+    healths_of(tenant).name(endpoint.as_str())
+}
+
+/// All notices.
+pub(super) fn notices() -> Key {
+    Key::of(b'O')
+}
+
+/// The notices of a tenant.
+pub(super) fn notices_of(tenant: &TenantName) -> Key {
+    notices().name(tenant.as_str())
+}
+
+/// A notice, by the event that it becomes.
+pub(super) fn notice(tenant: &TenantName, event: EventId) -> Key {
+    notices_of(tenant).bytes(&event.to_bytes())
 }
 
 /// All pending runs.

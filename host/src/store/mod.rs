@@ -24,8 +24,11 @@ mod layers;
 mod memory_backend;
 mod meta;
 mod module_files;
+mod notice;
 mod reader;
 mod record;
+#[cfg(test)]
+mod simulated;
 mod sled_backend;
 mod state;
 mod stored;
@@ -40,7 +43,10 @@ pub use compiled_files::CompiledFiles;
 pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
 pub use module_files::ModuleFiles;
+pub use notice::Notice;
 pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
+#[cfg(test)]
+pub(crate) use simulated::Simulated;
 pub use state::{StateChange, StateEntry, StateHead};
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,

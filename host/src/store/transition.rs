@@ -1,8 +1,10 @@
 //! Every write there is, as a closed enum: what changes, and what must hold for it to change.
 
+use super::notice::Notice;
 use super::state::{StateChange, StateEntry};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, Digest, EndpointName, Event, EventId, RouteName, Run, RunId, StepKey, TenantName,
+    Attempt, Delivery, DeliveryId, Digest, EndpointHealth, EndpointName, Event, EventId, RouteName, Run, RunId,
+    StepKey, TenantName,
 };
 use bytes::Bytes;
 
@@ -32,6 +34,24 @@ pub enum Transition {
         delivery: DeliveryId,
         /// Why; kept with the delivery.
         reason: String,
+    },
+    /// How an endpoint is doing changed, and the attempt that it comes of was stale. Nothing happens where a later change is there.
+    Health {
+        /// Whose.
+        tenant: TenantName,
+        /// Which.
+        endpoint: EndpointName,
+        /// How it is doing.
+        health: EndpointHealth,
+    },
+    /// An endpoint that is held or disabled is to be sent to again. It is no error if it is neither.
+    Enable {
+        /// Whose.
+        tenant: TenantName,
+        /// Which.
+        endpoint: EndpointName,
+        /// The time of the request.
+        now_ms: u64,
     },
     /// A held run is to be routed again: it becomes pending with origin `rerun`, in its event's place in the order. Its trace
     /// stays until it is routed. Stale unless it is held.
@@ -119,6 +139,8 @@ pub struct Settle {
     pub attempt: Attempt,
     /// What now.
     pub next: Next,
+    /// How its endpoint is doing from here on, where that changes. Nothing happens where a later change is there.
+    pub health: Option<EndpointHealth>,
 }
 
 /// What becomes of a delivery after an attempt.
@@ -128,11 +150,13 @@ pub enum Next {
     Delivered,
     /// Try again at this time: milliseconds since 1970-01-01T00:00:00Z.
     RetryAt(u64),
+    /// Try again at this time, and the attempt counts for nothing in the schedule.
+    Again(u64),
     /// Retries are used up.
     Dead,
 }
 
-/// A change of configuration. The store does not look into the values.
+/// A change of configuration. The store does not look into the values. An endpoint that is put is sent to again, whatever was known of it.
 #[derive(Clone, Debug, Default)]
 pub struct Configure {
     /// The revision that the change was made against; 0 in an empty store.
@@ -143,6 +167,10 @@ pub struct Configure {
     pub removes: Vec<ResourceKey>,
     /// Plans to keep, by the digest of their bytes.
     pub plans: Vec<(Digest, Bytes)>,
+    /// The time of the change.
+    pub now_ms: u64,
+    /// What tenants are told of it.
+    pub notices: Vec<(TenantName, Notice)>,
     /// Endpoints that must have no pending or held delivery (those that are removed). Otherwise the outcome is [`Outcome::InUse`].
     pub unused: Vec<(TenantName, EndpointName)>,
 }
@@ -186,6 +214,8 @@ impl Transition {
             Self::Settle(_)
             | Self::Retry { .. }
             | Self::Cancel { .. }
+            | Self::Health { .. }
+            | Self::Enable { .. }
             | Self::Rerun { .. }
             | Self::ForgetState { .. }
             | Self::SweepState => RECORD_BYTES,

@@ -52,6 +52,12 @@ pub enum SendError {
         /// How long it was given.
         timeout_ms: u64,
     },
+    /// The answer did not begin in time.
+    #[error("no answer began within first_byte_timeout_ms ({first_byte_timeout_ms})")]
+    FirstByte {
+        /// How long it was given.
+        first_byte_timeout_ms: u64,
+    },
     /// What came was not HTTP, or the connection broke before the answer.
     #[error("no proper HTTP answer: {why}")]
     Protocol {
@@ -70,7 +76,7 @@ impl SendError {
             Self::Dns { .. } => "dns",
             Self::Connect { .. } | Self::ConnectTimeout { .. } => "connect",
             Self::Tls { .. } => "tls",
-            Self::Timeout { .. } => "timeout",
+            Self::Timeout { .. } | Self::FirstByte { .. } => "timeout",
             Self::Protocol { .. } => "protocol",
         }
     }

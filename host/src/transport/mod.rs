@@ -146,6 +146,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// How long it may take from now to the head of the answer, in milliseconds; none for as long as the whole.
+    pub first_byte_timeout_ms: Option<u64>,
     /// How long it may take from now to the end of the answer, in milliseconds.
     pub timeout_ms: u64,
     /// How much of the answer's body is kept, in bytes; [`RESPONSE_BYTES_MAX`] is usual.
@@ -192,7 +194,7 @@ impl Transport {
         Ok(Self { shared: Arc::new(Shared { factory, any_port, by_port, own: OwnClients::default() }) })
     }
 
-    /// Sends a request and reads the answer, all within the request's `timeout_ms`.
+    /// Sends a request and reads the answer, all within the request's `timeout_ms`, to the head within its `first_byte_timeout_ms`.
     ///
     /// Once the status is there, the receiver has answered: a body that is too long, too slow or breaks off is cut, and is no error.
     ///
@@ -200,11 +202,18 @@ impl Transport {
     /// Where no answer came.
     pub async fn send(&self, request: Request) -> Result<Response, SendError> {
         let timeout_ms = request.timeout_ms;
-        let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+        let now = Instant::now();
+        let deadline = now + Duration::from_millis(timeout_ms);
+        let (head_deadline, late) = match request.first_byte_timeout_ms {
+            Some(first_byte_timeout_ms) if first_byte_timeout_ms < timeout_ms => {
+                (now + Duration::from_millis(first_byte_timeout_ms), SendError::FirstByte { first_byte_timeout_ms })
+            }
+            _ => (deadline, SendError::Timeout { timeout_ms }),
+        };
         let preparing = self.shared.prepare(&request.url, request.tls.as_ref());
         let (client, url) = timeout_at(deadline, preparing).await.map_err(|_| SendError::Timeout { timeout_ms })??;
         let sending = client.http.request(request.method, url).headers(request.headers).body(request.body).send();
-        let answer = timeout_at(deadline, sending).await.map_err(|_| SendError::Timeout { timeout_ms })?;
+        let answer = timeout_at(head_deadline, sending).await.map_err(|_| late)?;
         let answer = answer.map_err(|error| SendError::of(&error, self.shared.factory.config.connect_timeout_ms))?;
         Ok(read(answer, deadline, request.response_bytes_max).await)
     }

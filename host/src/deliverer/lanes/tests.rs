@@ -18,7 +18,7 @@ fn key(tenant: &str, endpoint: &str) -> LaneKey {
 /// Takes as much as `concurrency_max` each allows, and counts it by lane.
 fn claim_all(lanes: &mut Lanes, concurrency_max: u32) -> (Vec<Claim>, BTreeMap<String, usize>) {
     let mut counts = BTreeMap::new();
-    let claims: Vec<_> = std::iter::from_fn(|| lanes.claim(|_| Some(concurrency_max))).collect();
+    let claims: Vec<_> = std::iter::from_fn(|| lanes.claim(|_| Admission::Most(concurrency_max))).collect();
     for claim in &claims {
         *counts.entry(format!("{}/{}", claim.lane.0, claim.lane.1)).or_default() += 1;
     }
@@ -40,7 +40,7 @@ fn filled(bounds: Bounds, lanes: &[(&str, &str)], deliveries: u64) -> Lanes {
 fn tenants_take_turns_and_so_do_their_lanes() {
     let mut lanes = filled(BOUNDS, &[("a", "x"), ("a", "y"), ("b", "x")], 4);
     let order: Vec<_> =
-        (0..8).map(|_| lanes.claim(|_| Some(100)).unwrap().lane).map(|(t, e)| format!("{t}{e}")).collect();
+        (0..8).map(|_| lanes.claim(|_| Admission::Most(100)).unwrap().lane).map(|(t, e)| format!("{t}{e}")).collect();
     assert_eq!(order, ["ax", "bx", "ay", "bx", "ax", "bx", "ay", "bx"]);
 }
 
@@ -106,7 +106,7 @@ fn a_fresh_delivery_needs_no_scan_and_its_lane_is_forgotten_afterwards() {
     for number in 0..1000 {
         lanes.hint(key("a", "x"), (number, id(number)), 1000);
         assert_eq!(lanes.next_scan(1000), None);
-        let claim = lanes.claim(|_| Some(1)).unwrap();
+        let claim = lanes.claim(|_| Admission::Most(1)).unwrap();
         assert_eq!(claim.place.0, number);
         lanes.release(&claim, None, 1000);
         assert!(lanes.lanes.is_empty() && lanes.tenants.is_empty() && lanes.wakes.is_empty());
@@ -128,7 +128,7 @@ fn a_backlog_stays_on_disk_and_is_read_from_where_it_was_left() {
     }
     assert_eq!(lanes.lanes[&key("a", "x")].lane.claimed(), 64);
     for _ in 0..32 {
-        let claim = lanes.claim(|_| Some(1)).unwrap();
+        let claim = lanes.claim(|_| Admission::Most(1)).unwrap();
         lanes.release(&claim, None, 1000);
     }
     let (_, scan) = lanes.next_scan(100).unwrap();
@@ -139,47 +139,69 @@ fn a_backlog_stays_on_disk_and_is_read_from_where_it_was_left() {
 fn what_is_due_later_wakes_then_and_not_before() {
     let mut lanes = Lanes::new(BOUNDS);
     lanes.hint(key("a", "x"), (5000, id(1)), 1000);
-    assert_eq!((lanes.claim(|_| Some(1)), lanes.next_scan(4999), lanes.wake_ms()), (None, None, Some(5000)));
+    assert_eq!((lanes.claim(|_| Admission::Most(1)), lanes.next_scan(4999), lanes.scan_ms()), (None, None, Some(5000)));
     assert!(lanes.next_scan(5000).is_some());
     lanes.scanned(&key("a", "x"), &[(5000, id(1))], None);
-    assert!(lanes.claim(|_| Some(1)).is_some());
+    assert!(lanes.claim(|_| Admission::Most(1)).is_some());
 }
 
 #[test]
 fn a_delivery_that_is_hinted_at_while_in_flight_comes_again_and_not_twice_at_once() {
     let mut lanes = filled(BOUNDS, &[("a", "x")], 1);
-    let claim = lanes.claim(|_| Some(9)).unwrap();
+    let claim = lanes.claim(|_| Admission::Most(9)).unwrap();
     lanes.hint(key("a", "x"), (7, id(0)), 10);
-    assert_eq!(lanes.claim(|_| Some(9)), None);
+    assert_eq!(lanes.claim(|_| Admission::Most(9)), None);
     lanes.release(&claim, None, 10);
-    assert_eq!(lanes.claim(|_| Some(9)).unwrap().place, (7, id(0)));
-    assert_eq!(lanes.claim(|_| Some(9)), None);
+    assert_eq!(lanes.claim(|_| Admission::Most(9)).unwrap().place, (7, id(0)));
+    assert_eq!(lanes.claim(|_| Admission::Most(9)), None);
 }
 
 #[test]
 fn an_endpoint_that_takes_nothing_waits_on_disk_until_the_configuration_changes() {
     let mut lanes = filled(BOUNDS, &[("a", "x")], 10);
-    assert_eq!(lanes.claim(|_| None), None);
+    assert_eq!(lanes.claim(|_| Admission::Shut), None);
     assert_eq!(lanes.lanes[&key("a", "x")].lane.claimed(), 0);
     lanes.hint(key("a", "x"), (2, id(77)), 10);
-    assert_eq!((lanes.claim(|_| Some(1)), lanes.next_scan(10), lanes.wake_ms()), (None, None, None));
+    assert_eq!((lanes.claim(|_| Admission::Most(1)), lanes.next_scan(10), lanes.scan_ms()), (None, None, None));
     lanes.unblock_all();
     let (_, scan) = lanes.next_scan(10).unwrap();
     assert!(scan.after < Some((1, id(0))), "from the first that was let go: {scan:?}");
 }
 
 #[test]
+fn who_has_to_wait_keeps_its_place_is_woken_then_and_is_asked_again_when_a_flight_ends() {
+    let mut lanes = filled(BOUNDS, &[("a", "x"), ("a", "y")], 3);
+    let slow = |until_ms| {
+        move |key: &LaneKey| if key.1.as_str() == "x" { Admission::NotBefore(until_ms) } else { Admission::Most(1) }
+    };
+    let other = lanes.claim(slow(50)).unwrap();
+    assert_eq!(other.lane, key("a", "y"), "it delays no other");
+    assert_eq!((lanes.claim(slow(50)), lanes.wake_ms()), (None, Some(50)));
+    lanes.wake(49);
+    assert_eq!(lanes.claim(|_| Admission::Most(1)), None, "nobody asks before");
+    lanes.wake(50);
+    let first = lanes.claim(|_| Admission::Most(2)).unwrap();
+    assert_eq!((first.lane.clone(), first.place.1, lanes.wake_ms()), (key("a", "x"), id(0), None));
+    assert_eq!((lanes.claim(slow(90)), lanes.wake_ms()), (None, Some(90)));
+    lanes.release(&first, None, 60);
+    assert_eq!(lanes.wake_ms(), None);
+    assert_eq!(lanes.claim(|_| Admission::Most(2)).unwrap().place.1, id(1));
+}
+
+#[test]
 fn a_failure_of_our_own_rests_and_many_rest_the_lane() {
     let mut lanes = filled(BOUNDS, &[("a", "x"), ("a", "y")], 30);
     for _ in 0..PARKED_MAX {
-        let claim = lanes.claim(|key| (key.1.as_str() == "x").then_some(1)).unwrap();
+        let claim =
+            lanes.claim(|key| if key.1.as_str() == "x" { Admission::Most(1) } else { Admission::Shut }).unwrap();
         lanes.park(&claim, 10);
     }
     lanes.unblock_all();
-    assert_eq!(lanes.claim(|_| Some(1)), None, "both rest: x has failed too often, y was shut");
+    assert_eq!(lanes.claim(|_| Admission::Most(1)), None, "both rest: x has failed too often, y was shut");
     assert!(lanes.next_scan(10).is_some_and(|(key, _)| key.1.as_str() == "y"));
-    assert_eq!((lanes.next_scan(30_009), lanes.wake_ms()), (None, Some(30_010)));
-    assert_eq!(lanes.next_scan(30_010), None);
+    lanes.wake(30_009);
+    assert_eq!((lanes.claim(|_| Admission::Most(1)), lanes.wake_ms()), (None, Some(30_010)));
+    lanes.wake(30_010);
     let (_, counts) = claim_all(&mut lanes, 100);
     assert_eq!(counts["a/x"], 30, "none is lost");
 }
@@ -258,6 +280,7 @@ impl Model {
             }
             4 => {
                 // A scan looks at some time between its beginning and its end.
+                lanes.wake(self.now_ms);
                 if let Some((lane, scan)) = lanes.next_scan(self.now_ms) {
                     self.scans.push(Looking { lane, scan, seen: None });
                 }
@@ -278,7 +301,9 @@ impl Model {
             }
             6 | 7 => {
                 let shut = self.next(20) == 0;
-                if let Some(claim) = lanes.claim(|lane| (!shut || lane.1.as_str() != "z").then_some(3)) {
+                if let Some(claim) = lanes
+                    .claim(|lane| if shut && lane.1.as_str() == "z" { Admission::Shut } else { Admission::Most(3) })
+                {
                     assert!(
                         self.flying.iter().all(|other| other.place.1 != claim.place.1),
                         "in flight twice: {claim:?}"

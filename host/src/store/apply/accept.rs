@@ -6,12 +6,16 @@ use crate::model::{Event, EventId, RunStatus};
 use crate::store::backend::Look as _;
 use crate::store::keys;
 use crate::store::tree::TreeId;
-use crate::store::{Accept, Outcome, ReadError, RoutedRun, View, dedup, meta, stored};
+use crate::store::{Accept, Outcome, ReadError, RoutedRun, View, dedup, meta, notice, stored};
 
 /// Stores the event, unless its dedup key is taken.
 pub(super) fn accept(view: &mut View<'_>, accept: Accept) -> Result<Applied, Refusal> {
     check::accept(&accept)?;
     let Accept { mut event, body, dedup_until_ms, runs } = accept;
+    if event.is_operational() {
+        // Told, now or before.
+        notice::remove(view, keys::notice(&event.tenant, event.id))?;
+    }
     if let Some(first) = already(view, &event, dedup_until_ms)? {
         return Ok(Applied::quietly(Outcome::Duplicate { first }));
     }
@@ -27,7 +31,7 @@ pub(super) fn accept(view: &mut View<'_>, accept: Accept) -> Result<Applied, Ref
             RunStatus::Routed | RunStatus::Filtered | RunStatus::Dropped => done.push(run),
         }
         for delivery in deliveries {
-            put_new_delivery(view, &event.tenant, delivery, &mut hints)?;
+            put_new_delivery(view, &event.tenant, event.seq, delivery, &mut hints)?;
         }
     }
     stored::put_event(view, &event, &done, &body)?;

@@ -1,12 +1,12 @@
 //! Configure: resources and plans, fenced by the revision they were made against. What a route's modules kept goes with the route.
 
-use super::{Applied, Refusal, check, state};
+use super::{Applied, Refusal, check, health, state};
 use crate::model::{DeliveryStatus, EndpointName, TenantName};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::Key;
 use crate::store::keys;
 use crate::store::tree::TreeId;
-use crate::store::{Configure, Hint, Outcome, ReadError, View, meta, record};
+use crate::store::{Configure, Hint, Outcome, ReadError, View, meta, notice, record};
 
 /// Changes the configuration, unless somebody else did since, or an endpoint that goes is in use.
 pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<Applied, Refusal> {
@@ -23,15 +23,36 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
     let mut hints = Vec::new();
     for key in &configure.removes {
         record::remove(view, TreeId::Hot, keys::resource(key))?;
-        // A name that is none is that of no route.
-        if let ("route", Some(tenant), Ok(route)) = (key.kind, &key.tenant, key.name.parse()) {
-            hints.extend(state::forget(view, tenant, &route, None)?.hints);
+        // A name that is none is that of no route, and of no endpoint.
+        match (key.kind, &key.tenant) {
+            ("route", Some(tenant)) => {
+                if let Ok(route) = key.name.parse() {
+                    hints.extend(state::forget(view, tenant, &route, None)?.hints);
+                }
+            }
+            ("endpoint", Some(tenant)) => {
+                if let Ok(endpoint) = key.name.parse() {
+                    health::forget(view, tenant, endpoint, &mut hints)?;
+                }
+            }
+            ("tenant", Some(tenant)) => forget_notices(view, tenant)?,
+            _ => {}
         }
     }
     for (key, value) in &configure.puts {
         let key = keys::resource(key);
         record::remove(view, TreeId::Hot, key.clone())?;
         record::put_bytes(view, TreeId::Hot, key, value);
+    }
+    for (key, _) in &configure.puts {
+        if let ("endpoint", Some(tenant), Ok(endpoint)) = (key.kind, &key.tenant, key.name.parse()) {
+            let reason = "its configuration changed";
+            health::begin_anew(view, tenant, &endpoint, configure.now_ms, reason, &mut hints)?;
+        }
+    }
+    for (tenant, notice) in &configure.notices {
+        notice::put(view, tenant, notice)?;
+        hints.push(Hint::Notice);
     }
     for (digest, plan) in &configure.plans {
         record::put_bytes(view, TreeId::Hot, keys::plan(digest), plan);
@@ -40,6 +61,16 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
     meta::put_revision(view, revision);
     hints.push(Hint::Configured { revision });
     Ok(Applied { outcome: Outcome::Configured { revision }, hints })
+}
+
+/// Nobody is told any more.
+fn forget_notices(view: &mut View<'_>, tenant: &TenantName) -> Result<(), ReadError> {
+    let of_tenant = keys::notices_of(tenant).prefix();
+    let found = view.scan(TreeId::Hot, &of_tenant, Order::Ascending).map(|entry| Ok(Key::from(&entry?.0[..])));
+    for key in found.collect::<Result<Vec<_>, ReadError>>()? {
+        notice::remove(view, key)?;
+    }
+    Ok(())
 }
 
 /// Whether a delivery to this endpoint is pending (its lane says so) or held (the days' indexes do).

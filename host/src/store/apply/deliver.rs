@@ -1,17 +1,20 @@
 //! Settle, Retry, Cancel: where a delivery stands.
 
 use super::index::put_delivery;
-use super::{Applied, Refusal};
+use super::{Applied, Refusal, health};
 use crate::model::{DeliveryId, DeliveryStatus, TenantName};
 use crate::store::keys;
+use crate::store::notice::{self, Notice};
 use crate::store::stored::StoredDelivery;
 use crate::store::tree::TreeId;
-use crate::store::{Next, Outcome, ReadError, Settle, View, record};
+use crate::store::{Hint, Next, Outcome, ReadError, Settle, View, record};
 
 /// Stores an attempt and what follows from it.
 pub(super) fn settle(view: &mut View<'_>, settle: &Settle) -> Result<Applied, Refusal> {
-    let Settle { tenant, delivery, attempt, next } = settle;
-    change(view, tenant, *delivery, |view, StoredDelivery { delivery, last }| {
+    let Settle { tenant, delivery, attempt, next, health } = settle;
+    let mut told = None;
+    let mut endpoint = None;
+    let mut applied = change(view, tenant, *delivery, |view, StoredDelivery { delivery, last }| {
         if delivery.status != DeliveryStatus::Pending {
             return Err(Outcome::Stale { why: "the delivery is not pending" }.into());
         }
@@ -19,16 +22,33 @@ pub(super) fn settle(view: &mut View<'_>, settle: &Settle) -> Result<Applied, Re
             return Err(Outcome::Stale { why: "the delivery has made another number of attempts" }.into());
         }
         delivery.attempts = attempt.number;
-        delivery.schedule_position = delivery.schedule_position.saturating_add(1);
+        if !matches!(next, Next::Again(_)) {
+            delivery.schedule_position = delivery.schedule_position.saturating_add(1);
+        }
         match *next {
             Next::Delivered => delivery.status = DeliveryStatus::Delivered,
-            Next::RetryAt(due_ms) => delivery.due_ms = due_ms,
-            Next::Dead => delivery.status = DeliveryStatus::Dead,
+            Next::RetryAt(due_ms) | Next::Again(due_ms) => delivery.due_ms = due_ms,
+            Next::Dead => {
+                delivery.status = DeliveryStatus::Dead;
+                told = (!delivery.operational).then(|| Notice::of_dead(tenant, delivery, attempt));
+            }
         }
+        endpoint = Some(delivery.endpoint.clone());
         let Some(earlier) = last.replace(attempt.clone()) else { return Ok(()) };
         let key = keys::attempt(tenant, delivery.id, earlier.number);
         Ok(record::put(view, TreeId::of(delivery.id.event()), key, &earlier)?)
-    })
+    })?;
+    if applied.outcome != Outcome::Done {
+        return Ok(applied);
+    }
+    if let (Some(endpoint), Some(changed)) = (endpoint, health) {
+        health::put(view, tenant, &endpoint, changed, &mut applied.hints)?;
+    }
+    if let Some(notice) = told {
+        notice::put(view, tenant, &notice)?;
+        applied.hints.push(Hint::Notice);
+    }
+    Ok(applied)
 }
 
 /// Puts a delivery back on its schedule, from the start.

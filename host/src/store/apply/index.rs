@@ -1,5 +1,6 @@
 //! Runs and deliveries with their entries in the indexes: they change together, here and nowhere else.
 
+use super::line;
 use crate::model::{Delivery, DeliveryStatus, Run, RunStatus, TenantName};
 use crate::store::key::Key;
 use crate::store::keys;
@@ -35,14 +36,18 @@ pub(super) fn put_run(
     record::put(view, TreeId::of(run.id.event()), keys::run(tenant, run.id), run)
 }
 
-/// Stores a delivery that was not there before, and its body.
+/// Stores a delivery that was not there before, and its body. `seq` is its event's place in the order.
 pub(super) fn put_new_delivery(
     view: &mut View<'_>,
     tenant: &TenantName,
+    seq: u64,
     new: NewDelivery,
     hints: &mut Vec<Hint>,
 ) -> Result<(), ReadError> {
-    let NewDelivery { delivery, body } = new;
+    let NewDelivery { mut delivery, body } = new;
+    if let Some(turn) = &mut delivery.turn {
+        turn.seq = seq;
+    }
     if let Some(body) = body {
         body::put(view, tenant, delivery.id.event(), delivery.id.tag(), &body);
     }
@@ -70,10 +75,17 @@ pub(super) fn put_delivery(
     if let Some(key) = keys::found_by_status(tenant, &delivery.endpoint, delivery.status, id) {
         view.put(tree, key, "");
     }
-    if delivery.status == DeliveryStatus::Pending {
-        let (endpoint, due_ms) = (&delivery.endpoint, delivery.due_ms);
-        view.put(TreeId::Hot, keys::due(tenant, endpoint, due_ms, id), "");
-        hints.push(Hint::Due { tenant: tenant.clone(), endpoint: endpoint.clone(), due_ms, delivery: id });
+    let due = if delivery.status == DeliveryStatus::Pending {
+        line::enter(view, tenant, delivery)?.then_some((delivery.due_ms, id))
+    } else if before.is_some_and(|before| before.status == DeliveryStatus::Pending) {
+        line::leave(view, tenant, delivery)?
+    } else {
+        None
+    };
+    if let Some((due_ms, delivery)) = due {
+        let endpoint = &stored.delivery.endpoint;
+        view.put(TreeId::Hot, keys::due(tenant, endpoint, due_ms, delivery), "");
+        hints.push(Hint::Due { tenant: tenant.clone(), endpoint: endpoint.clone(), due_ms, delivery });
     }
     stored.put(view, tenant)
 }

@@ -8,7 +8,9 @@ mod accept;
 mod check;
 mod configure;
 mod deliver;
+mod health;
 mod index;
+mod line;
 mod route;
 mod state;
 
@@ -60,6 +62,8 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         Transition::Settle(settle) => deliver::settle(view, &settle),
         Transition::Retry { tenant, delivery, due_ms } => deliver::retry(view, &tenant, delivery, due_ms),
         Transition::Cancel { tenant, delivery, reason } => deliver::cancel(view, &tenant, delivery, reason),
+        Transition::Health { tenant, endpoint, health } => health::change(view, &tenant, &endpoint, &health),
+        Transition::Enable { tenant, endpoint, now_ms } => health::enable(view, &tenant, &endpoint, now_ms),
         Transition::ForgetState { tenant, route, step } => Ok(state::forget(view, &tenant, &route, step.as_ref())?),
         Transition::SweepState => state::sweep(view),
         Transition::Configure(configure) => configure::configure(view, configure),

@@ -31,7 +31,7 @@ pub(super) fn route(view: &mut View<'_>, route: RouteRun) -> Result<Applied, Ref
     put_run(view, &tenant, seq, Some(before.status), &run, &mut hints)?;
     state::write(view, &tenant, &run.route, states)?;
     for delivery in routed.deliveries {
-        put_new_delivery(view, &tenant, delivery, &mut hints)?;
+        put_new_delivery(view, &tenant, seq, delivery, &mut hints)?;
     }
     Ok(Applied { outcome: Outcome::Done, hints })
 }

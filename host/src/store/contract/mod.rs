@@ -5,7 +5,9 @@ mod configure;
 mod deliver;
 mod durable;
 mod fail;
+mod health;
 mod list;
+mod order;
 mod route;
 mod state;
 
@@ -110,6 +112,8 @@ fn delivery(run: &Run, endpoint: &EndpointName) -> Delivery {
         content_type: String::new(),
         headers: Vec::new(),
         ordering_key: None,
+        turn: None,
+        operational: false,
         body: BodyRef::Event,
         status: DeliveryStatus::Pending,
         reason: None,
@@ -143,7 +147,7 @@ fn attempt(number: u32) -> Attempt {
 }
 
 fn settle(delivery: DeliveryId, number: u32, next: Next) -> Transition {
-    Transition::Settle(Box::new(Settle { tenant: acme(), delivery, attempt: attempt(number), next }))
+    Transition::Settle(Box::new(Settle { tenant: acme(), delivery, attempt: attempt(number), next, health: None }))
 }
 
 async fn commit_accept(store: &Store, accept: Accept) -> Outcome {

@@ -72,6 +72,11 @@ impl DeliveryFilter {
     }
 }
 
+/// How many bytes of a key in a lane are the due time.
+const DUE_BYTES: usize = 8;
+/// How many bytes a place in a lane has: the due time and a delivery's id.
+const LANE_PLACE_BYTES: usize = DUE_BYTES + 24;
+
 /// Each method's error is a [`ReadError`]: [`ReadError::Cursor`], or the database failed, or holds what cannot be read.
 #[expect(clippy::missing_errors_doc, reason = "they are the same for all, and stand above")]
 impl Reader {
@@ -95,7 +100,7 @@ impl Reader {
 
     /// Deliveries of a tenant, those of the newest events first; at most `limit`, and never more than [`PAGE_ITEMS_MAX`].
     ///
-    /// With the filter `pending` and an endpoint it shows that endpoint's lane, what is due next first.
+    /// With the filter `pending` and an endpoint it shows that endpoint's lane, what is due next first, and then what waits in lines.
     pub fn list_deliveries(
         &self,
         tenant: &TenantName,
@@ -124,14 +129,23 @@ impl Reader {
         limit: usize,
     ) -> Result<Page<Delivery>, ReadError> {
         let binding = Binding::new("lane", tenant);
-        let lane = keys::lane(tenant, endpoint);
-        let mut range = lane.clone().prefix();
-        if let Some(cursor) = cursor {
-            range = range.after(&Key::from(&[lane.as_bytes(), &binding.decode(cursor)?].concat()[..]));
-        }
-        let found = found(self.backend.scan(TreeId::Hot, &range, Order::Ascending), TreeId::Hot, lane.as_bytes().len());
-        page(found, &binding, limit, |id| {
-            let _due_ms = id.number()?;
+        let after = cursor.map(|cursor| binding.decode(cursor)).transpose()?.unwrap_or_default();
+        // Where the cursor stands in a line, the lane is through.
+        let in_line = after.len() > LANE_PLACE_BYTES;
+        let rest = |all: Key, after: &[u8]| {
+            let (named, mut range) = (all.as_bytes().len(), all.clone().prefix());
+            if !after.is_empty() {
+                range = range.after(&Key::from(&[all.as_bytes(), after].concat()[..]));
+            }
+            (self.backend.scan(TreeId::Hot, &range, Order::Ascending), named)
+        };
+        let (lane, lane_named) = rest(keys::lane(tenant, endpoint), if in_line { &[u8::MAX; 33] } else { &after });
+        let (lines, lines_named) = rest(keys::lines(tenant, endpoint), if in_line { &after } else { &[] });
+        // Whose turn it is stands in the lane.
+        let waiting = lines.filter(|entry| entry.as_ref().map_or(true, |(_, due)| !due.is_empty()));
+        let all = found(lane, TreeId::Hot, lane_named).chain(found(Box::new(waiting), TreeId::Hot, lines_named));
+        page(all, &binding, limit, |id| {
+            id.skip(if id.left() > LANE_PLACE_BYTES { keys::IN_LINE_BYTES } else { DUE_BYTES })?;
             self.filtered(tenant, filter, id.delivery()?)
         })
     }

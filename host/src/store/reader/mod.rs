@@ -5,6 +5,7 @@
 //! the ground of a read: an outcome of `Store::commit` is the acknowledgement.
 
 mod cursor;
+mod health;
 mod lanes;
 mod list;
 mod state;

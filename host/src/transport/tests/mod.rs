@@ -28,6 +28,7 @@ fn request(url: &str, timeout_ms: u64) -> Request {
         url: url.to_owned(),
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"hello"),
+        first_byte_timeout_ms: None,
         timeout_ms,
         response_bytes_max: RESPONSE_BYTES_MAX,
         tls: None,
@@ -119,6 +120,10 @@ async fn a_server_that_never_answers_costs_the_timeout_and_no_more() {
     .await;
     let error = loopback().send(request(&server.url("/"), 100)).await.unwrap_err();
     assert_eq!(error, SendError::Timeout { timeout_ms: 100 });
+    let request = Request { first_byte_timeout_ms: Some(100), ..request(&server.url("/"), PATIENCE_MS) };
+    let error = loopback().send(request).await.unwrap_err();
+    assert_eq!(error, SendError::FirstByte { first_byte_timeout_ms: 100 });
+    assert_eq!(error.code(), "timeout");
 }
 
 #[tokio::test]
