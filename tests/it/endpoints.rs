@@ -42,6 +42,23 @@ async fn a_receiver_that_has_enough_is_left_alone_as_long_as_it_says() {
 }
 
 #[tokio::test]
+async fn a_path_names_what_a_delivery_is_and_one_that_lacks_it_is_not_sent() {
+    let (host, receiver) = (Host::start().await, Receiver::start().await);
+    let url = receiver.url("/hooks/{event_type}/{route}");
+    straight(&host, &receiver, json!({ "url": url, "retry": { "schedule_s": [0] } })).await;
+    host.event("a/../b?c", "1").await;
+    assert_eq!(receiver.next().await.path, "/hooks/a%2F..%2Fb%3Fc/all");
+    let without = delivery_of(&host, &host.event("..", "2").await).await;
+    let dead = host.delivery_with(&without, "dead").await;
+    assert_eq!(dead["attempts"][0]["error"]["code"], "request_invalid", "{dead}");
+    assert!(receiver.rest().await.is_empty());
+    let spec = json!({ "url": "http://127.0.0.1:1/{event}", "secrets": [] });
+    let problem = host.admin.put("/v1/tenants/acme/endpoints/out", &spec).await.problem(422);
+    assert_eq!(problem["pointer"], "/url");
+    assert!(problem["detail"].as_str().unwrap().contains("{event_type}"), "{problem}");
+}
+
+#[tokio::test]
 async fn the_bounds_of_an_endpoint_are_named() {
     let host = Host::start().await;
     host.acme("http://127.0.0.1:1/").await;

@@ -10,8 +10,8 @@ use super::{
     Plan, PlanStep, ResourceId, RouteSpec, SourceSpec, Spec, Target, VerifySpec,
 };
 use crate::model::{
-    Digest, EndpointName, Header, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, World, is_header_of_the_host,
-    parse_url,
+    Digest, EndpointName, Header, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, UrlTemplate, World,
+    is_header_of_the_host,
 };
 use crate::retry::Schedule;
 use crate::signing::Secret;
@@ -71,7 +71,7 @@ pub struct Endpoint {
     /// Its name.
     pub name: EndpointName,
     /// Where deliveries go.
-    pub url: String,
+    pub url: UrlTemplate,
     /// `POST`, `PUT` or `PATCH`.
     pub method: Method,
     /// Sent with every delivery.
@@ -214,7 +214,7 @@ fn checked_rule(rule: &EventTypeRule) -> Result<EventTypeRule, Invalid> {
 
 impl Endpoint {
     pub(super) fn resolve(id: &ResourceId, spec: &EndpointSpec, key: &MasterKey) -> Result<Self, Invalid> {
-        parse_url(&spec.url).map_err(|error| Invalid::new("/url", error.to_string()))?;
+        let url = UrlTemplate::parse(&spec.url).map_err(|error| Invalid::new("/url", error.to_string()))?;
         let method = match spec.method.as_str() {
             "POST" => Method::POST,
             "PUT" => Method::PUT,
@@ -244,7 +244,7 @@ impl Endpoint {
         };
         Ok(Self {
             name: name_of(id)?,
-            url: spec.url.clone(),
+            url,
             method,
             headers: endpoint_headers(id, &spec.headers, key)?,
             secrets: standard_secrets(id, secrets, "/secrets", key)?,

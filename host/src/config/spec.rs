@@ -168,7 +168,8 @@ pub(super) const fn default_window_s() -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointSpec {
-    /// `http://` or `https://`, without user information.
+    /// `http://` or `https://`, without user information. Its path may name `{event_type}`, `{ordering_key}`, `{route}` and `{delivery}`:
+    /// each is filled in with what the delivery has there, percent-encoded, as one segment or a part of one.
     pub url: String,
     /// By itself `POST`; `PUT` and `PATCH` are the others.
     #[serde(default = "default_method")]

@@ -5,7 +5,7 @@
 //! already, and what was stored by another version must not slip through.
 
 use crate::config::Endpoint;
-use crate::model::{Delivery, Header, is_header_for_modules};
+use crate::model::{Delivery, Header, Unfilled, is_header_for_modules};
 use crate::signing;
 use crate::transport::Request;
 use bytes::Bytes;
@@ -18,21 +18,24 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// A header that cannot be sent.
+/// What cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the header `{name}` cannot be sent: {why}")]
-pub(super) struct InvalidHeader {
-    name: String,
-    why: &'static str,
+pub(super) enum Unsendable {
+    /// A header.
+    #[error("the header `{name}` cannot be sent: {why}")]
+    Header {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// There is no URL for it.
+    #[error(transparent)]
+    Url(#[from] Unfilled),
 }
 
 /// The request for this attempt, which begins at `now_ms`.
-pub(super) fn build(
-    delivery: &Delivery,
-    body: Bytes,
-    endpoint: &Endpoint,
-    now_ms: u64,
-) -> Result<Request, InvalidHeader> {
+pub(super) fn build(delivery: &Delivery, body: Bytes, endpoint: &Endpoint, now_ms: u64) -> Result<Request, Unsendable> {
     let mut headers = HeaderMap::new();
     for header in delivery.headers.iter().filter(|header| is_header_for_modules(&header.name)) {
         let (name, value) = parse(header)?;
@@ -53,7 +56,7 @@ pub(super) fn build(
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp_s));
     Ok(Request {
         method: endpoint.method.clone(),
-        url: endpoint.url.clone(),
+        url: endpoint.url.fill(delivery)?,
         headers,
         body,
         first_byte_timeout_ms: endpoint.first_byte_timeout_ms,
@@ -61,20 +64,20 @@ pub(super) fn build(
     })
 }
 
-fn content_type(text: &str) -> Result<HeaderValue, InvalidHeader> {
+fn content_type(text: &str) -> Result<HeaderValue, Unsendable> {
     if text.is_empty() { Ok(DEFAULT_CONTENT_TYPE) } else { value_of("content-type", text) }
 }
 
-fn parse(header: &Header) -> Result<(HeaderName, HeaderValue), InvalidHeader> {
+fn parse(header: &Header) -> Result<(HeaderName, HeaderValue), Unsendable> {
     let name = HeaderName::from_bytes(header.name.as_bytes());
-    let name = name.map_err(|_| InvalidHeader { name: header.name.clone(), why: "this is not a header name" })?;
+    let name = name.map_err(|_| Unsendable::Header { name: header.name.clone(), why: "this is not a header name" })?;
     Ok((name, value_of(&header.name, &header.value)?))
 }
 
-fn value_of(name: &str, value: &str) -> Result<HeaderValue, InvalidHeader> {
+fn value_of(name: &str, value: &str) -> Result<HeaderValue, Unsendable> {
     // Beyond ASCII it goes out as UTF-8.
     HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| InvalidHeader { name: name.to_owned(), why: "its value has a control character in it" })
+        .map_err(|_| Unsendable::Header { name: name.to_owned(), why: "its value has a control character in it" })
 }
 
 #[cfg(test)]
@@ -90,7 +93,7 @@ mod tests {
         Header { name: name.to_owned(), value: value.to_owned() }
     }
 
-    fn build_with(headers: &[(&str, &str)], spec: &str) -> Result<Request, InvalidHeader> {
+    fn build_with(headers: &[(&str, &str)], spec: &str) -> Result<Request, Unsendable> {
         let mut delivery = delivery();
         delivery.headers = headers.iter().map(|(name, value)| header(name, value)).collect();
         build(&delivery, Bytes::from_static(b"body"), &endpoint(spec), NOW_MS)

@@ -9,6 +9,7 @@ mod name;
 mod run;
 mod step_key;
 mod url;
+mod url_template;
 mod world;
 
 pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX, Turn};
@@ -20,4 +21,5 @@ pub use name::{EndpointName, InvalidName, ModuleName, RouteName, SourceName, Ten
 pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, StepTrace, Verdict};
 pub use step_key::{InvalidStepKey, StepKey};
 pub use url::{InvalidUrl, parse_url};
+pub use url_template::{Unfilled, UrlTemplate};
 pub use world::World;

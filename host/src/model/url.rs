@@ -7,6 +7,12 @@ use url::Url;
 #[error("{0}; write it as https://host/path")]
 pub struct InvalidUrl(String);
 
+impl InvalidUrl {
+    pub(super) const fn new(why: String) -> Self {
+        Self(why)
+    }
+}
+
 /// Reads an `http` or `https` URL with a host, a port other than 0, and no user information.
 ///
 /// # Errors
