@@ -508,7 +508,8 @@ impl World {
         assert_eq!(told, dead.len(), "each dead delivery is told once");
         for (tenant, endpoint, health) in self.store.reader().healths(None).unwrap() {
             assert_eq!(self.gates.health(&(tenant, endpoint)).as_ref(), Some(&health), "as the store knows it");
-            assert!(!matches!(health.state, EndpointState::Held | EndpointState::Disabled), "{health:?}");
+            // One that is held may stay so where nothing is left to try it with.
+            assert_ne!(health.state, EndpointState::Disabled, "{health:?}");
         }
         self.totals.deliveries = self.accepted.len() as u64;
         self.totals.dead = dead.len() as u64;
