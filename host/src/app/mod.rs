@@ -57,10 +57,11 @@ impl Host {
     pub async fn start(settings: &Settings, data: &Path) -> anyhow::Result<Self> {
         let clock = Clock::system();
         let health = Health::default();
-        make_private_dir(data)?;
+        crate::store::make_dir(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
+        // First: it says that the directory is ours.
+        let store = Store::open(&data.join("store"), &settings.store, &health).context("cannot open the store")?;
         let master = keys::master_key(data)?;
         let operator = keys::operator_key(data)?;
-        let store = Store::open(&data.join("store"), &settings.store, &health).context("cannot open the store")?;
         let snapshot = crate::api::load(&store, &master)
             .await
             .map_err(anyhow::Error::msg)
@@ -234,15 +235,6 @@ fn warm_up(library: &Library, configuration: &Configuration) {
             routes.flat_map(|route| route.plan.steps.iter().flat_map(PlanStep::versions)).collect();
         library.warm_up(wanted).await;
     });
-}
-
-fn make_private_dir(data: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data)
-        .with_context(|| format!("cannot make the data directory {}", data.display()))
 }
 
 pub use logs::init as init_logs;

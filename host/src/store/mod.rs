@@ -46,7 +46,7 @@ pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
 pub use waiting_uploads::{WaitingUpload, WaitingUploads};
-pub use whole_file::on_disk;
+pub use whole_file::{make_dir, on_disk, write as write_whole};
 
 use crate::model::{Delivery, DeliveryId, TenantName};
 use crate::telemetry::Health;

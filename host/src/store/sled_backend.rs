@@ -14,11 +14,11 @@ use super::OpenError;
 use super::backend::{BackendError, Look, Order, Scan};
 use super::key::{Key, KeyRange};
 use super::tree::TreeId;
+use super::whole_file;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{PoisonError, RwLock};
@@ -48,7 +48,7 @@ impl SledBackend {
         let directory = |source| OpenError::Directory { dir: dir.to_owned(), source };
         let backend = |source| OpenError::Backend { dir: dir.to_owned(), source: failed("open")(source) };
 
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(directory)?;
+        whole_file::make_dir(dir).map_err(directory)?;
         let lock = lock(dir)?;
         let home = dir.join("sled");
         let db = sled::Config::new()
@@ -154,11 +154,7 @@ fn sync_new_files(dir: &Path, home: &Path) -> io::Result<()> {
     for file in ["conf", "db"] {
         File::open(home.join(file))?.sync_all()?;
     }
-    let parent = dir.canonicalize()?;
-    for dir in [home, dir].into_iter().chain(parent.parent()) {
-        File::open(dir)?.sync_all()?;
-    }
-    Ok(())
+    [home, dir].into_iter().try_for_each(|dir| File::open(dir)?.sync_all())
 }
 
 fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> BackendError {
