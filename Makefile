@@ -13,10 +13,10 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak guests hostile fuzz deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak guests hostile fuzz crash powercut deny clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch what the demo borrows from npm and PyPI, by lock file
 	@scripts/setup-demo.sh
@@ -41,8 +41,9 @@ run: setup build ## start the demo's setup and leave it up to play with, until C
 languages:
 	@scripts/setup-languages.sh
 
-test: setup languages lint build ## all checks: format, lints, unit and integration tests, and the demo end to end
+test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, and the demo end to end
 	cargo test $(CARGO_FLAGS)
+	ROUNDS=3 $(FAULTS) crash
 	@python3 tests/demo/demo.py --quiet
 
 lint: ## formatting, clippy, and that no lock file names a registry's host
@@ -65,6 +66,14 @@ hostile: build ## let a tenant run every hostile guest, and time another tenant'
 
 fuzz: build ## throw made-up input at the runtime: MINUTES=1 TARGET=upload, result, settings or all, SEED=1
 	MINUTES="$(MINUTES)" TARGET="$(TARGET)" SEED="$(SEED)" cargo bench --workspace --locked --bench fuzz
+
+FAULTS := cargo bench --workspace --locked --bench faults --
+
+crash: build ## kill a host at ROUNDS (100 by itself) random moments under load, and balance the books; SEED=… repeats
+	$(FAULTS) crash
+
+powercut: build ## the same with ROUNDS (50) cuts of the power; UNSYNCED=1 does without fdatasync, and has to lose something
+	$(FAULTS) powercut
 
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)
 	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \

@@ -1,0 +1,104 @@
+//! `powercut`: the same as `crash`, on a disk that loses what was not synced: any part of it, at every cut.
+//!
+//! With `UNSYNCED=1` the disk answers every fdatasync and fsync of the rounds without doing it, as if the host did not call it. Then the
+//! books must show losses: it proves that this test can fail.
+
+use super::disk::{Disk, Mounted, is_there};
+use super::random::Random;
+use super::support::Host;
+use super::world::{SETTINGS, World, tell};
+use std::time::{Duration, Instant};
+
+/// How long nothing may arrive before what is missing counts as lost.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The same where losses are expected.
+const PATIENCE_UNSYNCED: Duration = Duration::from_secs(3);
+
+/// Runs so many rounds. Answers whether the books balance or, where nothing is synced, whether they do not.
+pub(crate) async fn run(rounds: u64, seed: u64, lies: bool) -> bool {
+    if let Err(why) = is_there() {
+        println!("powercut: skipped: this machine has no FUSE: {why}");
+        return true;
+    }
+    let mut round = Rounds { random: Random::new(seed), world: World::new(seed).await, lies, unopened: 0 };
+    let began = Instant::now();
+    let (mut mounted, mut host) = round.begin().await;
+    for number in 1..=rounds {
+        if !round.run(&mut mounted, &mut host, number == rounds).await {
+            // Nothing is to be had from this disk any more.
+            drop(host);
+            drop(mounted);
+            (mounted, host) = round.begin().await;
+        }
+        if number.is_multiple_of(10) {
+            let (acked, used) = (round.world.ledger.acked_so_far(), mounted.disk().used() >> 20);
+            let seconds = began.elapsed().as_secs_f64();
+            println!("powercut: {number} rounds, {acked} acknowledged, {used} MiB on the disk, {seconds:.0} s");
+        }
+    }
+    round.world.quiet(&host, PATIENCE).await;
+    let (counts, first_arrivals) = round.world.ledger.close();
+    if lies {
+        println!("powercut: nothing was synced: {} of {rounds} cuts left a store that does not open", round.unopened);
+    }
+    let well = tell("powercut", rounds, &counts, &first_arrivals);
+    if lies { counts.lost > 0 } else { well }
+}
+
+struct Rounds {
+    random: Random,
+    world: World,
+    lies: bool,
+    unopened: u64,
+}
+
+impl Rounds {
+    fn patience(&self) -> Duration {
+        if self.lies { PATIENCE_UNSYNCED } else { PATIENCE }
+    }
+
+    /// A new host on a new disk.
+    async fn begin(&self) -> (Mounted, Host) {
+        let mounted = Mounted::new(Disk::new()).expect("it mounted before");
+        let host = Host::start_on(mounted.data(), SETTINGS).await.expect("a new host starts");
+        self.world.configure(&host).await;
+        mounted.disk().trouble.lies = self.lies;
+        (mounted, host)
+    }
+
+    /// Load, cut, start. Answers whether the host is of use after that.
+    async fn run(&mut self, mounted: &mut Mounted, host: &mut Host, last: bool) -> bool {
+        let load = self.world.load.start(&host.ingest);
+        self.world.acked(self.random.within(100, 2000), PATIENCE).await;
+        tokio::time::sleep(Duration::from_micros(self.random.within(0, 20_000))).await;
+        self.cut(mounted, host).await;
+        load.end().await;
+        while self.random.percent(20) {
+            host.start_and_kill(Duration::from_micros(self.random.within(0, 400_000))).await;
+            self.cut(mounted, host).await;
+        }
+        let mut started = host.try_start_again().await;
+        if started.is_ok() && host.admin.get("/v1/tenants/acme").await.status != 200 {
+            started = Err("the host starts, and has forgotten its configuration".to_owned());
+        }
+        if let Err(why) = started {
+            println!("powercut: {why}");
+            self.unopened += 1;
+            self.world.ledger.write_off();
+            return false;
+        }
+        self.world.ledger.ready();
+        self.world.load.send_again(&host.ingest).await;
+        if (last || self.lies || self.random.percent(75)) && !self.world.drained(self.patience()).await {
+            self.world.ledger.write_off();
+        }
+        self.world.receiver.rest().await;
+        true
+    }
+
+    async fn cut(&mut self, mounted: &mut Mounted, host: &mut Host) {
+        host.kill().await;
+        self.world.ledger.killed();
+        mounted.mount_again(|disk| disk.cut(&mut self.random));
+    }
+}
