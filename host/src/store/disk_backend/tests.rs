@@ -105,9 +105,9 @@ fn what_is_in_sled_is_not_read_from_the_journal_again() {
     ];
     sled.write(&writes.each_ref().map(|(key, value)| (TreeId::Hot, key, Some(value)))).unwrap();
     drop(sled);
-    let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+    let (mut journal, _) = Journal::open(dir.path(), 0, [7; 16]).unwrap();
     journal.append(&batch(&[(0, Some("old".to_owned())), (3, Some("old".to_owned()))])).unwrap();
-    journal.turn().unwrap();
+    journal.turn();
     journal.append(&batch(&[(6, Some("newer".to_owned()))])).unwrap();
     let disk = open(dir.path(), &Config::default());
     assert_eq!(disk.get(TreeId::Hot, &key(0)).unwrap(), Some(value));
@@ -118,9 +118,9 @@ fn what_is_in_sled_is_not_read_from_the_journal_again() {
 #[test]
 fn a_lost_generation_is_an_error_not_a_gap() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+    let (mut journal, _) = Journal::open(dir.path(), 0, [7; 16]).unwrap();
     journal.append(&batch(&[(0, Some("1".to_owned()))])).unwrap();
-    journal.turn().unwrap();
+    journal.turn();
     journal.append(&batch(&[(0, Some("2".to_owned()))])).unwrap();
     std::fs::write(super::super::journal::file_of(dir.path(), 1), "").unwrap();
     let error =
