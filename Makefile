@@ -75,6 +75,9 @@ crash: build ## kill a host at ROUNDS (100 by itself) random moments under load,
 powercut: build ## the same with ROUNDS (50) cuts of the power; UNSYNCED=1 does without fdatasync, and has to lose something
 	$(FAULTS) powercut
 
+faults: build ## a full, a failing and a slow disk, receivers that misbehave: a line and a verdict for each
+	$(FAULTS) faults
+
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)
 	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \
 	  echo "deny: installing cargo-deny $(CARGO_DENY_VERSION) into $$CARGO_TARGET_DIR/tools. That takes some minutes, once:"; \

@@ -17,6 +17,7 @@ pub(crate) struct Load {
     seed: u64,
     ledger: Arc<Ledger>,
     next: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
 }
 
 /// Connections at work.
@@ -36,7 +37,7 @@ pub(crate) struct Report {
 
 impl Load {
     pub(crate) fn new(seed: u64, ledger: Arc<Ledger>) -> Self {
-        Self { seed, ledger, next: Arc::default() }
+        Self { seed, ledger, next: Arc::default(), refused: Arc::default() }
     }
 
     /// Starts all connections to this ingest.
@@ -45,20 +46,27 @@ impl Load {
         let mut connections = JoinSet::new();
         for key in 0..CONNECTIONS {
             let (seed, ledger, next) = (self.seed, Arc::clone(&self.ledger), Arc::clone(&self.next));
-            let (ingest, stop) = (ingest.clone(), Arc::clone(&stop));
+            let (ingest, stop, refused) = (ingest.clone(), Arc::clone(&stop), Arc::clone(&self.refused));
             connections.spawn(async move {
                 let mut report = Report::default();
                 while !stop.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     ledger.sending(number, key);
+                    let before = report.refused.len();
                     if !send(&ingest, seed, &ledger, number, &mut report).await {
                         break;
                     }
+                    refused.fetch_add((report.refused.len() - before) as u64, Ordering::Relaxed);
                 }
                 report
             });
         }
         Running { stop, connections }
+    }
+
+    /// How many events were refused so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Sends again what has no answer yet, where the dedup key makes that safe.

@@ -21,6 +21,7 @@ mod random;
 #[expect(dead_code, unused_imports, reason = "the tests use more of it")]
 mod support;
 mod traffic;
+mod trouble;
 mod world;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
                 "crash" => crash::run(number("ROUNDS").unwrap_or(100), seed).await,
                 #[cfg(target_os = "linux")]
                 "powercut" => powercut::run(number("ROUNDS").unwrap_or(50), seed, number("UNSYNCED") == Some(1)).await,
+                "faults" => trouble::run(&trouble::NAMES, seed).await,
+                one if trouble::NAMES.contains(&one) => trouble::run(&[one], seed).await,
                 other => panic!("there is no fault test `{other}`"),
             }
         };

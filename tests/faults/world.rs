@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// Settings of all hosts here: small, so that what happens seldom happens often.
-pub(crate) const SETTINGS: &str = "log.filter = \"warn\"\nstore.cache_bytes = 16777216\n";
+pub(crate) const SETTINGS: &str =
+    "log.filter = \"warn\"\nstore.cache_bytes = 16777216\nstore.journal_bytes_max = 1048576\n";
 /// How long an attempt may take: so long that none ends for this.
 const TIMEOUT_MS: u64 = 120_000;
 /// How often, and how many requests at a time, the slow endpoint answers.
@@ -92,6 +93,43 @@ impl World {
         while self.ledger.acked_so_far() < goal && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Waits until so many more events are refused.
+    pub(crate) async fn refused(&self, more: u64, patience: Duration) {
+        let (goal, deadline) = (self.load.refused() + more, Instant::now() + patience);
+        while self.load.refused() < goal && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until the host says at `/readyz` that it is ready, or that it is not; and gives what it says.
+    pub(crate) async fn readyz(&self, host: &Host, ready: bool, patience: Duration) -> Value {
+        let deadline = Instant::now() + patience;
+        loop {
+            let asked = host.admin.try_send(http::Method::GET, "/readyz", &[], "");
+            let answer = tokio::time::timeout(Duration::from_secs(5), asked).await;
+            if let Ok(Ok(answer)) = answer
+                && (answer.status == 200) == ready
+            {
+                break answer.json();
+            }
+            assert!(Instant::now() < deadline, "waited {patience:?} for /readyz to say ready={ready}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ends a fault: drains, and closes the books. What is not as it should be is an error.
+    pub(crate) async fn settle(&self, host: &Host, patience: Duration) -> Result<Counts, String> {
+        self.load.send_again(&host.ingest).await;
+        self.drained(patience).await;
+        self.quiet(host, patience).await;
+        let (counts, _) = self.ledger.close();
+        let Counts { acked, lost, duplicated, wrong, wrongs, .. } = &counts;
+        if lost + duplicated + wrong > 0 || *acked == 0 {
+            return Err(format!("acked={acked} lost={lost} duplicated={duplicated} wrong={wrong} {wrongs:?}"));
+        }
+        Ok(counts)
     }
 
     /// Waits until everything acknowledged has arrived. Gives up when nothing arrives for `patience`.

@@ -30,6 +30,7 @@ mod module_trials;
 mod modules;
 mod remembering;
 mod state;
+#[expect(dead_code, reason = "the fault tests use more of it")]
 mod support;
 mod uploads;
 mod versions;

@@ -74,11 +74,6 @@ impl Host {
         self.kill().await;
     }
 
-    /// What it has logged.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap()
