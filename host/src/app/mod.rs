@@ -72,13 +72,12 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts a host on `data`, a directory that is made where it is not there. When this returns it takes events.
+    /// Starts a host on `data`, a directory that is made where it is not there, by this clock. When this returns it takes events.
     ///
     /// # Errors
     /// Where a bound is out of range, the data directory is another host's or not readable, or the master key is not the one that its
     /// secrets are sealed with.
-    pub async fn start(settings: &Settings, data: &Path, sockets: &Sockets) -> anyhow::Result<Self> {
-        let clock = Clock::system();
+    pub async fn start(settings: &Settings, data: &Path, sockets: &Sockets, clock: Clock) -> anyhow::Result<Self> {
         let health = Health::default();
         crate::store::make_dir(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
         // First: it says that the directory is ours.

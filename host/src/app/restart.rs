@@ -3,6 +3,7 @@
 //! one way in which a store is recovered, and nothing that was in memory outlives what it was made from.
 
 use super::{Host, Settings, Sockets};
+use crate::clock::Clock;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Host {
         self.stop().await;
         let began = Instant::now();
         loop {
-            match Self::start(settings, data, sockets).await {
+            match Self::start(settings, data, sockets, Clock::system()).await {
                 Err(error) if began.elapsed() < STARTS_FOR => {
                     tracing::error!(error = format!("{error:#}"), "the store does not open yet");
                     sleep(REST).await;

@@ -1,6 +1,7 @@
 //! `hookswitch serve`: starts a host, says on stdout where it is, and stops it on SIGTERM or SIGINT. Where its store fails, another host takes its place.
 
 use crate::app::{Host, Settings, Sockets, init_logs};
+use crate::clock::Clock;
 use anyhow::Context as _;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +21,7 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let sockets = Sockets::bind(settings).await?;
-    let mut host = Host::start(settings, data, &sockets).await?;
+    let mut host = Host::start(settings, data, &sockets, Clock::system()).await?;
     say_ready(&host)?;
     tracing::info!(ingest = %host.ingest, admin = %host.admin, data = %data.display(), "ready");
     loop {

@@ -8,6 +8,7 @@
 //! - of what was made, renamed and removed in a directory since that directory was synced, any subset is. A sync of the file does
 //!   not keep its name. A rename within a directory is whole or not there.
 
+mod calls;
 mod cut;
 mod mount;
 

@@ -1,5 +1,6 @@
 //! `faults`: what goes wrong short of a crash, one after the other, each with its verdict in a line: the disk, the receivers, the clock.
 
+mod clock;
 #[cfg(target_os = "linux")]
 mod disk;
 mod receivers;
@@ -10,8 +11,8 @@ use std::pin::Pin;
 type Fault = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// Their names, for the command line.
-pub(crate) const NAMES: [&str; 6] =
-    ["disk-full", "disk-filled", "sync-errors", "write-errors", "slow-disk", "receivers"];
+pub(crate) const NAMES: [&str; 7] =
+    ["disk-full", "disk-filled", "sync-errors", "write-errors", "slow-disk", "receivers", "clock"];
 
 /// Runs those of these names. Answers whether all is well.
 pub(crate) async fn run(names: &[&str], seed: u64) -> bool {
@@ -19,6 +20,7 @@ pub(crate) async fn run(names: &[&str], seed: u64) -> bool {
     for name in names {
         let fault = match *name {
             "receivers" => Some(Box::pin(receivers::run()) as Fault),
+            "clock" => Some(Box::pin(clock::run()) as Fault),
             other => on_disk(other, seed),
         };
         let Some(fault) = fault else { continue };

@@ -236,8 +236,7 @@ async fn ready(child: &mut Child, dir: &Path) -> Result<(String, String), String
     let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it is ready in time").unwrap();
     let Some(line) = line else {
         let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
-        let tail: Vec<&str> = log.lines().rev().take(20).collect();
-        return Err(format!("the host did not start: {}", tail.into_iter().rev().collect::<Vec<_>>().join("\n")));
+        return Err(format!("the host did not start: {}", log.lines().last().unwrap_or_default()));
     };
     let field = |name: &str| {
         let value = line.split_whitespace().find_map(|word| word.strip_prefix(name));
