@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak guests hostile fuzz crash powercut deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak guests hostile fuzz crash powercut faults deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,7 +75,7 @@ crash: build ## kill a host at ROUNDS (100 by itself) random moments under load,
 powercut: build ## the same with ROUNDS (50) cuts of the power; UNSYNCED=1 does without fdatasync, and has to lose something
 	$(FAULTS) powercut
 
-faults: build ## a full, a failing and a slow disk, receivers that misbehave: a line and a verdict for each
+faults: build ## full, failing and slow disks, receivers that misbehave, a clock that jumps: a verdict for each
 	$(FAULTS) faults
 
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)

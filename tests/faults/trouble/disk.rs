@@ -1,6 +1,7 @@
 //! A disk that is full, that fails, and that is slow.
 
 use super::super::disk::{Disk, Mounted, Trouble};
+use super::super::random::Random;
 use super::super::support::Host;
 use super::super::world::{SETTINGS, World};
 use http::StatusCode;
@@ -57,11 +58,22 @@ pub(super) async fn filled(seed: u64) -> Result<String, String> {
 
 /// Every fdatasync, or every write, fails for a while.
 pub(super) async fn errors(seed: u64, of_syncs: bool) -> Result<String, String> {
-    let (mounted, host, world) = begin(seed, "").await;
+    let (mut mounted, mut host, world) = begin(seed, "").await;
     let fail = move |trouble: &mut Trouble, _| {
         if of_syncs { trouble.sync_errors = true } else { trouble.write_errors = true }
     };
-    failing(&mounted, &host, &world, fail).await
+    let told = failing(&mounted, &host, &world, fail).await?;
+    // What a failed sync did not keep is still in the kernel's memory, where the host has read it since. Not after this.
+    let load = world.load.start(&host.ingest);
+    world.acked(500, PATIENCE).await;
+    host.kill().await;
+    world.ledger.killed();
+    load.end().await;
+    let mut random = Random::new(seed);
+    mounted.mount_again(|disk| disk.cut(&mut random));
+    host.try_start_again().await?;
+    let counts = world.settle(&host, PATIENCE).await?;
+    Ok(format!("{told}; and all {} after a cut of the power", counts.acked))
 }
 
 /// Load, a store that fails for it, and what has to come then: refusals, the reason at `/readyz`, reads; and when the disk is well again
