@@ -129,6 +129,20 @@ fn a_lost_generation_is_an_error_not_a_gap() {
 }
 
 #[test]
+fn a_start_that_was_killed_keeps_no_other_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path(), &tiny());
+    disk.commit(batch(&[(0, Some("1".to_owned()))])).unwrap();
+    drop(disk);
+    // As sled names what it has not written to its end yet.
+    let unfinished = dir.path().join("sled/snap.FFFFFFFFFFFFFFFF.generating");
+    std::fs::write(&unfinished, "half").unwrap();
+    let disk = open(dir.path(), &tiny());
+    assert_eq!(disk.get(TreeId::Hot, &key(0)).unwrap(), Some("1".into()));
+    assert!(!unfinished.exists());
+}
+
+#[test]
 fn after_sled_failed_nothing_is_committed() {
     let dir = tempfile::tempdir().unwrap();
     let disk = open(dir.path(), &Config::default());
