@@ -50,6 +50,7 @@ impl Disk {
 impl File {
     fn cut(&mut self, random: &mut Random, shares: Shares) -> u64 {
         let mut unsynced = 0;
+        self.unsynced_bytes = 0;
         for write in std::mem::take(&mut self.writes) {
             match write {
                 Write::Length(length) if random.percent(shares.sectors) => self.kept.resize(length, 0),

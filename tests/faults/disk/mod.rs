@@ -17,6 +17,7 @@ pub(crate) use mount::{Mounted, is_there};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The number of a file or directory. Numbers are never used again.
@@ -73,6 +74,8 @@ struct File {
     kept: Vec<u8>,
     /// Since `kept`, in order.
     writes: Vec<Write>,
+    unsynced_bytes: u64,
+    unsynced_most: u64,
 }
 
 enum Write {
@@ -189,6 +192,8 @@ impl Disk {
         }
         file.live[at..end].copy_from_slice(bytes);
         file.writes.push(Write::Bytes { at, bytes: Bytes::copy_from_slice(bytes) });
+        file.unsynced_bytes += bytes.len() as u64;
+        file.unsynced_most = file.unsynced_most.max(file.unsynced_bytes);
         self.counts.bytes_written += bytes.len() as u64;
         Ok(())
     }
@@ -214,6 +219,26 @@ impl Disk {
             }
         }
         if trouble.sync_errors { Err(Error::Io) } else { Ok(()) }
+    }
+
+    /// The most bytes that were written to a file between two syncs since this was asked last.
+    pub(crate) fn unsynced_most(&mut self, path: &str) -> u64 {
+        let ino = path.split('/').try_fold(ROOT, |ino, name| self.dir(ino).ok()?.live.get(OsStr::new(name)).copied());
+        let file = ino.and_then(|ino| self.file(ino).ok());
+        file.map_or(0, |file| std::mem::replace(&mut file.unsynced_most, file.unsynced_bytes))
+    }
+
+    /// All files there are: their paths, and what they have.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, &[u8])> {
+        let (mut found, mut next) = (Vec::new(), vec![(PathBuf::new(), ROOT)]);
+        while let Some((path, ino)) = next.pop() {
+            match self.nodes.get(&ino).map(|node| &node.what) {
+                Some(What::File(file)) => found.push((path, file.live.as_slice())),
+                Some(What::Dir(dir)) => next.extend(dir.live.iter().map(|(name, ino)| (path.join(name), *ino))),
+                None => {}
+            }
+        }
+        found
     }
 
     fn opened(&mut self, ino: Ino) {
@@ -248,6 +273,7 @@ impl File {
     }
 
     fn keep(&mut self) {
+        self.unsynced_bytes = 0;
         for write in self.writes.drain(..) {
             match write {
                 Write::Length(length) => self.kept.resize(length, 0),
