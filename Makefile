@@ -13,10 +13,10 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak simulate guests hostile fuzz deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak simulate guests hostile fuzz crash powercut faults deny clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch what the demo borrows from npm and PyPI, by lock file
 	@scripts/setup-demo.sh
@@ -41,8 +41,9 @@ run: setup build ## start the demo's setup and leave it up to play with, until C
 languages:
 	@scripts/setup-languages.sh
 
-test: setup languages lint build ## all checks: format, lints, unit and integration tests, and the demo end to end
+test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, and the demo end to end
 	cargo test $(CARGO_FLAGS)
+	ROUNDS=3 $(FAULTS) crash
 	@python3 tests/demo/demo.py --quiet
 	@"$$CARGO_TARGET_DIR/venv/bin/python" tests/demo/verifiers.py
 
@@ -70,6 +71,17 @@ fuzz: build ## throw made-up input at the runtime: MINUTES=1 TARGET=upload, resu
 # Prints the seed that fails; `make simulate SEED=n` runs that one alone.
 simulate: ## run SEEDS random schedules of the deliverer (10,000 by itself) on a simulated clock
 	SEEDS=$(or $(SEEDS),10000) SEED=$(SEED) cargo test $(CARGO_FLAGS) --lib deliverer::simulation -- --nocapture
+
+FAULTS := cargo bench --workspace --locked --bench faults --
+
+crash: build ## kill a host at ROUNDS (100 by itself) random moments under load, and balance the books; SEED=… repeats
+	$(FAULTS) crash
+
+powercut: build ## the same with ROUNDS (50) cuts of the power; UNSYNCED=1 does without fdatasync, and has to lose something
+	$(FAULTS) powercut
+
+faults: build ## full, failing and slow disks, receivers that misbehave, a clock that jumps: a verdict for each
+	$(FAULTS) faults
 
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)
 	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \

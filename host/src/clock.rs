@@ -1,7 +1,7 @@
 //! The wall clock, as a thing that can be handed in: whoever needs the time takes a [`Clock`], so that a test owns it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Tells the time. Cheap to clone.
@@ -11,6 +11,7 @@ pub struct Clock(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     System,
+    Shifted(Arc<AtomicI64>),
     Manual(Arc<AtomicU64>),
 }
 
@@ -19,6 +20,12 @@ impl Clock {
     #[must_use]
     pub const fn system() -> Self {
         Self(Kind::System)
+    }
+
+    /// The machine's clock, but for what [`Clock::shift_ms`] says. Clones share that.
+    #[must_use]
+    pub fn shifted() -> Self {
+        Self(Kind::Shifted(Arc::default()))
     }
 
     /// A clock that stands still at `now_ms` until [`Clock::set_ms`] moves it. Clones share the time.
@@ -30,12 +37,21 @@ impl Clock {
     /// Milliseconds since 1970-01-01T00:00:00Z; 0 where the machine's clock stands before that.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
+        let system_ms = || {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        };
         match &self.0 {
-            Kind::System => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-            }
+            Kind::System => system_ms(),
+            Kind::Shifted(by_ms) => system_ms().saturating_add_signed(by_ms.load(Ordering::Relaxed)),
             Kind::Manual(now) => now.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Lets a shifted clock go so much fast, or slow, from now on. With any other nothing happens.
+    pub fn shift_ms(&self, by_ms: i64) {
+        if let Kind::Shifted(shift) = &self.0 {
+            shift.store(by_ms, Ordering::Relaxed);
         }
     }
 

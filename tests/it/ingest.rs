@@ -54,6 +54,19 @@ async fn a_signed_event_comes_in_and_out_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_disk_without_its_reserve_takes_no_event_and_says_so() {
+    // No disk has as much as this.
+    let host = Host::start_with("store.free_bytes_min = 1125899906842624\n").await;
+    host.acme("http://127.0.0.1:1/").await;
+    let answer = host.ingest.post("/in/acme/in", "{}").await;
+    let problem = answer.problem(507);
+    assert_eq!((&problem["code"], &problem["free_bytes_min"]), (&json!("disk_full"), &json!(1_u64 << 50)));
+    assert!(problem["free_bytes"].as_u64().is_some_and(|free| free < 1 << 50), "{problem}");
+    assert_eq!(answer.headers["retry-after"], "30");
+    assert_eq!(host.admin.get("/v1/tenants/acme/events").await.expect(200)["items"], json!([]));
+}
+
+#[tokio::test]
 async fn what_must_not_come_in_is_refused_with_its_reason() {
     let (host, receiver) = github_host().await;
     let good = github_signature("new secret", b"{}");

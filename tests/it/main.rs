@@ -33,6 +33,7 @@ mod modules;
 mod remembering;
 mod signing;
 mod state;
+#[expect(dead_code, reason = "the fault tests use more of it")]
 mod support;
 mod uploads;
 mod versions;

@@ -4,9 +4,8 @@
 use crate::api::OperatorKey;
 use crate::config::MasterKey;
 use anyhow::{Context as _, bail};
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// The environment's name for the operator's key.
@@ -68,15 +67,10 @@ fn given_or_made(data: &Path, env: &str, file: &str, make: impl FnOnce([u8; 32])
     }
 }
 
-/// Writes a file that is not there yet, durably, for its owner alone.
+/// Writes a file that is not there yet, whole and durably: one that a crash cut short would keep the host from starting.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        writeln!(file, "{text}")?;
-        file.sync_all()?;
-        path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    crate::store::write_whole(path, &[text.as_bytes(), b"\n"])
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn hex(bytes: [u8; 32]) -> String {

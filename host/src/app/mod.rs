@@ -2,6 +2,7 @@
 
 mod keys;
 mod logs;
+mod restart;
 mod settings;
 mod supervise;
 
@@ -36,6 +37,28 @@ use tokio::task::JoinSet;
 /// What the key is for that authenticates compiled modules.
 const COMPILED_LABEL: &str = "compiled modules";
 
+/// Where a host listens. It outlives the host: one that takes another's place has the same addresses, and who connects meanwhile waits.
+pub struct Sockets {
+    ingest: Arc<TcpListener>,
+    admin: Arc<TcpListener>,
+}
+
+impl Sockets {
+    /// Opens both listeners.
+    ///
+    /// # Errors
+    /// Where an address is taken, or is none of this machine's.
+    pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let bind = async |name: &str, address: SocketAddr| {
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.with_context(|| format!("cannot listen on [{name}] listen = \"{address}\""))?;
+            anyhow::Ok(Arc::new(listener))
+        };
+        let ingest = bind("ingest", settings.ingest.server.listen).await?;
+        Ok(Self { ingest, admin: bind("admin", settings.admin.server.listen).await? })
+    }
+}
+
 /// A host at work.
 pub struct Host {
     /// Where events are taken.
@@ -49,18 +72,18 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts a host on `data`, a directory that is made where it is not there. When this returns it takes events.
+    /// Starts a host on `data`, a directory that is made where it is not there, by this clock. When this returns it takes events.
     ///
     /// # Errors
-    /// Where a bound is out of range, an address is taken, the data directory is another host's or not readable, or the master key is
-    /// not the one that its secrets are sealed with.
-    pub async fn start(settings: &Settings, data: &Path) -> anyhow::Result<Self> {
-        let clock = Clock::system();
+    /// Where a bound is out of range, the data directory is another host's or not readable, or the master key is not the one that its
+    /// secrets are sealed with.
+    pub async fn start(settings: &Settings, data: &Path, sockets: &Sockets, clock: Clock) -> anyhow::Result<Self> {
         let health = Health::default();
-        make_private_dir(data)?;
+        crate::store::make_dir(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
+        // First: it says that the directory is ours.
+        let store = Store::open(&data.join("store"), &settings.store, &health).context("cannot open the store")?;
         let master = keys::master_key(data)?;
         let operator = keys::operator_key(data)?;
-        let store = Store::open(&data.join("store"), &settings.store, &health).context("cannot open the store")?;
         let snapshot = crate::api::load(&store, &master)
             .await
             .map_err(anyhow::Error::msg)
@@ -135,12 +158,18 @@ impl Host {
         let mut edge = JoinSet::new();
         let shadows = pipeline.shadows().clone();
         let ingest = Ingest::new(pipeline, published.subscribe(), clock.clone(), settings.ingest.clone());
-        let ingest_at =
-            listen(&mut edge, "ingest", &settings.ingest.server, &health, told_edge.clone(), move |request| {
+        let ingest_at = listen(
+            &mut edge,
+            "ingest",
+            &sockets.ingest,
+            &settings.ingest.server,
+            &health,
+            told_edge.clone(),
+            move |request| {
                 let ingest = ingest.clone();
                 async move { ingest.handle(request).await }
-            })
-            .await?;
+            },
+        )?;
         let access = Access { operator, hosts: settings.admin.hosts.clone() };
         let body_time_max = Duration::from_millis(settings.admin.server.body_timeout_ms);
         let parts = Parts {
@@ -157,14 +186,14 @@ impl Host {
             body_time_max,
         };
         let router = TowerToHyperService::new(Api::new(parts).router());
-        let admin_at = listen(&mut edge, "admin", &settings.admin.server, &health, told_edge, move |request| {
-            let router = router.clone();
-            async move {
-                let Ok(response) = hyper::service::Service::call(&router, request).await;
-                response
-            }
-        })
-        .await?;
+        let admin_at =
+            listen(&mut edge, "admin", &sockets.admin, &settings.admin.server, &health, told_edge, move |request| {
+                let router = router.clone();
+                async move {
+                    let Ok(response) = hyper::service::Service::call(&router, request).await;
+                    response
+                }
+            })?;
         Ok(Self {
             ingest: ingest_at,
             admin: admin_at,
@@ -191,10 +220,11 @@ impl Host {
     }
 }
 
-/// Opens a listener and serves it under supervision. The socket outlives a restart of its server.
-async fn listen<S, F, B>(
+/// Serves a listener under supervision.
+fn listen<S, F, B>(
     edge: &mut JoinSet<()>,
     name: &'static str,
+    listener: &Arc<TcpListener>,
     config: &crate::server::Config,
     health: &Health,
     told: Shutdown,
@@ -206,11 +236,8 @@ where
     B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on [{name}] listen = \"{}\"", config.listen))?;
     let address = listener.local_addr().with_context(|| format!("[{name}] listen"))?;
-    let (listener, config) = (Arc::new(listener), config.clone());
+    let (listener, config) = (Arc::clone(listener), config.clone());
     edge.spawn(supervise(health.worker(name), told.clone(), move || {
         let (listener, config, service, told) = (listener.clone(), config.clone(), service.clone(), told.clone());
         async move {
@@ -244,15 +271,6 @@ fn warm_up(library: &Library, configuration: &Configuration) {
             routes.flat_map(|route| route.plan.steps.iter().flat_map(PlanStep::versions)).collect();
         library.warm_up(wanted).await;
     });
-}
-
-fn make_private_dir(data: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data)
-        .with_context(|| format!("cannot make the data directory {}", data.display()))
 }
 
 pub use logs::init as init_logs;

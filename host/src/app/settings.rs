@@ -118,11 +118,14 @@ struct Raw {
 #[serde(deny_unknown_fields, default)]
 struct RawStore {
     cache_bytes: u64,
+    journal_bytes_max: u64,
+    free_bytes_min: u64,
 }
 
 impl Default for RawStore {
     fn default() -> Self {
-        Self { cache_bytes: store::Config::default().cache_bytes }
+        let store::Config { cache_bytes, journal_bytes_max, free_bytes_min, .. } = store::Config::default();
+        Self { cache_bytes, journal_bytes_max, free_bytes_min }
     }
 }
 
@@ -227,6 +230,8 @@ impl Raw {
         let section = |section, error: String| SettingsError::Section { path: path.to_owned(), section, error };
         self.pipeline.state.check().map_err(|error| section("pipeline", error.to_string()))?;
         within("store.cache_bytes", self.store.cache_bytes, 8 << 20, 1 << 40)?;
+        within("store.journal_bytes_max", self.store.journal_bytes_max, 1 << 20, 1 << 30)?;
+        within("store.free_bytes_min", self.store.free_bytes_min, 0, 1 << 50)?;
         self.runtime.check().map_err(|error| section("runtime", error.to_string()))?;
         self.deliverer.check().map_err(|error| section("deliverer", error.to_string()))?;
         Ok(Settings {
@@ -253,7 +258,12 @@ impl Raw {
                 },
                 hosts: self.admin.hosts,
             },
-            store: store::Config { cache_bytes: self.store.cache_bytes, ..store::Config::default() },
+            store: store::Config {
+                cache_bytes: self.store.cache_bytes,
+                journal_bytes_max: self.store.journal_bytes_max,
+                free_bytes_min: self.store.free_bytes_min,
+                ..store::Config::default()
+            },
             runtime: self.runtime,
             pipeline: self.pipeline,
             deliverer: self.deliverer,

@@ -1,6 +1,7 @@
-//! `hookswitch serve`: starts a host, says on stdout where it is, and stops it on SIGTERM or SIGINT.
+//! `hookswitch serve`: starts a host, says on stdout where it is, and stops it on SIGTERM or SIGINT. Where its store fails, another host takes its place.
 
-use crate::app::{Host, Settings, init_logs};
+use crate::app::{Host, Settings, Sockets, init_logs};
+use crate::clock::Clock;
 use anyhow::Context as _;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,13 +20,26 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
     // Before anything is taken: a signal that comes during the start must find its handler.
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let host = Host::start(settings, data).await?;
+    let sockets = Sockets::bind(settings).await?;
+    let mut host = Host::start(settings, data, &sockets, Clock::system()).await?;
     say_ready(&host)?;
     tracing::info!(ingest = %host.ingest, admin = %host.admin, data = %data.display(), "ready");
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    loop {
+        let reason = tokio::select! {
+            _ = terminate.recv() => break tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => break tracing::info!("SIGINT: stopping"),
+            reason = host.failed(data) => reason,
+        };
+        tracing::warn!(reason, "the disk takes writes again: starting anew");
+        host = tokio::select! {
+            started = host.restart(settings, data, &sockets) => started?,
+            _ = terminate.recv() => anyhow::bail!("SIGTERM while starting anew: stopped at once; nothing acknowledged is lost"),
+            _ = interrupt.recv() => anyhow::bail!("SIGINT while starting anew: stopped at once; nothing acknowledged is lost"),
+        };
+        tracing::info!(ingest = %host.ingest, admin = %host.admin, "ready again");
     }
+    // With the host's own, which end with the last request: who connects from then on is refused, and does not wait.
+    drop(sockets);
     let stopping = host.stop();
     tokio::select! {
         () = stopping => tracing::info!("stopped"),

@@ -10,6 +10,7 @@ use crate::model::{Event, EventId, SourceName, TenantName};
 use crate::pipeline::{AcceptError, Accepted, Pipeline};
 use crate::problem::Problem;
 use crate::server::{BodyError, RequestBody, read_body};
+use crate::store::DiskFull;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -92,6 +93,8 @@ impl Ingest {
             let most = self.inner.config.in_flight_max;
             return Err(overloaded(format!("more than in_flight_max = {most} events are on their way")));
         };
+        // Before the body is read: it would only be thrown away.
+        self.inner.pipeline.room().map_err(disk_full)?;
         let (parts, body) = request.into_parts();
         let (body, room) = self.read(body, &way.source).await?;
         let now_ms = self.inner.clock.now_ms();
@@ -202,6 +205,13 @@ impl Ingest {
 
 fn overloaded(detail: String) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after_s(1)
+}
+
+fn disk_full(full: DiskFull) -> Problem {
+    Problem::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", full.to_string())
+        .with("free_bytes", full.free_bytes)
+        .with("free_bytes_min", full.free_bytes_min)
+        .retry_after_s(30)
 }
 
 fn source_unknown() -> Problem {

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::{Kind, ResourceId, Route, Tenant};
 use crate::model::{Event, EventId, Run};
 use crate::runtime::{Executor, Lane, Module};
-use crate::store::{Accept, CommitError, Outcome, RoutedRun, Store, Transition};
+use crate::store::{Accept, CommitError, DiskFull, Outcome, RoutedRun, Store, Transition};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -76,6 +76,14 @@ impl Pipeline {
         let call_time_max = library.call_time_max();
         let (config, failures, shadows) = (Arc::new(config), Failures::default(), Shadows::default());
         Self { store, published, executor, library, clock, config, call_time_max, failures, shadows }
+    }
+
+    /// Whether the disk has room for another event.
+    ///
+    /// # Errors
+    /// As [`Store::room`].
+    pub fn room(&self) -> Result<(), DiskFull> {
+        self.store.room()
     }
 
     /// How often in a row versions of modules have failed.

@@ -13,9 +13,9 @@ use super::body::Chunk;
 use super::{CommitError, Config, Hint, Outcome, Transition, View};
 use crate::telemetry::WorkerHealth;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot, watch};
 
 /// What the committer is told.
 pub(super) enum Message {
@@ -50,7 +50,7 @@ pub(super) struct Committer {
     /// Counts transitions whose application panicked.
     pub(super) panics: Arc<AtomicU64>,
     /// Where it says why nothing is written any more.
-    pub(super) failed: Arc<OnceLock<String>>,
+    pub(super) failed: watch::Sender<Option<String>>,
 }
 
 impl Committer {
@@ -69,8 +69,7 @@ impl Committer {
     }
 
     fn fail(&self, reason: &str) {
-        // Nobody else sets it.
-        let _ = self.failed.set(reason.to_owned());
+        self.failed.send_replace(Some(reason.to_owned()));
         self.health.failed(reason);
     }
 

@@ -16,7 +16,7 @@
 //! - After an error in either, nothing is committed any more.
 
 use super::backend::{Backend, BackendError, Batch, Look, Order, Scan};
-use super::journal::{Generation, Journal, JournalError};
+use super::journal::{Generation, Journal, JournalError, Secret, new_secret};
 use super::key::{Key, KeyRange};
 use super::layers::{Layer, merge};
 use super::sled_backend::SledBackend;
@@ -67,7 +67,8 @@ impl DiskBackend {
         let failed = |source| OpenError::Backend { dir: dir.to_owned(), source };
         check_format(&sled, dir)?;
         let done = meta::generation(&sled).map_err(|error| failed(unreadable(error)))?;
-        let (journal, found) = Journal::open(dir, done).map_err(|error| match error {
+        let secret = journal_secret(&sled).map_err(failed)?;
+        let (journal, found) = Journal::open(dir, done, secret).map_err(|error| match error {
             JournalError::Io(source) => OpenError::Directory { dir: dir.to_owned(), source },
             JournalError::Format(found) => OpenError::Format { dir: dir.to_owned(), found, known: meta::FORMAT },
             JournalError::Frame | JournalError::Damaged { .. } => failed(unreadable(error)),
@@ -92,7 +93,7 @@ impl DiskBackend {
             return Err(error.clone());
         }
         let generation = journal.generation();
-        journal.turn().map_err(journal_failed)?;
+        journal.turn();
         state.full = Some((generation, std::mem::take(&mut state.open)));
         drop(state);
         self.shared.changed.notify_all();
@@ -129,6 +130,17 @@ fn check_format(sled: &SledBackend, dir: &Path) -> Result<(), OpenError> {
             written.map_err(|source| OpenError::Backend { dir: dir.to_owned(), source })
         }
     }
+}
+
+/// The secret of the journal's marks. A store that has none is given one.
+fn journal_secret(sled: &SledBackend) -> Result<Secret, BackendError> {
+    let key = keys::journal_secret();
+    if let Some(found) = sled.get(TreeId::Hot, &key)? {
+        return Secret::try_from(&found[..]).map_err(|_| unreadable("its secret is not one"));
+    }
+    let secret = new_secret().map_err(journal_failed)?;
+    sled.write(&[(TreeId::Hot, &key, Some(&Bytes::copy_from_slice(&secret)))])?;
+    Ok(secret)
 }
 
 /// Gives sled what the journal has and sled has not.

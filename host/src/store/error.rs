@@ -62,14 +62,14 @@ impl OpenError {
 pub enum CommitError {
     /// An earlier write failed; this one was not tried.
     #[error(
-        "the store takes no more writes since one failed ({reason}); it needs a restart, and perhaps its disk looked after"
+        "the store takes no more writes since one failed ({reason}); it is opened anew as soon as its disk takes writes again"
     )]
     Poisoned {
         /// The first failure.
         reason: String,
     },
-    /// The write failed under way: it may be on disk, or not. After a restart the store knows.
-    #[error("whether this was written is unknown until a restart: {reason}")]
+    /// The write failed under way: it may be on disk, or not. Opened anew, the store knows.
+    #[error("whether this was written is unknown until the store is opened anew: {reason}")]
     Unknown {
         /// What failed.
         reason: String,

@@ -7,10 +7,12 @@
 //! - [`Journal::append`] returns when the frame is on disk.
 //! - A generation begins only when the one before the last is in the database: its file is the one that is written over.
 //! - What is read back are the frames that were appended, up to the first that is not whole: only the last one of all can have
-//!   been cut by a crash, and nobody was told of that one. Where whole ones of its generation follow it, the disk has lost what was
-//!   acknowledged: the journal is refused.
-//! - A generation's mark is random and not known before: whoever sends a body that looks like frames can hope for a crash, but
-//!   not for those frames to be read.
+//!   been cut by a crash, and nobody was told of that one. Where whole ones of its generation follow it, be it the first, the disk has
+//!   lost what was acknowledged: the journal is refused.
+//! - What is in the database already is not looked at: the first frame of the generation that takes its place may have been cut so that
+//!   its beginning is not on the disk, and what is behind that is.
+//! - A generation's mark is made of a secret of the store's: whoever sends a body that looks like frames can hope for a crash, but not for
+//!   those frames to be read, nor to be missed.
 //!
 //! A frame: check⁴ (CRC-32 of all that follows) length⁴ format⁴ generation⁸ mark⁸, then trees, each as name length⁴, name, number of
 //! writes⁴, and the writes, each as key length⁴, key, value length⁴ (all bits set for a removal), value. Numbers are big-endian.
@@ -19,6 +21,7 @@ use super::backend::Batch;
 use super::key::Key;
 use super::meta;
 use bytes::{Buf as _, Bytes};
+use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -30,9 +33,13 @@ const REMOVED: u32 = u32::MAX;
 /// Room for what most commits need, kept from one to the next.
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// What marks are made of.
+pub(super) type Secret = [u8; 16];
+
 /// The two files, and where the next frame goes.
 pub(super) struct Journal {
     files: [File; 2],
+    secret: Secret,
     generation: u64,
     mark: u64,
     at: u64,
@@ -74,14 +81,15 @@ pub(super) enum JournalError {
 }
 
 impl Journal {
-    /// Opens the files in `dir`, or makes them, and reads what they hold, the older generation first. The next generation is the
-    /// one after the newest of them, and after `done`.
-    pub(super) fn open(dir: &Path, done: u64) -> Result<(Self, Vec<Generation>), JournalError> {
+    /// Opens the files in `dir`, or makes them, and reads what they hold beyond `done`, the last generation that is in the database; the
+    /// older generation first. The next generation is the one after the newest of them, and after `done`.
+    pub(super) fn open(dir: &Path, done: u64, secret: Secret) -> Result<(Self, Vec<Generation>), JournalError> {
         let paths = [0, 1].map(|number| file_of(dir, number));
         let mut found = Vec::new();
-        for path in &paths {
+        for number in [done + 1, done + 2] {
+            let path = &file_of(dir, number);
             match std::fs::read(path) {
-                Ok(bytes) => found.extend(read(bytes.into(), path)?),
+                Ok(bytes) => found.extend(read(bytes.into(), path, done, (number, mark_of(&secret, number)))?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error.into()),
             }
@@ -93,7 +101,8 @@ impl Journal {
         let files = [open(even)?, open(odd)?];
         File::open(dir)?.sync_all()?;
         let generation = newest.max(done) + 1;
-        Ok((Self { files, generation, mark: new_mark()?, at: 0, buffer: Vec::new() }, found))
+        let mark = mark_of(&secret, generation);
+        Ok((Self { files, secret, generation, mark, at: 0, buffer: Vec::new() }, found))
     }
 
     /// The number of the generation that is being written.
@@ -107,11 +116,10 @@ impl Journal {
     }
 
     /// Begins the next generation. The one before the last must be in the database.
-    pub(super) fn turn(&mut self) -> io::Result<()> {
-        self.mark = new_mark()?;
+    pub(super) fn turn(&mut self) {
         self.generation += 1;
+        self.mark = mark_of(&self.secret, self.generation);
         self.at = 0;
-        Ok(())
     }
 
     /// Adds a frame. It is on disk when this returns. After an error nothing may be appended any more.
@@ -133,8 +141,17 @@ pub(super) fn file_of(dir: &Path, generation: u64) -> PathBuf {
     dir.join(if generation.is_multiple_of(2) { "journal-even" } else { "journal-odd" })
 }
 
-fn new_mark() -> io::Result<u64> {
-    getrandom::u64().map_err(|error| io::Error::other(format!("the machine gives no random numbers: {error}")))
+/// A new secret, for a store that has none.
+pub(super) fn new_secret() -> io::Result<Secret> {
+    let mut secret = Secret::default();
+    getrandom::fill(&mut secret)
+        .map_err(|error| io::Error::other(format!("the machine gives no random numbers: {error}")))?;
+    Ok(secret)
+}
+
+fn mark_of(secret: &Secret, generation: u64) -> u64 {
+    let digest = Sha256::new().chain_update(secret).chain_update(generation.to_be_bytes()).finalize();
+    (&digest[..]).get_u64()
 }
 
 fn encode(frame: &mut Vec<u8>, generation: u64, mark: u64, batch: &Batch) -> io::Result<()> {
@@ -176,18 +193,22 @@ fn length(bytes: usize) -> io::Result<[u8; 4]> {
     length.map(u32::to_be_bytes).ok_or_else(|| io::Error::other("a commit of 4 GiB does not fit a frame"))
 }
 
-/// The generation at the beginning of a file; none where its first frame was cut, or there is none.
-fn read(file: Bytes, path: &Path) -> Result<Option<Generation>, JournalError> {
-    let mut rest = file.clone();
-    let Some(Frame { format, generation: number, mark, content }) = frame(&mut rest) else { return Ok(None) };
-    // Only here: what stands behind the frames of this generation is of any age, and may be a part of a body.
-    if format != meta::FORMAT {
-        return Err(JournalError::Format(format));
+/// The generation at the beginning of a file; none where its first frame was cut, or it is `done`, or there is none. By `expected`,
+/// number and mark, it is known also where its first frame cannot be read.
+fn read(file: Bytes, path: &Path, done: u64, expected: (u64, u64)) -> Result<Option<Generation>, JournalError> {
+    let (mut number, mut mark) = expected;
+    if let Some(first) = frame(&mut file.clone()) {
+        // Only here: what stands behind the frames of this generation is of any age, and may be a part of a body.
+        if first.format != meta::FORMAT {
+            return Err(JournalError::Format(first.format));
+        }
+        if first.generation <= done {
+            return Ok(None);
+        }
+        (number, mark) = (first.generation, first.mark);
     }
-    let ours = |frame: &Frame| (frame.format, frame.generation, frame.mark) == (format, number, mark);
-    let mut batch = Batch::default();
-    decode(content, &mut batch).ok_or(JournalError::Frame)?;
-    let mut at = file.len() - rest.len();
+    let ours = |frame: &Frame| (frame.format, frame.generation, frame.mark) == (meta::FORMAT, number, mark);
+    let (mut rest, mut batch, mut at) = (file.clone(), Batch::default(), 0);
     while let Some(next) = frame(&mut rest).filter(ours) {
         decode(next.content, &mut batch).ok_or(JournalError::Frame)?;
         at = file.len() - rest.len();
@@ -199,7 +220,7 @@ fn read(file: Bytes, path: &Path) -> Result<Option<Generation>, JournalError> {
     if begins.any(|begin| frame(&mut behind.slice(begin..)).as_ref().is_some_and(ours)) {
         return Err(JournalError::Damaged { path: path.to_owned(), at });
     }
-    Ok(Some(Generation { number, batch }))
+    Ok((at > 0).then_some(Generation { number, batch }))
 }
 
 struct Frame {
@@ -249,6 +270,8 @@ mod tests {
     use super::super::tree::TreeId;
     use super::*;
 
+    const SECRET: Secret = [7; 16];
+
     fn write(name: &str, value: Option<&'static str>) -> Batch {
         let mut batch = Batch::default();
         batch.set(TreeId::Hot, Key::from(name.as_bytes()), value.map(Bytes::from));
@@ -279,33 +302,33 @@ mod tests {
     }
 
     fn found_in(dir: &Path) -> String {
-        seen(&Journal::open(dir, 0).unwrap().1)
+        seen(&Journal::open(dir, 0, SECRET).unwrap().1)
     }
 
     #[test]
     fn what_was_appended_is_read_back_laid_over_one_another() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, found) = Journal::open(dir.path(), 4).unwrap();
+        let (mut journal, found) = Journal::open(dir.path(), 4, SECRET).unwrap();
         assert!(found.is_empty());
         journal.append(&write("a", Some("1"))).unwrap();
         journal.append(&write("b", Some("2"))).unwrap();
         journal.append(&write("a", None)).unwrap();
-        journal.turn().unwrap();
+        journal.turn();
         journal.append(&write("b", Some(""))).unwrap();
         assert_eq!(found_in(dir.path()), "5: a=- b=2;6: b=;");
-        assert_eq!(Journal::open(dir.path(), 0).unwrap().0.generation(), 7);
+        assert_eq!(Journal::open(dir.path(), 0, SECRET).unwrap().0.generation(), 7);
     }
 
     #[test]
     fn a_generation_hides_what_was_in_its_file_before() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), 0, SECRET).unwrap();
         for name in ["a", "b", "c"] {
             journal.append(&write(name, Some("old"))).unwrap();
         }
-        journal.turn().unwrap();
+        journal.turn();
         journal.append(&write("d", Some("1"))).unwrap();
-        journal.turn().unwrap();
+        journal.turn();
         journal.append(&write("x", Some("new"))).unwrap();
         assert_eq!(found_in(dir.path()), "2: d=1;3: x=new;");
     }
@@ -319,14 +342,14 @@ mod tests {
 
     fn a_forged_frame_of(format: u32) {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), 0, SECRET).unwrap();
         let forged = frame_of(format, 3, &write("x", Some("forged")));
         // The key is as long as it takes for the value to begin where the first frame of generation 3 will end.
         let mut batch = Batch::default();
         batch.set(TreeId::Hot, Key::from(&b"x234"[..]), Some(forged.clone().into()));
         journal.append(&batch).unwrap();
-        journal.turn().unwrap();
-        journal.turn().unwrap();
+        journal.turn();
+        journal.turn();
         journal.append(&write("x", Some("new"))).unwrap();
         let file = std::fs::read(file_of(dir.path(), 1)).unwrap();
         assert!(file[usize::try_from(journal.bytes()).unwrap()..] == forged, "the attack is set up");
@@ -336,7 +359,7 @@ mod tests {
     #[test]
     fn a_file_cut_anywhere_or_spoilt_in_its_last_frame_gives_the_frames_before_that() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), 0, SECRET).unwrap();
         journal.append(&write("a", Some("1"))).unwrap();
         let first = usize::try_from(journal.bytes()).unwrap();
         journal.append(&write("b", Some("2"))).unwrap();
@@ -356,9 +379,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_the_database_may_be_half_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), 0, SECRET).unwrap();
+        for name in ["a", "b", "c", "d"] {
+            journal.append(&write(name, Some("old"))).unwrap();
+        }
+        let file = file_of(dir.path(), 1);
+        let old = std::fs::read(&file).unwrap();
+        journal.turn();
+        journal.append(&write("e", Some("1"))).unwrap();
+        journal.turn();
+        journal.append(&write("x", Some("as long as the first two of those before were together, and more"))).unwrap();
+        let mut torn = std::fs::read(&file).unwrap();
+        let first = old.len() / 4;
+        torn[..first].copy_from_slice(&old[..first]);
+        std::fs::write(&file, &torn).unwrap();
+        assert_eq!(seen(&Journal::open(dir.path(), 1, SECRET).unwrap().1), "2: e=1;");
+    }
+
+    #[test]
     fn damage_before_what_was_acknowledged_is_an_error_not_a_gap() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), 0, SECRET).unwrap();
         let mut ends = Vec::new();
         for name in ["a", "b", "c"] {
             journal.append(&write(name, Some("1"))).unwrap();
@@ -366,12 +409,13 @@ mod tests {
         }
         let file = file_of(dir.path(), 1);
         let whole = std::fs::read(&file).unwrap();
-        for at in ends[0]..ends[1] {
+        for at in 0..ends[1] {
             let mut spoilt = whole.clone();
             spoilt[at] ^= 1;
             std::fs::write(&file, &spoilt).unwrap();
-            let error = Journal::open(dir.path(), 0).err().unwrap();
-            assert!(matches!(error, JournalError::Damaged { at, .. } if at == ends[0]), "{at}: {error}");
+            let error = Journal::open(dir.path(), 0, SECRET).err().unwrap();
+            let begin = if at < ends[0] { 0 } else { ends[0] };
+            assert!(matches!(error, JournalError::Damaged { at, .. } if at == begin), "{at}: {error}");
             assert!(error.to_string().contains("journal-odd is damaged at byte"), "{error}");
         }
     }
@@ -380,6 +424,6 @@ mod tests {
     fn a_journal_of_another_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(file_of(dir.path(), 1), frame_of(99, 1, &write("a", Some("1")))).unwrap();
-        assert!(matches!(Journal::open(dir.path(), 0), Err(JournalError::Format(99))));
+        assert!(matches!(Journal::open(dir.path(), 0, SECRET), Err(JournalError::Format(99))));
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | in the hot tree | holds |
 //! | --- | --- |
-//! | `M` name | the store's own facts: format, last `seq`, last state, config revision, generation of the journal |
+//! | `M` name | the store's own facts: format, last `seq`, last state, config revision, generation and secret of the journal |
 //! | `C` scope 0 kind 0 name 0 | a resource of the configuration; the operator's scope is empty |
 //! | `P` digest³² | a plan |
 //! | `Q` tenant 0 endpoint 0 due⁸ event¹⁶ tag⁸ | a pending delivery whose turn it is, in its endpoint's lane by due time |
@@ -58,6 +58,11 @@ pub(super) fn last_state() -> Key {
 /// The last generation of the journal that is in the database.
 pub(super) fn generation() -> Key {
     Key::of(b'M').bytes(b"generation")
+}
+
+/// What the journal's marks are made of.
+pub(super) fn journal_secret() -> Key {
+    Key::of(b'M').bytes(b"journal secret")
 }
 
 /// The config revision.

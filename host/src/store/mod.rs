@@ -27,6 +27,7 @@ mod module_files;
 mod notice;
 mod reader;
 mod record;
+mod room;
 #[cfg(test)]
 mod simulated;
 mod sled_backend;
@@ -45,6 +46,7 @@ pub use hint::Hint;
 pub use module_files::ModuleFiles;
 pub use notice::Notice;
 pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
+pub use room::DiskFull;
 #[cfg(test)]
 pub(crate) use simulated::Simulated;
 pub use state::{StateChange, StateEntry, StateHead};
@@ -52,7 +54,7 @@ pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
 pub use waiting_uploads::{WaitingUpload, WaitingUploads};
-pub use whole_file::on_disk;
+pub use whole_file::{make_dir, on_disk, write as write_whole};
 
 use crate::model::{Delivery, DeliveryId, TenantName};
 use crate::telemetry::Health;
@@ -61,11 +63,12 @@ use bytes::Bytes;
 use committer::{Committer, Job, Message};
 use disk_backend::DiskBackend;
 use memory_backend::MemoryBackend;
+use room::Room;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use view::View;
 
 /// How large things may get in a store. The defaults are right for most machines.
@@ -75,6 +78,9 @@ pub struct Config {
     pub cache_bytes: u64,
     /// How long one of the journal's two files gets, about, in bytes; up to twice as much is kept in memory.
     pub journal_bytes_max: u64,
+    /// With less than this free on the disk, in bytes, [`Store::room`] says that it is full: what is left is for what became of the
+    /// events that were taken.
+    pub free_bytes_min: u64,
     /// How many transitions become durable at once.
     pub group_transitions_max: usize,
     /// How many bytes a group has, about, before no more is added to it; and how many bytes of bodies are written at once.
@@ -96,6 +102,7 @@ impl Default for Config {
         Self {
             cache_bytes: 128 * 1024 * 1024,
             journal_bytes_max: 16 * 1024 * 1024,
+            free_bytes_min: 256 * 1024 * 1024,
             group_transitions_max: 256,
             group_bytes_max: 1024 * 1024,
             transition_bytes_max: 2 * 1024 * 1024,
@@ -122,7 +129,8 @@ struct Shared {
     reader: Reader,
     reads: Arc<Semaphore>,
     panics: Arc<AtomicU64>,
-    failed: Arc<OnceLock<String>>,
+    failure: watch::Receiver<Option<String>>,
+    disk: Room,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -136,7 +144,8 @@ impl Store {
     /// See [`OpenError`]; nothing was changed then.
     pub fn open(dir: &Path, config: &Config, health: &Health) -> Result<Self, OpenError> {
         let backend = DiskBackend::open(dir, config, health.worker("checkpoint"))?;
-        Self::over(Arc::new(backend), config, health)
+        let room = Room::new(Some(dir), config.free_bytes_min);
+        Self::with_room(Arc::new(backend), room, config, health)
     }
 
     /// A store in memory, empty and gone with its last handle: for tests and simulation.
@@ -148,10 +157,14 @@ impl Store {
     }
 
     fn over(backend: Arc<dyn Backend>, config: &Config, health: &Health) -> Result<Self, OpenError> {
+        Self::with_room(backend, Room::new(None, 0), config, health)
+    }
+
+    fn with_room(backend: Arc<dyn Backend>, disk: Room, config: &Config, health: &Health) -> Result<Self, OpenError> {
         let (queue, waiting) = mpsc::channel(config.transitions_queued_max.max(1));
         let (hints, _) = broadcast::channel(config.hints_kept_max.max(1));
         let room_max = u32::try_from(config.queued_bytes_max / ROOM_BYTES).unwrap_or(u32::MAX).max(1);
-        let (panics, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::new()));
+        let (panics, (failed, failure)) = (Arc::new(AtomicU64::new(0)), watch::channel(None));
         let committer = Committer {
             backend: Arc::clone(&backend),
             queue: waiting,
@@ -159,7 +172,7 @@ impl Store {
             health: health.worker("committer"),
             config: config.clone(),
             panics: Arc::clone(&panics),
-            failed: Arc::clone(&failed),
+            failed,
         };
         let thread = std::thread::Builder::new().name("committer".to_owned());
         let thread = thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;
@@ -171,7 +184,8 @@ impl Store {
             reader: Reader::new(backend),
             reads: Arc::new(Semaphore::new(config.reads_at_once_max.max(1))),
             panics,
-            failed,
+            failure,
+            disk,
             committer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -210,11 +224,30 @@ impl Store {
     /// # Errors
     /// [`CommitError::Poisoned`] after a write failed, [`CommitError::Closed`] after [`Store::close`].
     pub fn check(&self) -> Result<(), CommitError> {
-        match self.shared.failed.get() {
+        match &*self.shared.failure.borrow() {
             Some(reason) => Err(CommitError::Poisoned { reason: reason.clone() }),
             None if self.shared.queue.is_closed() => Err(CommitError::Closed),
             None => Ok(()),
         }
+    }
+
+    /// Waits until a write has failed, and gives the reason. From then on nothing is written any more.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.shared.failure.clone();
+        // Of a committer that ended without a failure nothing will fail.
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether the disk has room for more than what becomes of the events that were taken. Asked of the file system a few times a
+    /// second at most.
+    ///
+    /// # Errors
+    /// With less than `free_bytes_min` free. Where the file system does not say, there is room.
+    pub fn room(&self) -> Result<(), DiskFull> {
+        self.shared.disk.check()
     }
 
     /// What is new from now on, a group at a time, each once it is durable. A subscriber that lags is told so by the channel, and

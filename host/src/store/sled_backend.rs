@@ -6,6 +6,8 @@
 //!   leaves half written is written again from the journal.
 //! - **`flush` is not durable.** It waits for `sync_file_range`, which leaves the disk's cache and the file's length alone. So
 //!   every write ends with `fdatasync` on sled's file. It is never retried: after an error the kernel may call lost pages clean.
+//! - **Opening writes**: over the end of the log, over torn and free segments, and a snapshot. It takes for granted that what it reads is
+//!   on the disk, and of the snapshots there are it reads the one with the last name, be it unfinished.
 //! - **Large items become files that are never synced.** [`super::backend::VALUE_BYTES_MAX`] keeps every item below that.
 //! - **A segment is used again once its records were rewritten two segments further on, synced or not.** So less than a segment
 //!   may be written between two syncs, sled's own rewriting included; `disk_backend` writes in slices for that.
@@ -14,11 +16,11 @@ use super::OpenError;
 use super::backend::{BackendError, Look, Order, Scan};
 use super::key::{Key, KeyRange};
 use super::tree::TreeId;
+use super::whole_file;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{PoisonError, RwLock};
@@ -48,9 +50,10 @@ impl SledBackend {
         let directory = |source| OpenError::Directory { dir: dir.to_owned(), source };
         let backend = |source| OpenError::Backend { dir: dir.to_owned(), source: failed("open")(source) };
 
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(directory)?;
+        whole_file::make_dir(dir).map_err(directory)?;
         let lock = lock(dir)?;
         let home = dir.join("sled");
+        settle_what_was_left(&home).map_err(directory)?;
         let db = sled::Config::new()
             .path(&home)
             .cache_capacity(cache_bytes)
@@ -149,16 +152,33 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Makes the files that opening may have made durable, and their names: sled syncs neither.
+/// Removes snapshots that were not finished: sled would take one for the newest, and refuse it for not being whole. And makes durable what
+/// a process that was killed has left in the kernel's memory alone: sled takes that for what is on the disk, and a snapshot that it
+/// makes of it would be durable before it is.
+fn settle_what_was_left(home: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(home) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        if entry.path().extension().is_some_and(|extension| extension == "generating") {
+            std::fs::remove_file(entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    File::open(home)?.sync_all()
+}
+
+/// Makes the files that opening may have made durable, and their names: sled syncs neither. The names go before the database: opening
+/// has written over segments that the snapshot before the new one knows.
 fn sync_new_files(dir: &Path, home: &Path) -> io::Result<()> {
-    for file in ["conf", "db"] {
-        File::open(home.join(file))?.sync_all()?;
-    }
-    let parent = dir.canonicalize()?;
-    for dir in [home, dir].into_iter().chain(parent.parent()) {
-        File::open(dir)?.sync_all()?;
-    }
-    Ok(())
+    let [conf, db] = ["conf", "db"].map(|file| home.join(file));
+    [&conf, home, dir, &db].into_iter().try_for_each(|path| File::open(path)?.sync_all())
 }
 
 fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> BackendError {

@@ -1,4 +1,5 @@
-//! Files that are there whole or not at all: written under another name, synced, renamed, and the directory synced.
+//! Files that are there whole or not at all: written under another name, synced, renamed, and the directory synced; and directories
+//! whose names are durable. A sync of a file keeps its bytes, not its name, nor those of the directories above it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +17,7 @@ static PARTS: AtomicU64 = AtomicU64::new(0);
 ///
 /// Nobody else may be writing there: to be called at start.
 pub(super) fn open_dir(dir: &Path, is_stale: impl Fn(&str) -> bool) -> io::Result<usize> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    make_dir(dir)?;
     let mut removed = 0;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -33,9 +34,35 @@ pub(super) fn open_dir(dir: &Path, is_stale: impl Fn(&str) -> bool) -> io::Resul
     Ok(removed)
 }
 
+/// Makes a directory that only its owner may enter, and those above it, where they are not there. When this returns their names are
+/// durable, also where a crash came between the making and this.
+///
+/// # Errors
+/// Where the disk fails, or something else has that name.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    let dir = std::path::absolute(dir)?;
+    let Some(above) = dir.parent() else { return Ok(()) };
+    if !above.is_dir() {
+        make_dir(above)?;
+    }
+    let is_new = match DirBuilder::new().mode(0o700).create(&dir) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => false,
+        Err(error) => return Err(error),
+    };
+    match File::open(above) {
+        // Somebody else has made it for us, in a directory that is not ours to read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_new => Ok(()),
+        above => above?.sync_all(),
+    }
+}
+
 /// Writes a file of these parts, one after the other, for its owner alone. When this returns it is whole and durable; a crash before
 /// leaves none, or the one that was there.
-pub(super) fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+///
+/// # Errors
+/// Where the disk fails.
+pub fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     // Two who write the same file at once must not write into one.
     let part = path.with_extension(format!("{}.{PART}", PARTS.fetch_add(1, Ordering::Relaxed)));
     let written = write_part(&part, parts).and_then(|()| fs::rename(&part, path));
@@ -103,6 +130,18 @@ mod tests {
         fs::create_dir(dir.join("b.bin")).unwrap();
         assert!(write(&dir.join("b.bin"), &[b"x"]).is_err());
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_directory_is_made_with_those_above_it_and_making_it_again_is_no_error() {
+        let top = tempfile::tempdir().unwrap();
+        let dir = top.path().join("a/b/c");
+        make_dir(&dir).unwrap();
+        make_dir(&dir).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&dir), mode(&top.path().join("a"))), (0o700, 0o700));
+        fs::write(top.path().join("file"), "").unwrap();
+        assert_eq!(make_dir(&top.path().join("file")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum WorkerState {
     Running,
     /// It failed, and waits to be started again.
     Restarting,
-    /// It failed for good; the host has to be restarted.
+    /// It failed for good; another takes its place when the host starts anew.
     Failed,
     /// It ended because the host is shutting down.
     Stopped,

@@ -4,6 +4,7 @@ use super::{Client, PATIENCE, Receiver, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -23,6 +24,7 @@ pub(crate) struct Host {
     /// The ingest's address.
     pub(crate) ingest_url: String,
     dir: TempDir,
+    data: PathBuf,
     settings: String,
 }
 
@@ -39,17 +41,37 @@ impl Host {
     /// Starts a host with further settings, as dotted TOML keys.
     pub(crate) async fn start_with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = format!("{SETTINGS}{more}");
-        let (child, ingest_url, admin_url) = spawn(hookswitch(), dir.path(), &settings).await;
-        let (ingest, admin) = clients(&ingest_url, &admin_url);
-        Self { child, ingest, admin, admin_url, ingest_url, dir, settings }
+        let data = dir.path().join("data");
+        Self::start_in(dir, data, more).await.unwrap_or_else(|why| panic!("{why}"))
     }
 
-    async fn start_again_as(&mut self, command: Command) {
-        let (child, ingest_url, admin_url) = spawn(command, self.dir.path(), &self.settings).await;
-        self.child = child;
+    /// Starts a host on this data directory, with its settings and its log elsewhere.
+    pub(crate) async fn start_on(data: PathBuf, more: &str) -> Result<Self, String> {
+        Self::start_in(tempfile::tempdir().unwrap(), data, more).await
+    }
+
+    async fn start_in(dir: TempDir, data: PathBuf, more: &str) -> Result<Self, String> {
+        let settings = format!("{SETTINGS}{more}");
+        let mut child = spawn(hookswitch(), dir.path(), &data, &settings);
+        let (ingest_url, admin_url) = ready(&mut child, dir.path()).await?;
+        let (ingest, admin) = clients(&ingest_url, &admin_url);
+        Ok(Self { child, ingest, admin, admin_url, ingest_url, dir, data, settings })
+    }
+
+    /// Starts it again on the same data directory; an error says why it did not.
+    pub(crate) async fn try_start_again(&mut self) -> Result<(), String> {
+        self.child = spawn(hookswitch(), self.dir.path(), &self.data, &self.settings);
+        let (ingest_url, admin_url) = ready(&mut self.child, self.dir.path()).await?;
         (self.ingest, self.admin) = clients(&ingest_url, &admin_url);
         (self.ingest_url, self.admin_url) = (ingest_url, admin_url);
+        Ok(())
+    }
+
+    /// Starts it again, and kills it after so long, ready or not.
+    pub(crate) async fn start_and_kill(&mut self, after: Duration) {
+        self.child = spawn(hookswitch(), self.dir.path(), &self.data, &self.settings);
+        tokio::time::sleep(after).await;
+        self.kill().await;
     }
 
     /// Its process.
@@ -59,7 +81,7 @@ impl Host {
 
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.data.clone()
     }
 
     /// The processes that it has started and that are still there.
@@ -104,7 +126,7 @@ impl Host {
 
     /// Starts it again on the same data directory.
     pub(crate) async fn start_again(&mut self) {
-        self.start_again_as(hookswitch()).await;
+        self.try_start_again().await.unwrap_or_else(|why| panic!("{why}"));
     }
 
     /// Starts it again on the same data directory, with these further settings in place of the ones before.
@@ -200,20 +222,25 @@ fn clean(mut command: Command) -> Command {
     command
 }
 
-async fn spawn(mut command: Command, dir: &Path, settings: &str) -> (Child, String, String) {
+fn spawn(mut command: Command, dir: &Path, data: &Path, settings: &str) -> Child {
     let config = dir.join("host.toml");
     std::fs::write(&config, settings).unwrap();
     let log = std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
-    command.arg("serve").arg("--config").arg(&config).arg("--data").arg(dir.join("data"));
-    let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    command.arg("serve").arg("--config").arg(&config).arg("--data").arg(data);
+    command.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
+}
+
+/// Waits until a host is ready, and gives its two addresses. One that ends before that says why in its log.
+async fn ready(child: &mut Child, dir: &Path) -> Result<(String, String), String> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it is ready in time").unwrap();
-    let line = line.unwrap_or_else(|| {
-        panic!("the host did not start: {}", std::fs::read_to_string(dir.join("log")).unwrap_or_default())
-    });
+    let Some(line) = line else {
+        let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
+        return Err(format!("the host did not start: {}", log.lines().last().unwrap_or_default()));
+    };
     let field = |name: &str| {
         let value = line.split_whitespace().find_map(|word| word.strip_prefix(name));
         value.unwrap_or_else(|| panic!("no {name} in `{line}`")).to_owned()
     };
-    (child, field("ingest="), field("admin="))
+    Ok((field("ingest="), field("admin=")))
 }

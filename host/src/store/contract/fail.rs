@@ -105,6 +105,7 @@ fn after_a_failed_write_nothing_is_written_and_everybody_is_told() {
                 assert!(panics || refused.to_string().contains("No space left on device"), "{refused}");
             }
             assert_eq!(backend.commits.load(SeqCst), commits);
+            assert!(store.check().is_err() && unknown.to_string().ends_with(&store.failed().await));
             assert_eq!(health.report()["committer"].state, WorkerState::Failed);
             assert!(!health.ready());
             assert!(hints.try_recv().is_err());

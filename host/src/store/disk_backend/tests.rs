@@ -105,9 +105,9 @@ fn what_is_in_sled_is_not_read_from_the_journal_again() {
     ];
     sled.write(&writes.each_ref().map(|(key, value)| (TreeId::Hot, key, Some(value)))).unwrap();
     drop(sled);
-    let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+    let (mut journal, _) = Journal::open(dir.path(), 0, [7; 16]).unwrap();
     journal.append(&batch(&[(0, Some("old".to_owned())), (3, Some("old".to_owned()))])).unwrap();
-    journal.turn().unwrap();
+    journal.turn();
     journal.append(&batch(&[(6, Some("newer".to_owned()))])).unwrap();
     let disk = open(dir.path(), &Config::default());
     assert_eq!(disk.get(TreeId::Hot, &key(0)).unwrap(), Some(value));
@@ -118,14 +118,28 @@ fn what_is_in_sled_is_not_read_from_the_journal_again() {
 #[test]
 fn a_lost_generation_is_an_error_not_a_gap() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut journal, _) = Journal::open(dir.path(), 0).unwrap();
+    let (mut journal, _) = Journal::open(dir.path(), 0, [7; 16]).unwrap();
     journal.append(&batch(&[(0, Some("1".to_owned()))])).unwrap();
-    journal.turn().unwrap();
+    journal.turn();
     journal.append(&batch(&[(0, Some("2".to_owned()))])).unwrap();
     std::fs::write(super::super::journal::file_of(dir.path(), 1), "").unwrap();
     let error =
         DiskBackend::open(dir.path(), &Config::default(), Health::default().worker("checkpoint")).err().unwrap();
     assert!(error.to_string().contains("generation 1 is missing and 2 is there"), "{error}");
+}
+
+#[test]
+fn a_start_that_was_killed_keeps_no_other_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path(), &tiny());
+    disk.commit(batch(&[(0, Some("1".to_owned()))])).unwrap();
+    drop(disk);
+    // As sled names what it has not written to its end yet.
+    let unfinished = dir.path().join("sled/snap.FFFFFFFFFFFFFFFF.generating");
+    std::fs::write(&unfinished, "half").unwrap();
+    let disk = open(dir.path(), &tiny());
+    assert_eq!(disk.get(TreeId::Hot, &key(0)).unwrap(), Some("1".into()));
+    assert!(!unfinished.exists());
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! The load: several connections, each of which sends one event after the other until its host is gone or it is told to stop.
+
+use super::ledger::Ledger;
+use super::support::Client;
+use super::traffic::{Kind, body};
+use http::{Method, StatusCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// How many connections there are. Each is an ordering key.
+pub(crate) const CONNECTIONS: usize = 16;
+
+/// Sends events, each of them once.
+pub(crate) struct Load {
+    seed: u64,
+    ledger: Arc<Ledger>,
+    next: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
+}
+
+/// Connections at work.
+pub(crate) struct Running {
+    stop: Arc<AtomicBool>,
+    connections: JoinSet<Report>,
+}
+
+/// What connections saw.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Answers other than 202: by status and code.
+    pub(crate) refused: Vec<(StatusCode, String)>,
+    /// How long an acknowledgement took.
+    pub(crate) times: Vec<Duration>,
+}
+
+impl Load {
+    pub(crate) fn new(seed: u64, ledger: Arc<Ledger>) -> Self {
+        Self { seed, ledger, next: Arc::default(), refused: Arc::default() }
+    }
+
+    /// Starts all connections to this ingest.
+    pub(crate) fn start(&self, ingest: &Client) -> Running {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut connections = JoinSet::new();
+        for key in 0..CONNECTIONS {
+            let (seed, ledger, next) = (self.seed, Arc::clone(&self.ledger), Arc::clone(&self.next));
+            let (ingest, stop, refused) = (ingest.clone(), Arc::clone(&stop), Arc::clone(&self.refused));
+            connections.spawn(async move {
+                let mut report = Report::default();
+                while !stop.load(Ordering::Relaxed) {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    ledger.sending(number, key);
+                    let before = report.refused.len();
+                    if !send(&ingest, seed, &ledger, number, &mut report).await {
+                        break;
+                    }
+                    refused.fetch_add((report.refused.len() - before) as u64, Ordering::Relaxed);
+                }
+                report
+            });
+        }
+        Running { stop, connections }
+    }
+
+    /// How many events were refused so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Sends again what has no answer yet, where the dedup key makes that safe.
+    pub(crate) async fn send_again(&self, ingest: &Client) {
+        for number in self.ledger.unanswered(Kind::Plain) {
+            send(ingest, self.seed, &self.ledger, number, &mut Report::default()).await;
+        }
+    }
+}
+
+/// Sends an event. Answers whether the host is still there.
+async fn send(ingest: &Client, seed: u64, ledger: &Ledger, number: u64, report: &mut Report) -> bool {
+    let (kind, key) = (Kind::of(seed, number), number.to_string());
+    let headers = [("x-event-type", "tick"), ("content-type", "application/json"), ("x-dedup", key.as_str())];
+    let began = Instant::now();
+    let Ok(answer) = ingest.try_send(Method::POST, kind.path(), &headers, body(seed, number)).await else {
+        return false;
+    };
+    let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if answer.status == StatusCode::ACCEPTED {
+        report.times.push(began.elapsed());
+        ledger.acked(number, json["id"].as_str().unwrap_or_default());
+    } else {
+        report.refused.push((answer.status, json["code"].as_str().unwrap_or_default().to_owned()));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    true
+}
+
+impl Running {
+    /// Tells the connections to stop, if they have not, and waits until they have.
+    pub(crate) async fn end(mut self) -> Report {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut all = Report::default();
+        while let Some(report) = self.connections.join_next().await {
+            let report = report.unwrap();
+            all.refused.extend(report.refused);
+            all.times.extend(report.times);
+        }
+        all.times.sort_unstable();
+        all
+    }
+}

@@ -1,0 +1,158 @@
+//! A disk that is full, that fails, and that is slow.
+
+use super::super::disk::{Disk, Mounted, Trouble};
+use super::super::random::Random;
+use super::super::support::Host;
+use super::super::world::{SETTINGS, World};
+use http::StatusCode;
+use std::time::Duration;
+
+/// How long something may take that should come soon.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The reserve of a host on a small disk.
+const FREE_BYTES_MIN: u64 = 16 << 20;
+/// How many bytes there are above the reserve, to begin with.
+const ROOM_BYTES: u64 = 32 << 20;
+
+/// A host with its load, on a disk that is well as yet.
+async fn begin(seed: u64, settings: &str) -> (Mounted, Host, World) {
+    let world = World::new(seed).await;
+    let mounted = Mounted::new(Disk::new()).expect("it mounted before");
+    let host = Host::start_on(mounted.data(), &format!("{SETTINGS}{settings}")).await.expect("a new host starts");
+    world.configure(&host).await;
+    (mounted, host, world)
+}
+
+/// The disk comes to its reserve: events are refused, deliveries and reads go on; and when there is room again, all goes on.
+pub(super) async fn full(seed: u64) -> Result<String, String> {
+    let (mounted, host, world) = begin(seed, &format!("store.free_bytes_min = {FREE_BYTES_MIN}\n")).await;
+    bound(&mounted, FREE_BYTES_MIN + ROOM_BYTES);
+    let load = world.load.start(&host.ingest);
+    world.refused(50, PATIENCE).await;
+    let refused = load.end().await.refused;
+    let other = refused.iter().find(|refused| **refused != (StatusCode::INSUFFICIENT_STORAGE, "disk_full".to_owned()));
+    if refused.len() < 50 || other.is_some() {
+        return Err(format!("{} events were refused, one with {other:?}", refused.len()));
+    }
+    if !world.drained(PATIENCE).await {
+        return Err("deliveries do not go on while the disk is full".to_owned());
+    }
+    let acked = world.ledger.acked_so_far();
+    host.admin.get("/v1/tenants/acme/events?limit=10").await.expect(200);
+    world.readyz(&host, true, PATIENCE).await;
+    mounted.disk().trouble = Trouble::default();
+    again(&host, &world, 500).await?;
+    let counts = world.settle(&host, PATIENCE).await?;
+    Ok(format!(
+        "{} events refused with 507 disk_full while {acked} arrived and were read; {} more taken when there was room",
+        refused.len(),
+        counts.acked - acked
+    ))
+}
+
+/// Somebody else fills the disk to its last byte, so that a write fails under way.
+pub(super) async fn filled(seed: u64) -> Result<String, String> {
+    let (mounted, host, world) = begin(seed, "store.free_bytes_min = 4194304\n").await;
+    failing(&mounted, &host, &world, |trouble, used| trouble.bytes_max = Some(used)).await
+}
+
+/// Every fdatasync, or every write, fails for a while.
+pub(super) async fn errors(seed: u64, of_syncs: bool) -> Result<String, String> {
+    let (mut mounted, mut host, world) = begin(seed, "").await;
+    let fail = move |trouble: &mut Trouble, _| {
+        if of_syncs { trouble.sync_errors = true } else { trouble.write_errors = true }
+    };
+    let told = failing(&mounted, &host, &world, fail).await?;
+    // What a failed sync did not keep is still in the kernel's memory, where the host has read it since. Not after this.
+    let load = world.load.start(&host.ingest);
+    world.acked(500, PATIENCE).await;
+    host.kill().await;
+    world.ledger.killed();
+    load.end().await;
+    let mut random = Random::new(seed);
+    mounted.mount_again(|disk| disk.cut(&mut random));
+    host.try_start_again().await?;
+    let counts = world.settle(&host, PATIENCE).await?;
+    Ok(format!("{told}; and all {} after a cut of the power", counts.acked))
+}
+
+/// Load, a store that fails for it, and what has to come then: refusals, the reason at `/readyz`, reads; and when the disk is well again
+/// a host that is ready by itself, and books that balance.
+async fn failing(
+    mounted: &Mounted,
+    host: &Host,
+    world: &World,
+    fail: impl FnOnce(&mut Trouble, u64),
+) -> Result<String, String> {
+    let load = world.load.start(&host.ingest);
+    world.acked(500, PATIENCE).await;
+    {
+        let mut disk = mounted.disk();
+        let used = disk.used();
+        fail(&mut disk.trouble, used);
+    }
+    let ready = world.readyz(host, false, PATIENCE).await;
+    world.refused(10, PATIENCE).await;
+    let refused = load.end().await.refused;
+    let reason = ready["workers"].as_array().into_iter().flatten().find_map(|worker| worker["last_error"].as_str());
+    let reason = reason.ok_or_else(|| format!("/readyz gives no reason: {ready}"))?.to_owned();
+    if let Some(other) = refused.iter().find(|(status, _)| *status != StatusCode::SERVICE_UNAVAILABLE) {
+        return Err(format!("refused with {other:?}"));
+    }
+    host.admin.get("/v1/tenants/acme/events?limit=10").await.expect(200);
+    // What was in flight when the store failed goes again.
+    world.ledger.killed();
+    let acked = world.ledger.acked_so_far();
+    mounted.disk().trouble = Trouble::default();
+    world.readyz(host, true, PATIENCE).await;
+    world.ledger.ready();
+    again(host, world, 500).await?;
+    let counts = world.settle(host, PATIENCE).await?;
+    Ok(format!(
+        "{} events refused with 503; /readyz: \"{reason}\"; ready again by itself, and {acked} + {} arrived, {} of them twice",
+        refused.len(),
+        counts.acked - acked,
+        counts.in_flight
+    ))
+}
+
+/// Every sync takes its time. Nothing is acknowledged before one has ended.
+pub(super) async fn slow(seed: u64) -> Result<String, String> {
+    let (mounted, host, world) = begin(seed, "").await;
+    let least = Duration::from_millis(50);
+    mounted.disk().trouble.sync_time = Some((least, Duration::from_millis(500)));
+    let syncs = mounted.disk().counts.syncs;
+    let load = world.load.start(&host.ingest);
+    world.acked(300, PATIENCE).await;
+    let times = load.end().await.times;
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return Err("nothing was taken".to_owned()) };
+    if *first < least {
+        return Err(format!("an event was acknowledged after {first:?}, before any sync can have ended"));
+    }
+    let syncs = mounted.disk().counts.syncs - syncs;
+    mounted.disk().trouble = Trouble::default();
+    let counts = world.settle(&host, PATIENCE).await?;
+    let median = times[times.len() / 2];
+    Ok(format!(
+        "{} taken, in {first:.0?} to {last:.0?}, median {median:.0?}, by {syncs} syncs of 50 to 500 ms",
+        counts.acked
+    ))
+}
+
+fn bound(mounted: &Mounted, room_bytes: u64) {
+    let mut disk = mounted.disk();
+    let bytes_max = disk.used() + room_bytes;
+    disk.trouble.bytes_max = Some(bytes_max);
+}
+
+/// Events are taken again: so many more of them.
+async fn again(host: &Host, world: &World, more: u64) -> Result<(), String> {
+    let before = world.ledger.acked_so_far();
+    let load = world.load.start(&host.ingest);
+    world.acked(more, PATIENCE).await;
+    let report = load.end().await;
+    if world.ledger.acked_so_far() < before + more {
+        return Err(format!("events are not taken again: {:?}", report.refused.last()));
+    }
+    Ok(())
+}
