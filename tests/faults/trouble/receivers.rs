@@ -37,7 +37,7 @@ pub(super) async fn run() -> Result<String, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = if kind == "nowhere" { "http://nowhere.invalid/".to_owned() } else { format!("http://{address}/") };
-        let spec = json!({ "url": url, "secrets": [], "timeout_ms": TIMEOUT_MS, "retry": { "schedule_s": [0, 0] } });
+        let spec = json!({ "url": url, "secrets": [], "timeout_ms": TIMEOUT_MS, "hold_after": 0, "retry": { "schedule_s": [0, 0] } });
         host.put(&format!("/v1/tenants/acme/endpoints/{kind}"), &spec).await;
         bad.spawn(serve(listener, kind, good.url("/stolen")));
     }
@@ -122,11 +122,25 @@ async fn answer(mut stream: TcpStream, kind: &'static str, elsewhere: String) ->
             }
         }
         "garbage" => stream.write_all(b"\x00\xff\x13 what is this? \r\n\r\n\x00").await,
-        "fails" => stream.write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await,
+        "fails" => {
+            let head = "HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            in_full(stream, head).await
+        }
         "redirects" => {
-            let head = format!("HTTP/1.1 307 There\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n");
-            stream.write_all(head.as_bytes()).await
+            let head = format!(
+                "HTTP/1.1 307 There\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
+            in_full(stream, &head).await
         }
         _ => Ok(()),
     }
+}
+
+/// Answers, and reads what is left of the request: an answer is lost where the connection is reset.
+async fn in_full(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut rest = [0; 4096];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
 }
