@@ -21,7 +21,7 @@ pub(crate) async fn run(rounds: u64, seed: u64) -> bool {
     for round in 1..=rounds {
         let load = world.load.start(&host.ingest);
         world.acked(random.within(200, 2400), PATIENCE).await;
-        tokio::time::sleep(Duration::from_micros(random.within(0, 20_000))).await;
+        world.delivered(random.within(0, 200), PATIENCE).await;
         kill(&world, &mut host).await;
         load.end().await;
         while random.percent(20) {

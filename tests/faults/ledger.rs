@@ -11,6 +11,8 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// How many deliveries a host has in flight, by its default `deliveries_in_flight_max`.
 const IN_FLIGHT_MAX: u64 = 256;
@@ -21,6 +23,8 @@ const WRONGS_TOLD_MAX: usize = 20;
 pub(crate) struct Ledger {
     seed: u64,
     books: Mutex<Books>,
+    /// Told of each acknowledgement and each arrival.
+    changes: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -34,7 +38,6 @@ struct Books {
     /// When it became ready, until something has arrived.
     ready: Option<Instant>,
     first_arrivals: Vec<Duration>,
-    last_arrival: Option<Instant>,
     repeats_of_life: u64,
 }
 
@@ -75,11 +78,24 @@ struct Seen {
 impl Ledger {
     /// The books of a run with this seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, books: Mutex::default() }
+        Self { seed, books: Mutex::default(), changes: watch::Sender::default() }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Told of each acknowledgement and each arrival from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Waits until that is so, for at most so long. It may change with each acknowledgement and each arrival.
+    pub(crate) async fn until(&self, patience: Duration, is_so: impl Fn(&Counts) -> bool) {
+        let mut changes = self.changes();
+        let waiting = async { while !is_so(&self.books().counts) && changes.changed().await.is_ok() {} };
+        // Whoever waits in vain goes on, and the books tell in the end.
+        let _ = timeout(patience, waiting).await;
     }
 
     /// An event is about to be sent, under this ordering key.
@@ -101,6 +117,8 @@ impl Ledger {
         let missing = arrives.iter().zip(&entry.seen).filter(|(arrives, seen)| **arrives && seen.is_none()).count();
         books.missing += missing as u64;
         books.counts.acked += 1;
+        drop(books);
+        self.changes.send_replace(());
     }
 
     /// The host is killed.
@@ -120,22 +138,28 @@ impl Ledger {
     /// A request came to an endpoint: whether the receiver takes it.
     pub(crate) fn arrived(&self, endpoint: usize, id: &str, body: &Bytes) -> bool {
         let mut books = self.books();
-        books.last_arrival = Some(Instant::now());
         if let Some(ready) = books.ready.take() {
             books.first_arrivals.push(ready.elapsed());
         }
-        books.arrived(self.seed, endpoint, id, body)
+        let takes = books.arrived(self.seed, endpoint, id, body);
+        drop(books);
+        self.changes.send_replace(());
+        takes
     }
 
-    /// How many deliveries of acknowledged events have not arrived yet, and for how long nothing has arrived.
-    pub(crate) fn missing(&self) -> (u64, Option<Duration>) {
-        let books = self.books();
-        (books.missing, books.last_arrival.map(|at| at.elapsed()))
+    /// How many deliveries of acknowledged events have not arrived yet.
+    pub(crate) fn missing(&self) -> u64 {
+        self.books().missing
     }
 
     /// How many events have been acknowledged.
     pub(crate) fn acked_so_far(&self) -> u64 {
         self.books().counts.acked
+    }
+
+    /// How many deliveries have arrived.
+    pub(crate) fn delivered_so_far(&self) -> u64 {
+        self.books().counts.delivered
     }
 
     /// The events of this kind without an answer, which may be sent again.

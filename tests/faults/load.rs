@@ -7,17 +7,21 @@ use http::{Method, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// How many connections there are. Each is an ordering key.
 pub(crate) const CONNECTIONS: usize = 16;
+/// How long a connection that was refused waits for others to have more luck.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Sends events, each of them once.
 pub(crate) struct Load {
     seed: u64,
     ledger: Arc<Ledger>,
     next: Arc<AtomicU64>,
-    refused: Arc<AtomicU64>,
+    refused: watch::Sender<u64>,
 }
 
 /// Connections at work.
@@ -37,7 +41,7 @@ pub(crate) struct Report {
 
 impl Load {
     pub(crate) fn new(seed: u64, ledger: Arc<Ledger>) -> Self {
-        Self { seed, ledger, next: Arc::default(), refused: Arc::default() }
+        Self { seed, ledger, next: Arc::default(), refused: watch::Sender::default() }
     }
 
     /// Starts all connections to this ingest.
@@ -46,7 +50,7 @@ impl Load {
         let mut connections = JoinSet::new();
         for key in 0..CONNECTIONS {
             let (seed, ledger, next) = (self.seed, Arc::clone(&self.ledger), Arc::clone(&self.next));
-            let (ingest, stop, refused) = (ingest.clone(), Arc::clone(&stop), Arc::clone(&self.refused));
+            let (ingest, stop, refused) = (ingest.clone(), Arc::clone(&stop), self.refused.clone());
             connections.spawn(async move {
                 let mut report = Report::default();
                 while !stop.load(Ordering::Relaxed) {
@@ -56,7 +60,7 @@ impl Load {
                     if !send(&ingest, seed, &ledger, number, &mut report).await {
                         break;
                     }
-                    refused.fetch_add((report.refused.len() - before) as u64, Ordering::Relaxed);
+                    refused.send_modify(|refused| *refused += (report.refused.len() - before) as u64);
                 }
                 report
             });
@@ -64,9 +68,12 @@ impl Load {
         Running { stop, connections }
     }
 
-    /// How many events were refused so far.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+    /// Waits until so many more events are refused, for at most so long.
+    pub(crate) async fn until_refused(&self, more: u64, patience: Duration) {
+        let mut refused = self.refused.subscribe();
+        let goal = *refused.borrow() + more;
+        // Whoever waits in vain goes on, and the report tells in the end.
+        let _ = timeout(patience, refused.wait_for(|refused| *refused >= goal)).await;
     }
 
     /// Sends again what has no answer yet, where the dedup key makes that safe.
@@ -91,7 +98,8 @@ async fn send(ingest: &Client, seed: u64, ledger: &Ledger, number: u64, report: 
         ledger.acked(number, json["id"].as_str().unwrap_or_default());
     } else {
         report.refused.push((answer.status, json["code"].as_str().unwrap_or_default().to_owned()));
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        // Something goes on again, or it is tried all the same.
+        let _ = timeout(PAUSE, ledger.changes().changed()).await;
     }
     true
 }

@@ -91,7 +91,7 @@ impl Rounds {
         mounted.disk().unsynced_most(DATABASE);
         let load = self.world.load.start(&host.ingest);
         self.world.acked(self.random.within(100, 1500), PATIENCE).await;
-        tokio::time::sleep(Duration::from_micros(self.random.within(0, 20_000))).await;
+        self.world.delivered(self.random.within(0, 200), PATIENCE).await;
         self.unsynced_most = self.unsynced_most.max(mounted.disk().unsynced_most(DATABASE));
         if self.random.percent(80) {
             self.cut(mounted, host).await;

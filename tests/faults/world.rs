@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Settings of all hosts here: small, so that what happens seldom happens often.
 pub(crate) const SETTINGS: &str =
@@ -18,6 +19,10 @@ const TIMEOUT_MS: u64 = 120_000;
 /// How often, and how many requests at a time, the slow endpoint answers.
 const SLOW_EVERY: Duration = Duration::from_millis(5);
 const SLOW_ANSWERS: usize = 8;
+/// For how long nothing arrives where a host has nothing left to do.
+const QUIET: Duration = Duration::from_millis(500);
+/// How often a host is asked whether it is ready.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The books, the load, and the receiver. Hosts come and go.
 pub(crate) struct World {
@@ -89,33 +94,35 @@ impl World {
 
     /// Waits until so many more events are acknowledged.
     pub(crate) async fn acked(&self, more: u64, patience: Duration) {
-        let (goal, deadline) = (self.ledger.acked_so_far() + more, Instant::now() + patience);
-        while self.ledger.acked_so_far() < goal && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let goal = self.ledger.acked_so_far() + more;
+        self.ledger.until(patience, |counts| counts.acked >= goal).await;
+    }
+
+    /// Waits until so many more deliveries have arrived.
+    pub(crate) async fn delivered(&self, more: u64, patience: Duration) {
+        let goal = self.ledger.delivered_so_far() + more;
+        self.ledger.until(patience, |counts| counts.delivered >= goal).await;
     }
 
     /// Waits until so many more events are refused.
     pub(crate) async fn refused(&self, more: u64, patience: Duration) {
-        let (goal, deadline) = (self.load.refused() + more, Instant::now() + patience);
-        while self.load.refused() < goal && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.load.until_refused(more, patience).await;
     }
 
     /// Waits until the host says at `/readyz` that it is ready, or that it is not; and gives what it says.
     pub(crate) async fn readyz(&self, host: &Host, ready: bool, patience: Duration) -> Value {
         let deadline = Instant::now() + patience;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
         loop {
+            looks.tick().await;
             let asked = host.admin.try_send(http::Method::GET, "/readyz", &[], "");
-            let answer = tokio::time::timeout(Duration::from_secs(5), asked).await;
+            let answer = timeout(Duration::from_secs(5), asked).await;
             if let Ok(Ok(answer)) = answer
                 && (answer.status == 200) == ready
             {
                 break answer.json();
             }
             assert!(Instant::now() < deadline, "waited {patience:?} for /readyz to say ready={ready}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -134,34 +141,32 @@ impl World {
 
     /// Waits until everything acknowledged has arrived. Gives up when nothing arrives for `patience`.
     pub(crate) async fn drained(&self, patience: Duration) -> bool {
-        let began = Instant::now();
-        loop {
-            let (missing, quiet) = self.ledger.missing();
-            if missing == 0 {
-                break true;
+        let mut changes = self.ledger.changes();
+        while self.ledger.missing() > 0 {
+            if timeout(patience, changes.changed()).await.is_err() {
+                return false;
             }
-            if quiet.is_none_or(|quiet| quiet > patience) && began.elapsed() > patience {
-                break false;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        true
     }
 
     /// Waits until the host has nothing left to do, with what nobody was told of included.
     pub(crate) async fn quiet(&self, host: &Host, patience: Duration) {
         let deadline = Instant::now() + patience;
+        let mut changes = self.ledger.changes();
         while Instant::now() < deadline {
+            if timeout(QUIET, changes.changed()).await.is_ok() {
+                continue;
+            }
             let mut pending = 0;
             for name in ENDPOINTS {
                 let path = format!("/v1/tenants/acme/deliveries?endpoint={name}&status=pending&limit=1");
                 let page: Value = host.admin.get(&path).await.expect(200);
                 pending += page["items"].as_array().map_or(0, Vec::len);
             }
-            let (_, quiet) = self.ledger.missing();
-            if pending == 0 && quiet.is_none_or(|quiet| quiet > Duration::from_millis(500)) {
+            if pending == 0 {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         // Bodies that the receiver keeps.
         self.receiver.rest().await;

@@ -11,7 +11,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
+/// How often it is looked whether an event has arrived.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// How many events there are in each time.
 const EVENTS: u64 = 200;
@@ -150,13 +153,12 @@ impl Scene {
     }
 
     async fn arrives(&self, number: u64, what: &str) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.times(number) == 0 {
-            if Instant::now() > deadline {
-                return Err(format!("event {number} does not arrive: {what}"));
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        let there = async {
+            while self.times(number) == 0 {
+                looks.tick().await;
             }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        Ok(())
+        };
+        timeout(PATIENCE, there).await.map_err(|_| format!("event {number} does not arrive: {what}"))
     }
 }

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// How many events there are.
 const EVENTS: usize = 40;
 /// How long an attempt may take.
 const TIMEOUT_MS: u64 = 1000;
+/// How long the trickling one waits before each byte.
+const TRICKLE_EVERY: Duration = Duration::from_millis(50);
 /// How long the good receiver may wait for one of its deliveries.
 const GOOD_WAITS_MAX: Duration = Duration::from_secs(5);
 
@@ -110,7 +113,10 @@ async fn answer(mut stream: TcpStream, kind: &'static str, elsewhere: String) ->
         "trickles" => {
             for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n".iter().chain([b'x'].iter().cycle()) {
                 stream.write_all(&[*byte]).await?;
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                // Until the host hangs up.
+                if let Ok(Ok(0) | Err(_)) = timeout(TRICKLE_EVERY, stream.read(&mut request)).await {
+                    break;
+                }
             }
             Ok(())
         }

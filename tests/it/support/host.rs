@@ -70,7 +70,8 @@ impl Host {
     /// Starts it again, and kills it after so long, ready or not.
     pub(crate) async fn start_and_kill(&mut self, after: Duration) {
         self.child = spawn(hookswitch(), self.dir.path(), &self.data, &self.settings);
-        tokio::time::sleep(after).await;
+        // Unless it ends before by itself.
+        let _ = tokio::time::timeout(after, self.child.wait()).await;
         self.kill().await;
     }
 
