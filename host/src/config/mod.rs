@@ -10,6 +10,7 @@ mod pattern;
 mod plan;
 mod resolve;
 mod resource;
+mod route;
 mod seal;
 mod secrets;
 mod signatures;
@@ -24,8 +25,9 @@ pub use module::{
 };
 pub use pattern::{EventTypePattern, InvalidPattern};
 pub use plan::{CallTime, Canary, ModuleRef, OnFailure, Plan, PlanStep, Target, TimeBound};
-pub use resolve::{Endpoint, EndpointKey, Route, SECRETS_MAX, Source, Verify};
+pub use resolve::{Endpoint, EndpointKey, SECRETS_MAX, Source, Verify};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
+pub use route::Route;
 pub use seal::{MasterKey, SealError};
 pub use secrets::SecretSpec;
 pub use signatures::{HeaderSignature, SignatureSpec};

@@ -2,8 +2,9 @@
 //! does not fit, an error that points at the place; the old one stays.
 
 use super::module::CALL_TIME_MS_MAX;
-use super::resolve::{Endpoint, Modules, Route, Source, name_of};
+use super::resolve::{Endpoint, Source, name_of};
 use super::resource::within;
+use super::route::{Modules, Route};
 use super::{CallTime, Kind, MasterKey, ModuleRecord, ModuleRef, QuarantineSpec, ResourceId, Spec, Target, TimeBound};
 use crate::model::{Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, TenantName};
 use std::collections::{BTreeMap, HashMap};
