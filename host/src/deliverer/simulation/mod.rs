@@ -6,12 +6,14 @@
 
 mod receiver;
 mod setup;
+mod totals;
 mod watch;
 mod world;
 
 use setup::Setup;
 use std::sync::atomic::{AtomicU64, Ordering};
-use world::{Totals, World};
+use totals::Totals;
+use world::World;
 
 /// How many seeds run where nobody says.
 const SEEDS: u64 = 300;

@@ -1,24 +1,24 @@
 //! The simulated process and its surroundings: an agenda of what happens when, worked off in the order of a clock that only this moves.
 
+mod flights;
+
 use super::setup::{BEGIN_MS, Random, Setup, TROUBLE_MS};
+use super::totals::Totals;
 use super::watch::Watch;
 use crate::config::Endpoint;
 use crate::deliverer::fixture::{snapshot, tenant};
 use crate::deliverer::gate::{Gates, Probes};
 use crate::deliverer::lane::{Place, Scan};
 use crate::deliverer::lanes::{Claim, LaneKey};
-use crate::deliverer::outcome::{Ended, Span, decide};
 use crate::deliverer::planner::{Landed, Planner, Step};
 use crate::model::{
     BodyRef, Delivery, DeliveryId, DeliveryStatus, Digest, EndpointHealth, EndpointName, EndpointState, Event, EventId,
     Origin, RouteName, Run, RunId, RunStatus, Turn,
 };
-use crate::store::{
-    Accept, Configure, Due, Hint, NewDelivery, Next, Outcome, ResourceKey, RoutedRun, Simulated, Transition,
-};
+use crate::store::{Accept, Configure, Due, Hint, NewDelivery, Outcome, ResourceKey, RoutedRun, Simulated, Transition};
 use bytes::Bytes;
+use flights::Flight;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 pub(super) const PROBE_MS_MIN: u64 = 500;
@@ -45,15 +45,6 @@ enum Happening {
     Depart { life: u32, claim: Claim, endpoint: Arc<Endpoint> },
     Answered { life: u32, flight: Box<Flight> },
     Landed { life: u32, claim: Claim, landed: Landed },
-}
-
-/// A request on its way.
-struct Flight {
-    claim: Claim,
-    endpoint: Arc<Endpoint>,
-    delivery: Delivery,
-    begun_ms: u64,
-    answer: super::receiver::Answer,
 }
 
 /// What a transition was committed for.
@@ -88,21 +79,6 @@ pub(super) struct World {
     got: BTreeMap<DeliveryId, u64>,
     watch: Watch,
     totals: Totals,
-}
-
-/// What happened, summed up.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Totals {
-    deliveries: u64,
-    delivered: u64,
-    dead: u64,
-    attempts: u64,
-    again: u64,
-    crashes: u64,
-    held: u64,
-    disabled: u64,
-    asked: u64,
-    waited: BTreeMap<String, (u64, u64)>,
 }
 
 impl World {
@@ -429,59 +405,6 @@ impl World {
         self.reread();
     }
 
-    /// The flight looks at its delivery, and sends it.
-    fn depart(&mut self, claim: Claim, endpoint: Arc<Endpoint>) {
-        let (life, now_ms) = (self.life, self.now_ms);
-        if self.mishap(40) {
-            return self.soon(2, Happening::Landed { life, claim, landed: Landed::Failed });
-        }
-        let delivery = self.store.reader().delivery(&claim.lane.0, claim.place.1).unwrap();
-        let Some(delivery) = delivery.filter(|delivery| delivery.status == DeliveryStatus::Pending) else {
-            return self.soon(2, Happening::Landed { life, claim, landed: Landed::Over(None) });
-        };
-        if delivery.due_ms > now_ms.max(claim.place.0) {
-            let again = Some((delivery.due_ms, delivery.id));
-            return self.soon(2, Happening::Landed { life, claim, landed: Landed::Over(again) });
-        }
-        self.check_order(&delivery);
-        self.totals.attempts += 1;
-        let party = self.setup.parties.iter_mut().find(|party| party.name == endpoint.name.as_str()).unwrap();
-        let answer = party.receiver.answer(&mut self.random, now_ms);
-        if answer.took_it() && self.got.insert(delivery.id, now_ms).is_some() {
-            self.totals.again += 1;
-        }
-        let at_ms = now_ms + answer.latency_ms;
-        let flight = Box::new(Flight { claim, endpoint, delivery, begun_ms: now_ms, answer });
-        self.at(at_ms, Happening::Answered { life, flight });
-    }
-
-    /// Nothing that comes before it in its line is still pending.
-    fn check_order(&self, delivery: &Delivery) {
-        let Some(turn) = delivery.turn else { return };
-        for (other, _) in self.accepted.values() {
-            let same = other.endpoint == delivery.endpoint && other.ordering_key == delivery.ordering_key;
-            if same && other.turn.is_some_and(|earlier| (earlier, other.id) < (turn, delivery.id)) {
-                let now = self.store.reader().delivery(&tenant(), other.id).unwrap().unwrap();
-                assert_ne!(now.status, DeliveryStatus::Pending, "{} is sent before {}", delivery.id, other.id);
-            }
-        }
-    }
-
-    fn answered(&mut self, flight: Flight) {
-        let Flight { claim, endpoint, delivery, begun_ms, answer } = flight;
-        let (asked_ms, now_ms) = (answer.asked_ms(), self.now_ms);
-        let span = Span { started_at_ms: begun_ms, duration_ms: now_ms - begun_ms, ended_at_ms: now_ms };
-        let ended = Ended::new(&delivery, span, answer.result);
-        let settle = decide(&self.gates, &claim.lane, &delivery, &endpoint, ended, self.random.next());
-        self.watch.answered(&endpoint.name, &settle, asked_ms, now_ms);
-        let again = match settle.next {
-            Next::RetryAt(due_ms) | Next::Again(due_ms) => Some((due_ms, delivery.id)),
-            Next::Delivered | Next::Dead => None,
-        };
-        let (life, health) = (self.life, settle.health.clone());
-        self.submit(Transition::Settle(Box::new(settle)), Then::Settled { life, claim, again, health });
-    }
-
     /// Every delivery that was accepted has come to its end, and the store knows which.
     fn balance(mut self) -> Totals {
         let mut dead = BTreeSet::new();
@@ -516,44 +439,5 @@ impl World {
         (self.totals.held, self.totals.disabled, self.totals.asked) =
             (self.watch.held, self.watch.disabled, self.watch.asked);
         self.totals
-    }
-}
-
-impl Totals {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.deliveries += other.deliveries;
-        self.delivered += other.delivered;
-        self.dead += other.dead;
-        self.attempts += other.attempts;
-        self.again += other.again;
-        self.crashes += other.crashes;
-        self.held += other.held;
-        self.disabled += other.disabled;
-        self.asked += other.asked;
-    }
-
-    /// A simulation in which something never happens shows nothing of it.
-    pub(super) fn assert_all_happened(&self) {
-        let all = [self.delivered, self.dead, self.again, self.crashes, self.held, self.disabled, self.asked];
-        assert!(all.iter().all(|count| *count > 0), "{self}");
-    }
-
-    /// How long the deliveries of an endpoint took on the average, from the commit to the receiver, in milliseconds.
-    pub(super) fn mean_wait_ms(&self, endpoint: &str) -> f64 {
-        let (sum_ms, count) = self.waited[endpoint];
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        let mean_ms = sum_ms as f64 / count as f64;
-        mean_ms
-    }
-}
-
-impl fmt::Display for Totals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { deliveries, delivered, dead, attempts, again, crashes, held, disabled, asked, .. } = self;
-        write!(
-            f,
-            "deliveries={deliveries} delivered={delivered} dead={dead} lost=0 attempts={attempts} received_again={again} \
-             crashes={crashes} held={held} disabled={disabled} retry_after={asked}"
-        )
     }
 }
