@@ -4,43 +4,20 @@
 #   target/venv                a Python of its own, with more verifiers
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-NPM_FETCH_TIMEOUT_MS=60000
-PIP_TIMEOUT_S=60
-readonly FETCH_RETRIES=2 NPM_FETCH_TIMEOUT_MS PIP_TIMEOUT_S
+source scripts/fetch.sh
 
 demo=tests/demo
-target=${CARGO_TARGET_DIR:-target}
-venv=$target/venv
+venv=${CARGO_TARGET_DIR:-target}/venv
 
-need() { # need COMMAND HINT
-  command -v "$1" >/dev/null || { echo "setup: '$1' is not installed. $2" >&2; exit 1; }
-}
-
-# A stamp is a copy of the lock file, written last: it is there only if the whole step succeeded.
-if cmp -s "$demo/package-lock.json" "$demo/node_modules/.installed-lock"; then
+if is_installed "$demo/package-lock.json" "$demo/node_modules"; then
   echo "setup: npm packages are up to date"
 else
-  need npm "The demo sends GitHub's published payloads with Node.js 20 or later."
-  echo "setup: npm ci ($demo/package-lock.json)"
-  npm ci --prefix "$demo" --ignore-scripts --no-audit --no-fund --loglevel=error \
-    --fetch-timeout="$NPM_FETCH_TIMEOUT_MS" --fetch-retries="$FETCH_RETRIES"
-  cp "$demo/package-lock.json" "$demo/node_modules/.installed-lock"
+  npm_install "$demo/package-lock.json" "$demo"
 fi
 
-if cmp -s "$demo/requirements.txt" "$venv/.installed-lock" &&
+if is_installed "$demo/requirements.txt" "$venv" &&
   "$venv/bin/python" -c 'import standardwebhooks, svix, cryptography' 2>/dev/null; then
   echo "setup: Python packages are up to date"
 else
-  need python3 "The demo's driver and receiver are Python, 3.10 or later."
-  python3 -c 'import ensurepip, venv' 2>/dev/null || {
-    echo "setup: this python3 cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2
-    exit 1
-  }
-  echo "setup: pip install ($demo/requirements.txt) into $venv"
-  mkdir -p "$target"
-  python3 -m venv --clear "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-    --timeout "$PIP_TIMEOUT_S" --retries "$FETCH_RETRIES" -r "$demo/requirements.txt"
-  cp "$demo/requirements.txt" "$venv/.installed-lock"
+  pip_install "$demo/requirements.txt" "$venv"
 fi

@@ -15,6 +15,8 @@
     reason = "a benchmark that cannot go on says why by a panic"
 )]
 
+#[path = "../hostile/call.rs"]
+mod call;
 #[path = "../hostile/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests use more of it")]
 mod hostile;
@@ -27,9 +29,7 @@ mod settings;
 #[path = "fuzz/upload.rs"]
 mod upload;
 
-use bytes::Bytes;
-use hookswitch::model::{Event, EventId, Message};
-use hookswitch::runtime::{Call, CallError, Config, Module, Runtime, Verdict};
+use hookswitch::runtime::{Config, Runtime};
 use random::Random;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -106,22 +106,4 @@ fn target_dir() -> PathBuf {
 /// A runtime that does not take time for a module's fault where the machine is busy.
 fn runtime() -> Runtime {
     Runtime::start(Config { threads: 1, max_time_ms: 5000, ..Config::default() }).unwrap()
-}
-
-fn call(module: &Module, body: &Bytes, time: Duration) -> Result<Verdict, CallError> {
-    let event = Event {
-        id: EventId::new(1_700_000_000_000, 7),
-        seq: 0,
-        tenant: "acme".parse().unwrap(),
-        source: "in".parse().unwrap(),
-        event_type: "push".into(),
-        content_type: "application/json".into(),
-        received_at_ms: 1_700_000_000_000,
-        headers: Vec::new(),
-        body_bytes: body.len() as u64,
-        dedup_key: None,
-    };
-    let message = Message::of_event(&event, body);
-    let call = Call { time, ..Call::trial(&event, body, &message, "{}") };
-    module.call(&call).result
 }

@@ -2,10 +2,10 @@
 //! real host, that whoever burns processors does so without the others.
 
 use super::hostile::{Fate, Hostile, all, flipped, good, truncated};
+use super::hostile_call;
 use super::support::{Host, Receiver};
 use bytes::Bytes;
-use hookswitch::model::{Event, EventId, Message};
-use hookswitch::runtime::{Call, CallError, Config, Module, Runtime, Verdict};
+use hookswitch::runtime::{CallError, Config, Module, Runtime, Verdict};
 use http::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -19,21 +19,7 @@ fn runtime() -> Runtime {
 }
 
 fn call(module: &Module, time: Duration) -> Result<Verdict, CallError> {
-    let event = Event {
-        id: EventId::new(1_700_000_000_000, 7),
-        seq: 0,
-        tenant: "acme".parse().unwrap(),
-        source: "in".parse().unwrap(),
-        event_type: "push".into(),
-        content_type: "application/json".into(),
-        received_at_ms: 1_700_000_000_000,
-        headers: Vec::new(),
-        body_bytes: 2,
-        dedup_key: None,
-    };
-    let body = Bytes::from_static(b"{}");
-    let message = Message::of_event(&event, &body);
-    module.call(&Call { time, ..Call::trial(&event, &body, &message, "{}") }).result
+    hostile_call::call(module, &Bytes::from_static(b"{}"), time)
 }
 
 /// Those that loop for ever are stopped soon; all others have all the time there is.

@@ -24,6 +24,8 @@ mod golden;
 mod health;
 #[path = "../hostile/mod.rs"]
 mod hostile;
+#[path = "../hostile/call.rs"]
+mod hostile_call;
 mod ingest;
 mod languages;
 mod layers;

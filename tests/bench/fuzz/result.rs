@@ -1,8 +1,9 @@
 //! Results: a module of each world that puts the event's body into its memory and answers with what is at the address in the body's
 //! first word; the second word says which world. So every input is an answer, without compiling anything anew.
 
+use super::call::call;
 use super::hostile::guests::{EVENT_BODY, Guest, Output};
-use super::{Random, Target, call, runtime};
+use super::{Random, Target, runtime};
 use bytes::Bytes;
 use hookswitch::model::{Message, is_header_for_modules};
 use hookswitch::runtime::{Config, Module, Verdict};

@@ -1,8 +1,9 @@
 //! Uploads: good and hostile modules, broken within a section whose length is then put right, so that the parsers get past it; with
 //! sections taken out, doubled, or taken from one another.
 
+use super::call::call;
 use super::hostile::{all, flipped, good};
-use super::{Random, Target, call, runtime};
+use super::{Random, Target, runtime};
 use bytes::Bytes;
 use hookswitch::runtime::Runtime;
 use std::time::{Duration, Instant};

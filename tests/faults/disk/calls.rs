@@ -250,6 +250,7 @@ impl Filesystem for Calls {
         if let Some((least, most)) = time {
             let spread = u64::try_from((most - least).as_micros()).unwrap_or_default();
             let chance = getrandom::u64().unwrap_or_default() % (spread + 1);
+            // This is the fault: a disk that takes its time. Nothing waits here for anything else.
             std::thread::sleep(least + Duration::from_micros(chance));
         }
         answer!(reply, self.disk().sync(ino.0), |()| reply.ok());
