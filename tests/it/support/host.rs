@@ -231,13 +231,19 @@ fn spawn(mut command: Command, dir: &Path, data: &Path, settings: &str) -> Child
     command.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
 }
 
+/// How much of its log is told where a host does not start.
+const LOG_TOLD_BYTES_MAX: usize = 2000;
+
 /// Waits until a host is ready, and gives its two addresses. One that ends before that says why in its log.
 async fn ready(child: &mut Child, dir: &Path) -> Result<(String, String), String> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it is ready in time").unwrap();
     let Some(line) = line else {
         let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
-        return Err(format!("the host did not start: {}", log.lines().last().unwrap_or_default()));
+        // The words, and not the stack below them.
+        let words = log.split("Stack backtrace").next().unwrap_or_default();
+        let words = &words[words.floor_char_boundary(words.len().saturating_sub(LOG_TOLD_BYTES_MAX))..];
+        return Err(format!("the host did not start: {words}"));
     };
     let field = |name: &str| {
         let value = line.split_whitespace().find_map(|word| word.strip_prefix(name));
