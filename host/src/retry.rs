@@ -3,6 +3,9 @@
 //! Pure: the time and the randomness are arguments. A wait is never shortened, only drawn out a little, so that a schedule can be read
 //! as a promise to the receiver.
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 /// The most waits in a schedule, which is the most attempts of a delivery.
@@ -105,8 +108,8 @@ impl From<Schedule> for Raw {
     }
 }
 
-/// How long a receiver asks to be left alone, in milliseconds from `now_ms`, by its `Retry-After`: seconds, or a date as RFC 9110
-/// wants it written. At most [`RETRY_AFTER_MS_MAX`]; none where the text is neither.
+/// How long a receiver asks to be left alone, in milliseconds from `now_ms`, by its `Retry-After`: seconds, or a date (RFC 9110,
+/// section 10.2.3). At most [`RETRY_AFTER_MS_MAX`]; none where the text is neither.
 #[must_use]
 pub fn retry_after_ms(header: &str, now_ms: u64) -> Option<u64> {
     let header = header.trim();
@@ -114,38 +117,19 @@ pub fn retry_after_ms(header: &str, now_ms: u64) -> Option<u64> {
         // So many digits that they do not fit is long, not wrong.
         header.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1000)
     } else {
-        (http_date_s(header)?.saturating_mul(1000)).saturating_sub(now_ms)
+        http_date_ms(header)?.saturating_sub(now_ms)
     };
     Some(wait_ms.min(RETRY_AFTER_MS_MAX))
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` in seconds since 1970. The two obsolete forms that RFC 9110 also names are not read.
-fn http_date_s(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (_, date) = text.split_once(", ")?;
-    let mut parts = date.split(' ');
-    let day: u64 = parts.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
-    let name = parts.next()?;
-    let month = MONTHS.iter().position(|month| *month == name)?;
-    let year: u64 = parts.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let mut clock = parts.next()?.splitn(3, ':').map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    if parts.next() != Some("GMT") || parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let days = days_before(year, month) + day - 1;
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
-}
-
-/// Days from 1970-01-01 to the first of a month (0 for January).
-fn days_before(year: u64, month: usize) -> u64 {
-    const BEFORE: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-    let leap_days_before = |year: u64| year / 4 - year / 100 + year / 400;
-    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let leap_day = u64::from(is_leap && month > 1);
-    (year - 1970) * 365 + leap_days_before(year - 1) - leap_days_before(1969)
-        + BEFORE.get(month).copied().unwrap_or_default()
-        + leap_day
+/// A date in any of the three forms that RFC 9110 (section 5.6.7) has a recipient read, in milliseconds since 1970; none where it is none,
+/// or before 1970.
+fn http_date_ms(text: &str) -> Option<u64> {
+    const FORMS: [&str; 3] = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let date = FORMS.iter().find_map(|form| DateTime::strptime(form, text).ok())?;
+    // The last hours of the year 9999 are past the last moment there is.
+    let timestamp = TimeZone::UTC.to_timestamp(date).unwrap_or(Timestamp::MAX);
+    u64::try_from(timestamp.as_millisecond()).ok().filter(|_| date.year() >= 1970)
 }
 
 #[cfg(test)]
@@ -214,6 +198,9 @@ mod tests {
         assert_eq!(retry_after_ms(" 0 ", now_ms), Some(0));
         assert_eq!(retry_after_ms("Sun, 06 Nov 1994 08:49:37 GMT", now_ms - 5_000), Some(5_000));
         assert_eq!(retry_after_ms("Sun, 06 Nov 1994 08:49:37 GMT", now_ms + 5_000), Some(0), "in the past");
+        // The obsolete forms of the same moment.
+        assert_eq!(retry_after_ms("Sunday, 06-Nov-94 08:49:37 GMT", now_ms - 5_000), Some(5_000));
+        assert_eq!(retry_after_ms("Sun Nov  6 08:49:37 1994", now_ms - 5_000), Some(5_000));
         assert_eq!(retry_after_ms("Thu, 29 Feb 2024 00:00:00 GMT", 1_709_164_799_000), Some(1_000), "a leap day");
         assert_eq!(retry_after_ms("Fri, 01 Mar 2024 00:00:00 GMT", 1_709_251_199_000), Some(1_000), "after a leap day");
         assert_eq!(retry_after_ms("99999999999999999999999", now_ms), Some(RETRY_AFTER_MS_MAX));

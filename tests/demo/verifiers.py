@@ -3,7 +3,8 @@
     target/venv/bin/python tests/demo/verifiers.py
 
 Endpoints sign with secrets (v1), with private keys (v1a), with both, and with secrets that were rotated. PyPI's and npm's `standardwebhooks` and
-PyPI's `svix` verify v1; v1a is verified by PyPI's `cryptography`, with the public key that the endpoint shows.
+PyPI's `svix` verify v1; v1a is verified by PyPI's `cryptography`, with the public key that the endpoint shows. Two of the endpoints want
+CloudEvents, which PyPI's and npm's `cloudevents` read.
 """
 
 import base64
@@ -19,6 +20,7 @@ import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import cloudevent
 import host
 import standardwebhooks
 import svix.webhooks
@@ -43,7 +45,8 @@ def main():
         try:
             endpoints = make_endpoints(admin, f"http://127.0.0.1:{server.server_port}")
             for body in BODIES:
-                request = urllib.request.Request(f"{ingest}/in/acme/in", body.encode(), {"x-event-type": "x"})
+                headers = {"x-event-type": cloudevent.TYPE, "content-type": cloudevent.content_type(body)}
+                request = urllib.request.Request(f"{ingest}/in/acme/in", body.encode(), headers)
                 urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S).close()
             requests = [take(received) for _ in range(len(BODIES) * len(endpoints))]
         finally:
@@ -73,7 +76,7 @@ def start_receiver():
 
 
 def make_endpoints(admin, url):
-    """Makes four endpoints. Answers {path: (secrets, public keys) that verify what comes there}."""
+    """Makes six endpoints. Answers {path: (secrets, public keys) that verify what comes there}."""
     admin.send("PUT", "tenants/acme", {})
     admin.send("PUT", "tenants/acme/sources/in", {"verify": {"scheme": "none"}})
 
@@ -87,11 +90,14 @@ def make_endpoints(admin, url):
     v1a = make("v1a", secret_scheme="v1a")
     older, beside = make("both"), rotate("both", scheme="v1a")
     first, second = make("rotated"), rotate("rotated")
+    binary, structured = (make(mode, cloudevents={"mode": mode}) for mode in ["binary", "structured"])
     verifiers = {
         "/v1": ([v1["secrets"][0]], []),
         "/v1a": ([], v1a["public_keys"]),
         "/both": ([older["secrets"][0]], beside["public_keys"]),
         "/rotated": ([first["secrets"][0], second["secrets"][0]], []),
+        "/binary": ([binary["secrets"][0]], []),
+        "/structured": ([structured["secrets"][0]], []),
     }
     route = {"source": "in", "to": {"endpoints": [path[1:] for path in verifiers]}}
     admin.send("PUT", "tenants/acme/routes/all", route)
@@ -124,27 +130,43 @@ def conclude(endpoints, requests):
                 refused += changed and not verdict
                 if verdict == changed:
                     wrong.append(f"{library}: {path} case {case}, {its_body[:40]!r}")
-    for (path, changed, asked), verdict in zip(for_node, node([asked for _, _, asked in for_node]), strict=True):
+    for (path, changed, asked), verdict in zip(for_node, node("verify.mjs", [asked for *_, asked in for_node]), strict=True):
         verified["npm"] += verdict and not changed
         refused += changed and not verdict
         if verdict == changed:
             wrong.append(f"npm standardwebhooks: {path}, {asked['body'][:40]!r}")
+    events = [(path, lower(headers), body) for path, headers, body in requests if path in ["/binary", "/structured"]]
+    # npm's SDK takes JSON that begins with a space for a string without its quotes.
+    asked = [{"headers": headers, "body": body.decode().strip()} for _, headers, body in events]
+    for (path, headers, body), read in zip(events, node("cloudevents.mjs", asked), strict=True):
+        is_refused = cloudevent.is_refused(headers, body)
+        refused += is_refused
+        wrong += [] if is_refused else [f"cloudevents: {path}: it is read without a type"]
+        verdicts = {"cloudevents": cloudevent.wrong(headers, body, BODIES), "npm_cloudevents": cloudevent.wrong_by_npm(read, headers, BODIES)}
+        for library, verdict in verdicts.items():
+            verified[library] += verdict is None
+            wrong += [f"{library}: {path}: {verdict}"] if verdict else []
     for line in wrong:
         print(f"does not verify as it should: {line}")
     print(
         f"verifiers: requests={len(requests)} standardwebhooks={verified['standardwebhooks']} npm={verified['npm']} "
-        f"svix={verified['svix']} v1a={verified['cryptography']} changed_and_refused={refused} wrong={len(wrong)}"
+        f"svix={verified['svix']} v1a={verified['cryptography']} cloudevents={verified['cloudevents']} "
+        f"npm_cloudevents={verified['npm_cloudevents']} changed_and_refused={refused} wrong={len(wrong)}"
     )
     return 1 if wrong or min(verified.values()) == 0 else 0
 
 
 def cases(headers, body):
     """The request as it came, and changed in one place each: (whether it is changed, headers, body)."""
-    headers = {name.lower(): value for name, value in headers.items()}
+    headers = lower(headers)
     yield False, headers, body
     yield True, headers, body + b" "
     yield True, {**headers, "webhook-id": headers["webhook-id"] + "0"}, body
     yield True, {**headers, "webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}, body
+
+
+def lower(headers):
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def believes(webhook, text, headers):
@@ -170,12 +192,12 @@ def believes_v1a(public_key, headers, body):
     return False
 
 
-def node(asked):
+def node(script, asked):
     lines = "".join(json.dumps(one) + "\n" for one in asked)
-    command = ["node", HERE / "verify.mjs"]
+    command = ["node", HERE / script]
     done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=NODE_TIMEOUT_S, encoding="utf-8")
     if done.returncode:
-        raise Failed(f"verify.mjs ended with status {done.returncode}: {done.stderr}")
+        raise Failed(f"{script} ended with status {done.returncode}: {done.stderr}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

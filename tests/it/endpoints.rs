@@ -42,6 +42,33 @@ async fn a_receiver_that_has_enough_is_left_alone_as_long_as_it_says() {
 }
 
 #[tokio::test]
+async fn so_is_one_that_is_down_and_says_until_when() {
+    // Two seconds from now, in whole ones: the date is what the receiver waits for.
+    let up_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 2;
+    let first = Mutex::new(true);
+    let receiver = Receiver::answering(move |_| match std::mem::take(&mut *first.lock().unwrap()) {
+        true => Reply::Status(503, vec![("retry-after", http_date(up_s))], "down"),
+        false => Reply::status(200),
+    })
+    .await;
+    let host = Host::start().await;
+    straight(&host, &receiver, json!({ "concurrency_max": 1, "retry": { "schedule_s": [0, 0] } })).await;
+    let first = delivery_of(&host, &host.event("x", "1").await).await;
+    receiver.next().await;
+    let second = delivery_of(&host, &host.event("x", "2").await).await;
+    let (first, second) =
+        (host.delivery_with(&first, "delivered").await, host.delivery_with(&second, "delivered").await);
+    for again in [&first["attempts"][1], &second["attempts"][0]] {
+        assert!(again["started_at_ms"].as_u64().unwrap() >= up_s * 1000, "{again}, before {up_s} s");
+    }
+}
+
+/// As `Retry-After` has it (RFC 9110, section 5.6.7).
+fn http_date(unix_s: u64) -> String {
+    jiff::Timestamp::from_second(unix_s.try_into().unwrap()).unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+#[tokio::test]
 async fn the_bounds_of_an_endpoint_are_named() {
     let host = Host::start().await;
     host.acme("http://127.0.0.1:1/").await;

@@ -33,6 +33,7 @@ mod module_commands;
 mod module_trials;
 mod modules;
 mod remembering;
+mod requests;
 mod signing;
 mod state;
 #[expect(dead_code, reason = "the fault tests use more of it")]

@@ -64,6 +64,7 @@ fn output<'a>(settings: &'a Settings, input: &mut Input<'a>, message: &Message) 
     if let Some(text) = &settings.ordering_key {
         output.ordering_key = input.text(text)?;
     }
+    output.delay_ms = settings.delay_ms;
     if settings.headers.is_empty() {
         return Ok(output);
     }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub event_type: Option<Text>,
     /// The new ordering key.
     pub ordering_key: Option<Text>,
+    /// How long deliveries wait before they are first tried, in milliseconds.
+    pub delay_ms: Option<u64>,
     /// What to do about a pointer that points at nothing.
     pub on_missing: OnMissing,
 }
@@ -66,6 +68,7 @@ struct Raw {
     headers: Option<Box<RawValue>>,
     event_type: Option<String>,
     ordering_key: Option<String>,
+    delay_ms: Option<u64>,
     each: Option<String>,
     #[serde(default)]
     on_missing: OnMissing,
@@ -99,7 +102,8 @@ impl TryFrom<Raw> for Settings {
         let mut text = |text: Option<String>, path| text.map(|text| reader.text(&text, path)).transpose();
         let event_type = text(raw.event_type, "event_type")?;
         let ordering_key = text(raw.ordering_key, "ordering_key")?;
-        Ok(Self { payload, each, headers, event_type, ordering_key, on_missing: raw.on_missing })
+        let Raw { delay_ms, on_missing, .. } = raw;
+        Ok(Self { payload, each, headers, event_type, ordering_key, delay_ms, on_missing })
     }
 }
 

@@ -1,10 +1,12 @@
 //! What users declare: sources, modules, routes, endpoints of each tenant, from what they write to what the road uses.
 //!
 //! `resource` is one of any kind; `spec` is what people write (raw), with `secrets` read with care, `module` what uploads make. Parts of an endpoint, raw and
-//! resolved, are in `signatures`, `auth`, `tls` and `target_url`. `resolve` and `snapshot` make what
+//! resolved, are in `signatures`, `auth`, `tls`, `cloudevents` and `target_url`. `endpoint`, `resolve` (sources), `route` and `snapshot` make what
 //! everything else reads: complete, checked, immutable, swapped as a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
 
 mod auth;
+mod cloudevents;
+mod endpoint;
 mod module;
 mod pattern;
 mod plan;
@@ -20,12 +22,14 @@ mod target_url;
 mod tls;
 
 pub use auth::{Auth, AuthSpec, ClientAuth, Oauth2};
+pub use cloudevents::{CloudEventsMode, CloudEventsSpec};
+pub use endpoint::{Endpoint, EndpointKey};
 pub use module::{
     MODULE_VERSIONS_MAX, ModuleOptions, ModuleRecord, ModuleVersion, QUARANTINE_AFTER, Role, VersionError, VersionRef,
 };
 pub use pattern::{EventTypePattern, InvalidPattern};
 pub use plan::{CallTime, Canary, ModuleRef, OnFailure, Plan, PlanStep, Target, TimeBound};
-pub use resolve::{Endpoint, EndpointKey, SECRETS_MAX, Source, Verify};
+pub use resolve::{SECRETS_MAX, Source, Verify};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use route::Route;
 pub use seal::{MasterKey, SealError};

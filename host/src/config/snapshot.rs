@@ -1,8 +1,9 @@
 //! The configuration as the road reads it: resolved, complete, immutable. A change makes a new snapshot or, where anything in it
 //! does not fit, an error that points at the place; the old one stays.
 
+use super::endpoint::Endpoint;
 use super::module::CALL_TIME_MS_MAX;
-use super::resolve::{Endpoint, Source, name_of};
+use super::resolve::{Source, name_of};
 use super::resource::within;
 use super::route::{Modules, Route};
 use super::{CallTime, Kind, MasterKey, ModuleRecord, ModuleRef, QuarantineSpec, ResourceId, Spec, Target, TimeBound};

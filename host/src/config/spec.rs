@@ -4,7 +4,7 @@
 use super::pattern::EventTypePattern;
 use super::plan::{ModuleRef, OnFailure, Target};
 use super::secrets::{SecretSpec, object, objects, secrets, signing_secrets};
-use super::{AuthSpec, SignatureSpec, TlsSpec};
+use super::{AuthSpec, CloudEventsSpec, SignatureSpec, TlsSpec};
 use crate::model::{Digest, EventId, RunId, SourceName, is_credential};
 use crate::signing::KeyScheme;
 use serde::{Deserialize, Serialize};
@@ -154,6 +154,12 @@ pub struct EndpointSpec {
     /// By itself `POST`; `PUT` and `PATCH` are the others.
     #[serde(default = "default_method")]
     pub method: String,
+    /// The media type that every delivery says, in place of its message's own: at most 256 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// Deliveries as CloudEvents 1.0. By itself they are the payload alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloudevents: Option<CloudEventsSpec>,
     /// Sent with every delivery. At most 32. A value whose name says `auth`, `token`, `secret`, `key`, `password`, `cookie` or
     /// `signature` is kept and shown like a secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -186,6 +192,10 @@ pub struct EndpointSpec {
     /// How long one attempt may take, in milliseconds, from connecting to the last byte of the answer: 100 to 120,000. By itself 15,000.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
+    /// How long name resolution, connecting and TLS may take together, in milliseconds: 100 to `timeout_ms`. By itself, and at most, as long
+    /// as the host's own `transport.connect_timeout_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_timeout_ms: Option<u64>,
     /// How long the answer may take to begin, in milliseconds, connecting included: 100 to `timeout_ms`. By itself as long as the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_timeout_ms: Option<u64>,

@@ -9,6 +9,7 @@
 //! forwards or back delays nothing by more than that.
 
 mod breaker;
+mod cloudevent;
 mod config;
 #[cfg(test)]
 mod fixture;

@@ -174,7 +174,9 @@ impl Failure {
     fn into_error(self) -> AttemptError {
         let (code, message) = match self {
             Self::Send(error) => (error.code(), error.to_string()),
-            Self::Request(error @ InvalidRequest::Header { .. }) => ("request_invalid", error.to_string()),
+            Self::Request(error @ (InvalidRequest::Header { .. } | InvalidRequest::CloudEvent { .. })) => {
+                ("request_invalid", error.to_string())
+            }
             Self::Request(error @ InvalidRequest::Url(_)) => ("url_variable", error.to_string()),
             Self::Token(error) => ("token", error.to_string()),
             Self::Panic(why) => ("internal", format!("sending failed inside the host, which is a bug of it: {why}")),

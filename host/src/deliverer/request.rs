@@ -4,8 +4,9 @@
 //! makes it provable: credentials, signatures. Names that belong to the host or to the connection are left out of a message's headers: routing refuses them
 //! already, and what was stored by another version must not slip through.
 
-use crate::config::{Auth, Endpoint, Unfilled, UrlVariable};
-use crate::model::{Delivery, Header, SourceName, is_header_for_modules};
+use super::cloudevent::{self, Attributes};
+use crate::config::{Auth, CloudEventsSpec, Endpoint, Unfilled, UrlVariable};
+use crate::model::{Delivery, Header, SourceName, TenantName, is_header_for_modules};
 use crate::signing;
 use crate::transport::{RESPONSE_BYTES_MAX, Request};
 use bytes::Bytes;
@@ -25,17 +26,22 @@ pub(super) enum InvalidRequest {
     /// A header cannot be sent.
     #[error("the header `{name}` cannot be sent: {why}")]
     Header { name: String, why: &'static str },
+    /// It cannot be written as a CloudEvent.
+    #[error("the delivery cannot be written as a CloudEvent: {why}")]
+    CloudEvent { why: String },
     /// The URL needs what the delivery does not have.
     #[error(transparent)]
     Url(#[from] Unfilled),
 }
 
 /// What an attempt is made with, beside the delivery and its endpoint.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Attempted {
     /// When it begins.
     pub(super) now_ms: u64,
-    /// The source of the event, where the endpoint's URL has it.
+    /// Whose delivery it is.
+    pub(super) tenant: TenantName,
+    /// The source of the event, where the request says it.
     pub(super) source: Option<SourceName>,
     /// `Authorization`, where it was fetched.
     pub(super) token: Option<HeaderValue>,
@@ -51,16 +57,28 @@ pub(super) fn build(
     let now_ms = attempted.now_ms;
     let url = endpoint.url.fill(|variable| value_in_url(variable, delivery, attempted))?;
     let mut headers = HeaderMap::new();
+    // What a module has made a CloudEvent goes as it is.
+    let cloudevents = endpoint.cloudevents.as_ref().filter(|_| !cloudevent::is_one(delivery));
     for header in delivery.headers.iter().filter(|header| is_header_for_modules(&header.name)) {
+        if cloudevents.is_some() && cloudevent::is_attribute(header) {
+            continue;
+        }
         let (name, value) = parse(header)?;
         headers.append(name, value);
     }
-    headers.insert(CONTENT_TYPE, content_type(&delivery.content_type)?);
+    headers.insert(CONTENT_TYPE, content_type(delivery, endpoint)?);
     headers.insert(USER_AGENT, AGENT);
     for header in &endpoint.headers {
         let (name, value) = parse(header)?;
         headers.insert(name, value);
     }
+    let body = match cloudevents {
+        None => body,
+        Some(CloudEventsSpec { mode, source }) => {
+            let source = source.clone().unwrap_or_else(|| source_path(attempted));
+            cloudevent::write(*mode, &Attributes::of(delivery, &source), body, &mut headers)?
+        }
+    };
 
     match &endpoint.auth {
         Some(Auth::Header(name, value)) => drop(headers.insert(name, value.clone())),
@@ -83,11 +101,18 @@ pub(super) fn build(
         url,
         headers,
         body,
+        connect_timeout_ms: endpoint.connect_timeout_ms,
         first_byte_timeout_ms: endpoint.first_byte_timeout_ms,
         timeout_ms: endpoint.timeout_ms,
         response_bytes_max: RESPONSE_BYTES_MAX,
         tls: endpoint.tls.clone(),
     })
+}
+
+/// A source, for CloudEvents that do not say theirs otherwise.
+fn source_path(attempted: &Attempted) -> String {
+    let source = attempted.source.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("/{}/{source}", attempted.tenant)
 }
 
 fn value_in_url(variable: UrlVariable, delivery: &Delivery, attempted: &Attempted) -> String {
@@ -101,8 +126,12 @@ fn value_in_url(variable: UrlVariable, delivery: &Delivery, attempted: &Attempte
     }
 }
 
-fn content_type(text: &str) -> Result<HeaderValue, InvalidRequest> {
-    if text.is_empty() { Ok(DEFAULT_CONTENT_TYPE) } else { value_of("content-type", text) }
+fn content_type(delivery: &Delivery, endpoint: &Endpoint) -> Result<HeaderValue, InvalidRequest> {
+    match (&endpoint.content_type, delivery.content_type.as_str()) {
+        (Some(own), _) => Ok(own.clone()),
+        (None, "") => Ok(DEFAULT_CONTENT_TYPE),
+        (None, text) => value_of("content-type", text),
+    }
 }
 
 fn parse(header: &Header) -> Result<(HeaderName, HeaderValue), InvalidRequest> {
@@ -120,7 +149,7 @@ fn value_of(name: &str, value: &str) -> Result<HeaderValue, InvalidRequest> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{delivery, endpoint, endpoint_at};
+    use super::super::fixture::{delivery, endpoint, endpoint_at, tenant};
     use super::*;
     use crate::signing::{StandardHeaders, verify_standard_webhooks};
     use http::Method;
@@ -128,7 +157,7 @@ mod tests {
     const NOW_MS: u64 = 1_674_087_231_999;
 
     fn attempted() -> Attempted {
-        Attempted { now_ms: NOW_MS, ..Attempted::default() }
+        Attempted { now_ms: NOW_MS, tenant: tenant(), source: None, token: None }
     }
 
     fn header(name: &str, value: &str) -> Header {
@@ -166,6 +195,12 @@ mod tests {
         let untyped = Delivery { content_type: String::new(), ..delivery() };
         let request = build(&untyped, Bytes::new(), &endpoint(""), &attempted()).unwrap();
         assert_eq!(request.headers["content-type"], "application/octet-stream");
+    }
+
+    #[test]
+    fn an_endpoint_that_says_a_type_says_it_of_every_body() {
+        let request = build_with(&[], r#""content_type": "application/vnd.acme+json; v=2""#).unwrap();
+        assert_eq!(request.headers["content-type"], "application/vnd.acme+json; v=2");
     }
 
     #[test]
@@ -234,6 +269,23 @@ mod tests {
         assert_eq!(url, format!("http://127.0.0.1:9/push/{event}/{id}/in/route/a%2Fb"));
         let error = build(&delivery(), Bytes::new(), &to, &attempted).unwrap_err();
         assert!(matches!(error, InvalidRequest::Url(_)), "{error}");
+    }
+
+    #[test]
+    fn a_cloudevent_is_signed_as_it_is_sent() {
+        let spec = r#""cloudevents": {"mode": "structured"}, "signatures": [{"scheme": "github", "secrets": ["a"]}]"#;
+        let request = build_with(&[("ce-subject", "x"), ("x-a", "1")], spec).unwrap();
+        assert!(request.body.starts_with(br#"{"specversion":"1.0""#));
+        assert_eq!(request.headers["x-hub-signature-256"], signing::BodySigner::github("a").sign(&request.body));
+        assert!(request.headers.contains_key("x-a") && !request.headers.contains_key("ce-subject"));
+        let binary = build_with(&[], r#""cloudevents": {"mode": "binary", "source": "urn:x"}"#).unwrap();
+        assert_eq!(
+            (&binary.headers["ce-source"], &binary.body[..]),
+            (&HeaderValue::from_static("urn:x"), &b"body"[..])
+        );
+        // A module's own is not touched.
+        let own = build_with(&[("ce-specversion", "1.0"), ("ce-subject", "x")], spec).unwrap();
+        assert_eq!((&own.headers["ce-subject"], &own.body[..]), (&HeaderValue::from_static("x"), &b"body"[..]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::outcome::{self, Ended, Failure, Span};
 use super::request::{self, Attempted};
 use super::tokens::Tokens;
 use crate::clock::Clock;
-use crate::config::{Auth, Endpoint, UrlVariable};
+use crate::config::{Auth, Endpoint};
 use crate::model::{Delivery, EndpointHealth, SourceName, TenantName};
 use crate::store::{CommitError, Next, Outcome, ReadError, Store, Transition};
 use crate::transport::{Response, Transport};
@@ -76,7 +76,7 @@ impl Sender {
             return Landing::StoreGone(error);
         }
         let started = Instant::now();
-        let attempted = Attempted { now_ms: started_at_ms, source, token: None };
+        let attempted = Attempted { now_ms: started_at_ms, tenant: tenant.clone(), source, token: None };
         let answer = self.send(tenant, &delivery, body, endpoint, attempted).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let span = Span { started_at_ms, duration_ms, ended_at_ms: self.clock.now_ms() };
@@ -122,14 +122,14 @@ impl Sender {
         Ok(answer)
     }
 
-    /// The source of a delivery's event, where the endpoint's URL has it.
+    /// The source of a delivery's event, where the request says it.
     async fn source_of(
         &self,
         tenant: &TenantName,
         delivery: &Delivery,
         endpoint: &Endpoint,
     ) -> Result<Option<SourceName>, ReadError> {
-        if !endpoint.url.has(UrlVariable::Source) {
+        if !endpoint.says_source() {
             return Ok(None);
         }
         let (tenant, event) = (tenant.clone(), delivery.id.event());

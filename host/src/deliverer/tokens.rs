@@ -174,6 +174,7 @@ fn request(oauth2: &Oauth2) -> Result<Request, TokenError> {
         url: oauth2.token_url.clone(),
         headers,
         body: form.finish().into(),
+        connect_timeout_ms: None,
         first_byte_timeout_ms: None,
         timeout_ms: TOKEN_TIMEOUT_MS,
         response_bytes_max: TOKEN_RESPONSE_BYTES_MAX,

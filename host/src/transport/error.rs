@@ -1,6 +1,7 @@
 //! Why nothing came back: each kind has a stable code, and a text for whoever looks after the endpoint. No text holds the URL, which may
 //! hold a secret.
 
+use super::connecting::TooSlow;
 use super::guard::ResolveError;
 use std::error::Error;
 
@@ -92,6 +93,9 @@ impl SendError {
                     ResolveError::Refused { .. } => Self::AddressRefused { why },
                     ResolveError::Empty { .. } | ResolveError::Lookup { .. } => Self::Dns { why },
                 };
+            }
+            if error.is::<TooSlow>() {
+                return Self::ConnectTimeout { connect_timeout_ms };
             }
             if let Some(tls) = tls_error(error) {
                 return Self::Tls { why: cut(&tls.to_string()) };

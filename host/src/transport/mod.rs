@@ -7,6 +7,7 @@
 mod address;
 mod admin_client;
 mod allow;
+mod connecting;
 mod error;
 mod guard;
 mod own_clients;
@@ -20,6 +21,7 @@ pub use error::SendError;
 use crate::config::Tls;
 use crate::model::parse_url;
 use bytes::Bytes;
+use connecting::Connecting;
 use guard::{Guard, LOOKUPS_MAX};
 use http::{HeaderMap, Method, StatusCode, header};
 use own_clients::OwnClients;
@@ -146,6 +148,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// How long name resolution, connecting and TLS may take, in milliseconds, where that is less than the transport's own bound.
+    pub connect_timeout_ms: Option<u64>,
     /// How long it may take from now to the head of the answer, in milliseconds; none for as long as the whole.
     pub first_byte_timeout_ms: Option<u64>,
     /// How long it may take from now to the end of the answer, in milliseconds.
@@ -213,8 +217,11 @@ impl Transport {
         let preparing = self.shared.prepare(&request.url, request.tls.as_ref());
         let (client, url) = timeout_at(deadline, preparing).await.map_err(|_| SendError::Timeout { timeout_ms })??;
         let sending = client.http.request(request.method, url).headers(request.headers).body(request.body).send();
+        let own_ms = self.shared.factory.config.connect_timeout_ms;
+        let connect_timeout_ms = request.connect_timeout_ms.filter(|ms| *ms < own_ms);
+        let sending = connecting::within(connect_timeout_ms, sending);
         let answer = timeout_at(head_deadline, sending).await.map_err(|_| late)?;
-        let answer = answer.map_err(|error| SendError::of(&error, self.shared.factory.config.connect_timeout_ms))?;
+        let answer = answer.map_err(|error| SendError::of(&error, connect_timeout_ms.unwrap_or(own_ms)))?;
         Ok(read(answer, deadline, request.response_bytes_max).await)
     }
 }
@@ -250,6 +257,7 @@ impl Factory {
             .no_proxy()
             .referer(false)
             .connect_timeout(Duration::from_millis(self.config.connect_timeout_ms))
+            .connector_layer(Connecting)
             .pool_idle_timeout(Duration::from_millis(self.config.idle_timeout_ms))
             .pool_max_idle_per_host(self.config.idle_connections_per_host_max);
         let builder = match tls.and_then(Tls::ca_pem) {

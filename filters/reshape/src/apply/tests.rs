@@ -74,13 +74,14 @@ fn edits_are_made_in_order() {
 #[test]
 fn each_makes_one_output_per_element() {
     let template = r#"{"each": "/commits", "template": {"id": {"$item": "/id"}, "repo": {"$pointer": "/repository/id"}},
-        "event_type": "commit.${item:/id}", "ordering_key": "${/repository/id}", "headers": {"X-B": "${item:/message}"}}"#;
+        "event_type": "commit.${item:/id}", "ordering_key": "${/repository/id}", "headers": {"X-B": "${item:/message}"},
+        "delay_ms": 60000}"#;
     let outputs = run(template, PUSH).unwrap();
     let bodies: Vec<_> =
         outputs.iter().map(|output| String::from_utf8_lossy(output.body.as_deref().unwrap())).collect();
     assert_eq!(bodies, [r#"{"id":"6113728f","repo":186853002}"#, r#"{"id":"5ba6dfd0","repo":186853002}"#]);
     assert_eq!(outputs[1].event_type.as_deref(), Some("commit.5ba6dfd0"));
-    assert_eq!(outputs[1].ordering_key.as_deref(), Some("186853002"));
+    assert_eq!((outputs[1].ordering_key.as_deref(), outputs[1].delay_ms), (Some("186853002"), Some(60_000)));
     let headers: Vec<_> = outputs[0].headers.iter().flatten().map(|header| (&*header.name, &*header.value)).collect();
     assert_eq!(headers, [("x-a", "old"), ("x-b", "Say \"hi\" and bye")]);
 

@@ -28,6 +28,7 @@ fn request(url: &str, timeout_ms: u64) -> Request {
         url: url.to_owned(),
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"hello"),
+        connect_timeout_ms: None,
         first_byte_timeout_ms: None,
         timeout_ms,
         response_bytes_max: RESPONSE_BYTES_MAX,
@@ -124,6 +125,35 @@ async fn a_server_that_never_answers_costs_the_timeout_and_no_more() {
     let error = loopback().send(request).await.unwrap_err();
     assert_eq!(error, SendError::FirstByte { first_byte_timeout_ms: 100 });
     assert_eq!(error.code(), "timeout");
+}
+
+#[tokio::test]
+async fn a_request_bounds_its_own_connecting_and_no_others() {
+    // It takes the connection, and never says a word of TLS.
+    let silent = async |mut stream: tokio::net::TcpStream| stream.read_to_end(&mut Vec::new()).await.map(drop);
+    let server = Server::with(silent).await;
+    let url = server.url("/").replace("http:", "https:");
+    let slow = Request { connect_timeout_ms: Some(100), ..request(&url, PATIENCE_MS) };
+    let expected = SendError::ConnectTimeout { connect_timeout_ms: 100 };
+    assert_eq!(loopback().send(slow.clone()).await.unwrap_err(), expected);
+    assert_eq!(expected.code(), "connect");
+
+    // The host's own bound holds whatever a request says.
+    let allow = vec!["127.0.0.0/8".parse().unwrap()];
+    let quick = Transport::new(&Config { allow, connect_timeout_ms: 150, ..Config::default() }).unwrap();
+    for own_ms in [None, Some(PATIENCE_MS)] {
+        let request = Request { connect_timeout_ms: own_ms, ..request(&url, PATIENCE_MS) };
+        let error = quick.send(request).await.unwrap_err();
+        assert_eq!(error, SendError::ConnectTimeout { connect_timeout_ms: 150 });
+    }
+    // It bounds connecting, and not the answer: requests with and without it share a connection.
+    let server = Server::start(answer("200 OK", "", "")).await;
+    let transport = loopback();
+    for own_ms in [None, Some(100), Some(200), None] {
+        let request = Request { connect_timeout_ms: own_ms, ..request(&server.url("/"), PATIENCE_MS) };
+        assert_eq!(transport.send(request).await.unwrap().status, StatusCode::OK);
+    }
+    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
