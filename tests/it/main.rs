@@ -11,6 +11,7 @@
 )]
 
 mod apply;
+mod backup;
 mod compiling;
 mod configuration;
 mod containment;

@@ -2,9 +2,10 @@
 //!
 //! `change` is how configuration changes, and `versions` how that of a module does; `resources`, `secrets` and `modules` put that on
 //! HTTP; `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
-//! runs again what is held, `endpoints` shows how they are doing, `state` shows what modules keep. Every refusal is a [`Problem`].
+//! runs again what is held, `endpoints` shows how they are doing, `state` shows what modules keep, `backup` gives the whole store. Every refusal is a [`Problem`].
 
 mod access;
+mod backup;
 mod body;
 mod change;
 mod data;
@@ -27,7 +28,7 @@ use crate::clock::Clock;
 use crate::pipeline::{Library, Shadows};
 use crate::problem::Problem;
 use crate::runtime::Executor;
-use crate::store::{ReadError, Store};
+use crate::store::{DataFiles, ReadError, Store};
 use crate::telemetry::Health;
 use crate::trial::Costs;
 use axum::Router;
@@ -62,6 +63,8 @@ pub struct Parts {
     pub configuration: Configuration,
     /// Events and deliveries.
     pub store: Store,
+    /// What a backup has beside the store.
+    pub files: DataFiles,
     /// Compiled modules.
     pub library: Library,
     /// Modules on their way.
@@ -103,6 +106,7 @@ impl Api {
             .route("/v1/operator/modules", get(modules::list_operator))
             .merge(modules::routes("/v1/operator"))
             .route("/v1/operator/library", get(modules::report))
+            .route("/v1/operator/backup", get(backup::backup))
             .route(&at("/events"), get(data::list_events))
             .route(&at("/events/{event}"), get(data::get_event))
             .route(&at("/events/{event}/body"), get(data::get_event_body))

@@ -19,7 +19,7 @@ use crate::pipeline::{Library, Pipeline, Published, notices, pending, shadow, sw
 use crate::runtime::{Compiler, Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
-use crate::store::{CompiledFiles, ModuleFiles, Store, WaitingUploads};
+use crate::store::{CompiledFiles, DataFiles, ModuleFiles, Store, WaitingUploads};
 use crate::telemetry::Health;
 use crate::transport::Transport;
 use crate::trial::Costs;
@@ -80,6 +80,7 @@ impl Host {
     pub async fn start(settings: &Settings, data: &Path, sockets: &Sockets, clock: Clock) -> anyhow::Result<Self> {
         let health = Health::default();
         crate::store::make_dir(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
+        crate::store::check_restored(data)?;
         // First: it says that the directory is ours.
         let store = Store::open(&data.join("store"), &settings.store, &health).context("cannot open the store")?;
         let master = keys::master_key(data)?;
@@ -100,6 +101,7 @@ impl Host {
             .context("cannot open the directory of compiled modules")?;
         let (waiting, found) =
             WaitingUploads::open(&data.join("uploads")).context("cannot open the directory of waiting uploads")?;
+        let backed_up = DataFiles { data: data.to_owned(), uploads: waiting.clone() };
         let library = Library::new(runtime, compiler, files, compiled);
         let transport = Transport::new(&settings.transport).context("in [transport]")?;
         let published = Published::new(snapshot);
@@ -175,6 +177,7 @@ impl Host {
         let parts = Parts {
             configuration,
             store: store.clone(),
+            files: backed_up,
             library,
             uploads,
             shadows,

@@ -120,12 +120,14 @@ struct RawStore {
     cache_bytes: u64,
     journal_bytes_max: u64,
     free_bytes_min: u64,
+    backup_redo_bytes_max: u64,
 }
 
 impl Default for RawStore {
     fn default() -> Self {
-        let store::Config { cache_bytes, journal_bytes_max, free_bytes_min, .. } = store::Config::default();
-        Self { cache_bytes, journal_bytes_max, free_bytes_min }
+        let store::Config { cache_bytes, journal_bytes_max, free_bytes_min, backup_redo_bytes_max, .. } =
+            store::Config::default();
+        Self { cache_bytes, journal_bytes_max, free_bytes_min, backup_redo_bytes_max }
     }
 }
 
@@ -232,6 +234,7 @@ impl Raw {
         within("store.cache_bytes", self.store.cache_bytes, 8 << 20, 1 << 40)?;
         within("store.journal_bytes_max", self.store.journal_bytes_max, 1 << 20, 1 << 30)?;
         within("store.free_bytes_min", self.store.free_bytes_min, 0, 1 << 50)?;
+        within("store.backup_redo_bytes_max", self.store.backup_redo_bytes_max, 1 << 20, 1 << 50)?;
         self.runtime.check().map_err(|error| section("runtime", error.to_string()))?;
         self.deliverer.check().map_err(|error| section("deliverer", error.to_string()))?;
         Ok(Settings {
@@ -262,6 +265,7 @@ impl Raw {
                 cache_bytes: self.store.cache_bytes,
                 journal_bytes_max: self.store.journal_bytes_max,
                 free_bytes_min: self.store.free_bytes_min,
+                backup_redo_bytes_max: self.store.backup_redo_bytes_max,
                 ..store::Config::default()
             },
             runtime: self.runtime,

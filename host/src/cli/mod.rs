@@ -1,10 +1,12 @@
-//! The command line: `serve` runs the host, `apply` brings a file of resources to it, `module` is for the
-//! authors of modules, `settings` prints the defaults.
+//! The command line: `serve` runs the host, `apply` brings a file of resources to it, `backup` and `restore` are for its
+//! operator, `module` for the authors of modules, `settings` prints the defaults.
 
 mod apply;
+mod backup;
 mod compile_module;
 mod module;
 mod resources_file;
+mod restore;
 mod serve;
 
 use crate::config::ModuleOptions;
@@ -41,6 +43,15 @@ enum Command {
     /// Applying a file twice changes nothing the second time. Resources that are not in the file are left alone. They are put one
     /// by one: where the host refuses one, those before it are there, and the rest is as it was.
     Apply(ApplyArgs),
+    /// Save a backup of a running host: its store, modules and waiting uploads
+    ///
+    /// The host goes on taking and delivering events. Everything acknowledged before the moment that is printed is in the file. It
+    /// has the name only when it is whole and on the disk. The master key is not in it, and secrets in it are sealed.
+    Backup(BackupArgs),
+    /// Make a data directory of a backup
+    ///
+    /// The file is checked from its beginning to its end mark before anything is written. No host may run on the directory.
+    Restore(RestoreArgs),
     /// For the author of a module: begin one, build it, try it out, bring its versions to a host
     #[command(subcommand)]
     Module(module::ModuleCommand),
@@ -76,6 +87,30 @@ struct ApplyArgs {
     file: PathBuf,
     #[command(flatten)]
     host: HostArgs,
+}
+
+/// What `backup` takes.
+#[derive(Debug, Args)]
+struct BackupArgs {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+/// What `restore` takes.
+#[derive(Debug, Args)]
+struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The data directory to make; empty, or not there
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
 }
 
 /// Which host is asked, and with which key.
@@ -139,6 +174,8 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args.config.as_deref(), &args.data),
         Command::Apply(args) => apply::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::CompileModule { config, metered } => compile_module::run(&config, metered),
         Command::Module(command) => module::run(&command),
         Command::Settings => {

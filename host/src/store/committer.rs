@@ -9,8 +9,9 @@
 
 use super::apply::{Applied, Refusal, apply};
 use super::backend::{Backend, BackendError, Batch};
+use super::backup::Recorder;
 use super::body::Chunk;
-use super::{CommitError, Config, Hint, Outcome, Transition, View};
+use super::{CommitError, Config, Hint, Outcome, ReadError, Transition, View, meta};
 use crate::telemetry::WorkerHealth;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,6 +24,18 @@ pub(super) enum Message {
     Commit(Job),
     /// Take nothing more, finish what waits, and end.
     Close,
+    /// Write down what is committed from now on, for a backup.
+    Record {
+        /// Where to.
+        recorder: Recorder,
+        /// Told when it has begun.
+        begun: oneshot::Sender<()>,
+    },
+    /// Write down no more: what came before this is committed and written down.
+    StopRecording {
+        /// Told the `seq` of the last event by then.
+        ended: oneshot::Sender<Result<u64, ReadError>>,
+    },
 }
 
 /// A transition that waits for its outcome.
@@ -51,6 +64,8 @@ pub(super) struct Committer {
     pub(super) panics: Arc<AtomicU64>,
     /// Where it says why nothing is written any more.
     pub(super) failed: watch::Sender<Option<String>>,
+    /// Who writes down what is committed, while a backup runs.
+    pub(super) recorder: Option<Recorder>,
 }
 
 impl Committer {
@@ -76,9 +91,14 @@ impl Committer {
     /// Returns the reason where the store must not be written any more.
     fn commit_until_closed(&mut self) -> Result<(), String> {
         while let Some(message) = self.queue.blocking_recv() {
-            let group = self.group(message);
+            let (group, ended) = self.group(message);
             if !group.is_empty() {
                 self.commit(group)?;
+            }
+            if let Some(ended) = ended {
+                self.recorder = None;
+                // A backup that nobody wants any more ends all the same.
+                let _ = ended.send(meta::last_seq(&*self.backend));
             }
         }
         Ok(())
@@ -89,12 +109,14 @@ impl Committer {
             match message {
                 Message::Commit(job) => drop(job.answer.send(Err(CommitError::Poisoned { reason: reason.to_owned() }))),
                 Message::Close => self.queue.close(),
+                // Whoever waits for them learns it as they are dropped.
+                Message::Record { .. } | Message::StopRecording { .. } => {}
             }
         }
     }
 
-    /// The first message and what else waits, up to the bounds of a group.
-    fn group(&mut self, first: Message) -> Vec<Job> {
+    /// The first message and what else waits, up to the bounds of a group; and who is to be told that the recording ended with it.
+    fn group(&mut self, first: Message) -> (Vec<Job>, Option<oneshot::Sender<Result<u64, ReadError>>>) {
         let mut group = Vec::new();
         let mut group_bytes = 0;
         let mut next = Some(first);
@@ -106,14 +128,20 @@ impl Committer {
                 }
                 // What came in before is still to be had.
                 Message::Close => self.queue.close(),
+                // The rest of this group is one that is recorded: more than there has to be.
+                Message::Record { recorder, begun } => {
+                    self.recorder = Some(recorder);
+                    let _ = begun.send(());
+                }
+                Message::StopRecording { ended } => return (group, Some(ended)),
             }
             let full = group.len() >= self.config.group_transitions_max || group_bytes >= self.config.group_bytes_max;
             next = if full { None } else { self.queue.try_recv().ok() };
         }
-        group
+        (group, None)
     }
 
-    fn commit(&self, group: Vec<Job>) -> Result<(), String> {
+    fn commit(&mut self, group: Vec<Job>) -> Result<(), String> {
         let mut view = View::over(&*self.backend);
         let mut hints = Vec::new();
         let mut answers = Vec::with_capacity(group.len());
@@ -163,7 +191,7 @@ impl Committer {
 
     /// Writes a group. Bodies that are too long for one go are written before it, in slices: until the group is there, nothing
     /// refers to them.
-    fn write(&self, chunks: Vec<Chunk>, mut batch: Batch) -> Result<(), BackendError> {
+    fn write(&mut self, chunks: Vec<Chunk>, mut batch: Batch) -> Result<(), BackendError> {
         let mut slice = Batch::default();
         let mut slice_bytes = 0;
         let chunks_bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
@@ -176,14 +204,24 @@ impl Committer {
             slice_bytes += bytes.len();
             slice.set(tree, key, Some(bytes));
             if slice_bytes >= self.config.group_bytes_max {
-                self.backend.commit(std::mem::take(&mut slice))?;
+                self.write_batch(std::mem::take(&mut slice))?;
                 slice_bytes = 0;
             }
         }
         for batch in [slice, batch] {
             if !batch.trees.is_empty() {
-                self.backend.commit(batch)?;
+                self.write_batch(batch)?;
             }
+        }
+        Ok(())
+    }
+
+    fn write_batch(&mut self, batch: Batch) -> Result<(), BackendError> {
+        let Some(recorder) = &mut self.recorder else { return self.backend.commit(batch) };
+        recorder.take(&batch);
+        self.backend.commit(batch)?;
+        if !recorder.keep() {
+            self.recorder = None;
         }
         Ok(())
     }

@@ -30,10 +30,6 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// How many bytes go to sled between two syncs. sled writes several times as much, it must be less than one of its segments, and
-/// commits that come meanwhile wait for the disk to have it.
-const SLICE_BYTES_MAX: usize = 256 << 10;
-
 /// A store's directory.
 pub(super) struct DiskBackend {
     shared: Arc<Shared>,
@@ -265,20 +261,7 @@ impl Shared {
 
     /// Gives sled a generation: its writes, and when they are on disk its number.
     fn write_out(&self, generation: u64, batch: &Batch) -> Result<(), BackendError> {
-        let mut slice = Vec::new();
-        let mut slice_bytes = 0;
-        for (tree, writes) in &batch.trees {
-            for (key, value) in writes {
-                slice_bytes += key.as_bytes().len() + value.as_ref().map_or(0, Bytes::len);
-                slice.push((*tree, key, value.as_ref()));
-                if slice_bytes >= SLICE_BYTES_MAX {
-                    self.sled.write(&slice)?;
-                    slice.clear();
-                    slice_bytes = 0;
-                }
-            }
-        }
-        self.sled.write(&slice)?;
+        self.sled.write_in_slices(batch)?;
         let (key, number) = (keys::generation(), Bytes::copy_from_slice(&generation.to_be_bytes()));
         self.sled.write(&[(TreeId::Hot, &key, Some(&number))])
     }

@@ -14,11 +14,10 @@
 //! - A generation's mark is made of a secret of the store's: whoever sends a body that looks like frames can hope for a crash, but not for
 //!   those frames to be read, nor to be missed.
 //!
-//! A frame: check⁴ (CRC-32 of all that follows) length⁴ format⁴ generation⁸ mark⁸, then trees, each as name length⁴, name, number of
-//! writes⁴, and the writes, each as key length⁴, key, value length⁴ (all bits set for a removal), value. Numbers are big-endian.
+//! A frame: check⁴ (CRC-32 of all that follows) length⁴ format⁴ generation⁸ mark⁸, then a batch (`batch_bytes`). Numbers are big-endian.
 
 use super::backend::Batch;
-use super::key::Key;
+use super::batch_bytes::{self, length};
 use super::meta;
 use bytes::{Buf as _, Bytes};
 use sha2::{Digest as _, Sha256};
@@ -28,8 +27,6 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 const HEAD_BYTES: usize = 28;
-/// Stands for a value's length where the key is removed.
-const REMOVED: u32 = u32::MAX;
 /// Room for what most commits need, kept from one to the next.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -159,17 +156,7 @@ fn encode(frame: &mut Vec<u8>, generation: u64, mark: u64, batch: &Batch) -> io:
     frame.extend_from_slice(&meta::FORMAT.to_be_bytes());
     frame.extend_from_slice(&generation.to_be_bytes());
     frame.extend_from_slice(&mark.to_be_bytes());
-    for (tree, writes) in &batch.trees {
-        put(frame, tree.to_string().as_bytes())?;
-        frame.extend_from_slice(&length(writes.len())?);
-        for (key, value) in writes {
-            put(frame, key.as_bytes())?;
-            match value {
-                Some(value) => put(frame, value)?,
-                None => frame.extend_from_slice(&REMOVED.to_be_bytes()),
-            }
-        }
-    }
+    batch_bytes::encode(frame, batch)?;
     let content = length(frame.len() - HEAD_BYTES)?;
     if let Some(place) = frame.get_mut(4..8) {
         place.copy_from_slice(&content);
@@ -179,18 +166,6 @@ fn encode(frame: &mut Vec<u8>, generation: u64, mark: u64, batch: &Batch) -> io:
         place.copy_from_slice(&check);
     }
     Ok(())
-}
-
-fn put(frame: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
-    frame.extend_from_slice(&length(bytes.len())?);
-    frame.extend_from_slice(bytes);
-    Ok(())
-}
-
-/// A length as it is written. The store's bounds are far below what fits.
-fn length(bytes: usize) -> io::Result<[u8; 4]> {
-    let length = u32::try_from(bytes).ok().filter(|length| *length != REMOVED);
-    length.map(u32::to_be_bytes).ok_or_else(|| io::Error::other("a commit of 4 GiB does not fit a frame"))
 }
 
 /// The generation at the beginning of a file; none where its first frame was cut, or it is `done`, or there is none. By `expected`,
@@ -210,7 +185,7 @@ fn read(file: Bytes, path: &Path, done: u64, expected: (u64, u64)) -> Result<Opt
     let ours = |frame: &Frame| (frame.format, frame.generation, frame.mark) == (meta::FORMAT, number, mark);
     let (mut rest, mut batch, mut at) = (file.clone(), Batch::default(), 0);
     while let Some(next) = frame(&mut rest).filter(ours) {
-        decode(next.content, &mut batch).ok_or(JournalError::Frame)?;
+        batch_bytes::decode(next.content, &mut batch).ok_or(JournalError::Frame)?;
         at = file.len() - rest.len();
     }
     let behind = file.slice(at..);
@@ -242,31 +217,9 @@ fn frame(file: &mut Bytes) -> Option<Frame> {
     Some(Frame { format, generation, mark, content: file.split_to(end).slice(HEAD_BYTES..) })
 }
 
-/// Lays what a frame holds over `batch`; none where it makes no sense.
-fn decode(mut content: Bytes, batch: &mut Batch) -> Option<()> {
-    while !content.is_empty() {
-        let tree = take(&mut content)?;
-        let tree = str::from_utf8(&tree).ok()?.parse().ok()?;
-        for _ in 0..content.try_get_u32().ok()? {
-            let key = Key::from(&take(&mut content)?[..]);
-            let removed = content.first_chunk() == Some(&REMOVED.to_be_bytes());
-            let value = if removed { None } else { Some(take(&mut content)?) };
-            if removed {
-                content.advance(4);
-            }
-            batch.set(tree, key, value);
-        }
-    }
-    Some(())
-}
-
-fn take(content: &mut Bytes) -> Option<Bytes> {
-    let length = usize::try_from(content.try_get_u32().ok()?).ok()?;
-    (length <= content.len()).then(|| content.split_to(length))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::key::Key;
     use super::super::tree::TreeId;
     use super::*;
 

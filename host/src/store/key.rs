@@ -68,6 +68,11 @@ pub(super) struct KeyRange {
 }
 
 impl KeyRange {
+    /// All keys there are: the first byte of each is a letter.
+    pub(super) fn all() -> Self {
+        Self { from: Vec::new(), until: vec![u8::MAX] }
+    }
+
     /// The part of it after `key`.
     pub(super) fn after(mut self, key: &Key) -> Self {
         let mut next = key.0.clone();

@@ -40,6 +40,16 @@ use crate::model::{
     DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, RouteName, RunId, SourceName, StepKey, TenantName, Turn,
 };
 
+/// Whether a key of a day's tree is an event's.
+pub(super) fn is_event(key: &[u8]) -> bool {
+    key.first() == Some(&b'E')
+}
+
+/// The facts of a store's own journal: another store begins another one.
+pub(super) fn of_journal() -> [Key; 2] {
+    [generation(), journal_secret()]
+}
+
 /// The version of all that is described here.
 pub(super) fn format() -> Key {
     Key::of(b'M').bytes(b"format")

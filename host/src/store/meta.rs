@@ -21,9 +21,14 @@ pub(super) fn generation(look: &dyn Look) -> Result<u64, ReadError> {
     number(look, keys::generation())
 }
 
+/// The place in the order of the last event; 0 where there is none.
+pub(super) fn last_seq(look: &dyn Look) -> Result<u64, ReadError> {
+    number(look, keys::last_seq())
+}
+
 /// The place in the order for the next event. From 1.
 pub(super) fn next_seq(view: &mut View<'_>) -> Result<u64, ReadError> {
-    let seq = number(view, keys::last_seq())? + 1;
+    let seq = last_seq(view)? + 1;
     view.put(TreeId::Hot, keys::last_seq(), seq.to_be_bytes().to_vec());
     Ok(seq)
 }

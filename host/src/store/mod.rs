@@ -8,6 +8,8 @@
 
 mod apply;
 mod backend;
+mod backup;
+mod batch_bytes;
 mod body;
 mod committer;
 mod compiled_files;
@@ -40,6 +42,10 @@ mod waiting_uploads;
 mod whole_file;
 
 pub use backend::BackendError;
+pub use backup::{
+    Backup, BackupError, DataFiles, End as BackupEnd, Head as BackupHead, RestoreError, Restored, check_restored,
+    restore, verify as verify_backup,
+};
 pub use compiled_files::CompiledFiles;
 pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
@@ -54,7 +60,7 @@ pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
 pub use waiting_uploads::{WaitingUpload, WaitingUploads};
-pub use whole_file::{make_dir, on_disk, write as write_whole};
+pub use whole_file::{NewFile, make_dir, on_disk, write as write_whole};
 
 use crate::model::{Delivery, DeliveryId, TenantName};
 use crate::telemetry::Health;
@@ -81,6 +87,9 @@ pub struct Config {
     /// With less than this free on the disk, in bytes, [`Store::room`] says that it is full: what is left is for what became of the
     /// events that were taken.
     pub free_bytes_min: u64,
+    /// How much may be committed while a backup is fetched, in bytes; it is kept in the data directory until that is done. Beyond it the
+    /// backup fails.
+    pub backup_redo_bytes_max: u64,
     /// How many transitions become durable at once.
     pub group_transitions_max: usize,
     /// How many bytes a group has, about, before no more is added to it; and how many bytes of bodies are written at once.
@@ -103,6 +112,7 @@ impl Default for Config {
             cache_bytes: 128 * 1024 * 1024,
             journal_bytes_max: 16 * 1024 * 1024,
             free_bytes_min: 256 * 1024 * 1024,
+            backup_redo_bytes_max: 1024 * 1024 * 1024,
             group_transitions_max: 256,
             group_bytes_max: 1024 * 1024,
             transition_bytes_max: 2 * 1024 * 1024,
@@ -130,7 +140,10 @@ struct Shared {
     reads: Arc<Semaphore>,
     panics: Arc<AtomicU64>,
     failure: watch::Receiver<Option<String>>,
-    disk: Room,
+    disk: Arc<Room>,
+    /// One backup at a time.
+    backups: Arc<Semaphore>,
+    backup_redo_bytes_max: u64,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -173,6 +186,7 @@ impl Store {
             config: config.clone(),
             panics: Arc::clone(&panics),
             failed,
+            recorder: None,
         };
         let thread = std::thread::Builder::new().name("committer".to_owned());
         let thread = thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;
@@ -185,7 +199,9 @@ impl Store {
             reads: Arc::new(Semaphore::new(config.reads_at_once_max.max(1))),
             panics,
             failure,
-            disk,
+            disk: Arc::new(disk),
+            backups: Arc::new(Semaphore::new(1)),
+            backup_redo_bytes_max: config.backup_redo_bytes_max,
             committer: Mutex::new(Some(thread)),
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -13,7 +13,7 @@
 //!   may be written between two syncs, sled's own rewriting included; `disk_backend` writes in slices for that.
 
 use super::OpenError;
-use super::backend::{BackendError, Look, Order, Scan};
+use super::backend::{BackendError, Batch, Look, Order, Scan};
 use super::key::{Key, KeyRange};
 use super::tree::TreeId;
 use super::whole_file;
@@ -27,6 +27,10 @@ use std::sync::{PoisonError, RwLock};
 
 /// sled's unit of writing and of freeing, in bytes; fixed for the life of a store.
 const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// How many bytes go to sled between two syncs. sled writes several times as much, it must be less than one of its segments, and
+/// commits that come meanwhile wait for the disk to have it.
+const SLICE_BYTES_MAX: usize = 256 << 10;
 
 /// How many keys are removed between two syncs. sled writes about 300 bytes for each.
 const REMOVALS_UNSYNCED_MAX: u64 = 4096;
@@ -99,6 +103,26 @@ impl SledBackend {
             written.map_err(failed("write"))?;
         }
         self.sync()
+    }
+
+    /// Writes a batch of any length, and syncs as often as it takes. A crash may leave a part of it.
+    ///
+    /// After an error the database must not be written again: what is on disk is unknown.
+    pub(super) fn write_in_slices(&self, batch: &Batch) -> Result<(), BackendError> {
+        let mut slice = Vec::new();
+        let mut slice_bytes = 0;
+        for (tree, writes) in &batch.trees {
+            for (key, value) in writes {
+                slice_bytes += key.as_bytes().len() + value.as_ref().map_or(0, Bytes::len);
+                slice.push((*tree, key, value.as_ref()));
+                if slice_bytes >= SLICE_BYTES_MAX {
+                    self.write(&slice)?;
+                    slice.clear();
+                    slice_bytes = 0;
+                }
+            }
+        }
+        self.write(&slice)
     }
 
     /// Removes a key, if it is there. On disk with the next [`SledBackend::write`], or before.

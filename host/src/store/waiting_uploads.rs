@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 const EXTENSION: &str = "upload";
 
@@ -21,6 +21,7 @@ const EXTENSION: &str = "upload";
 pub struct WaitingUploads {
     dir: PathBuf,
     next: Arc<AtomicU64>,
+    still: Arc<RwLock<()>>,
 }
 
 /// One of them, without its bytes.
@@ -60,7 +61,7 @@ impl WaitingUploads {
             }
         }
         found.sort_by_key(|upload| upload.number);
-        Ok((Self { dir: dir.to_owned(), next: Arc::new(AtomicU64::new(next)) }, found))
+        Ok((Self { dir: dir.to_owned(), next: Arc::new(AtomicU64::new(next)), still: Arc::default() }, found))
     }
 
     /// Keeps an upload, durably, and gives its number.
@@ -68,6 +69,7 @@ impl WaitingUploads {
     /// # Errors
     /// Where the disk fails.
     pub fn put<T: Serialize>(&self, digest: Digest, purpose: &T, wasm: &[u8]) -> io::Result<u64> {
+        let _changing = self.still.read().unwrap_or_else(PoisonError::into_inner);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let head = serde_json::to_string(&Head { digest, purpose })?;
         whole_file::write(&self.path(number), &[head.as_bytes(), b"\n", wasm])?;
@@ -90,11 +92,17 @@ impl WaitingUploads {
         Err(whole_file::damaged(&path, "it is damaged: its sha256 is another; upload the module again"))
     }
 
+    /// Lets no upload come or go while somebody has this: for as long as it takes to open them all.
+    pub(super) fn keep_still(&self) -> RwLockWriteGuard<'_, ()> {
+        self.still.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forgets an upload: it has become a module, or was refused.
     ///
     /// # Errors
     /// Where the disk fails.
     pub fn remove(&self, number: u64) -> io::Result<()> {
+        let _changing = self.still.read().unwrap_or_else(PoisonError::into_inner);
         match whole_file::remove(&self.path(number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,

@@ -4,7 +4,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How the name of a file ends that is not whole yet. One that a crash left is removed by [`open_dir`].
@@ -63,16 +63,65 @@ pub fn make_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// Where the disk fails.
 pub fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    // Two who write the same file at once must not write into one.
-    let part = path.with_extension(format!("{}.{PART}", PARTS.fetch_add(1, Ordering::Relaxed)));
-    let written = write_part(&part, parts).and_then(|()| fs::rename(&part, path));
-    if written.is_err() {
-        // On a full disk it only makes it fuller.
-        let _ = fs::remove_file(&part);
+    let mut file = NewFile::create(path)?;
+    parts.iter().try_for_each(|bytes| file.write(bytes))?;
+    file.finish()
+}
+
+/// A file that is written piece by piece, and is there when [`NewFile::finish`] returns. One that is dropped before leaves nothing.
+pub struct NewFile {
+    path: PathBuf,
+    part: PathBuf,
+    file: File,
+    finished: bool,
+}
+
+impl NewFile {
+    /// Begins a file, for its owner alone.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        // Two who write the same file at once must not write into one.
+        let part = path.with_added_extension(format!("{}.{PART}", PARTS.fetch_add(1, Ordering::Relaxed)));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        Ok(Self { path: path.to_owned(), part, file, finished: false })
     }
-    written?;
-    // The name is durable only when the directory is.
-    sync_dir(path)
+
+    /// Adds these bytes.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    /// What there is of it so far, under another name.
+    #[must_use]
+    pub fn so_far(&self) -> &Path {
+        &self.part
+    }
+
+    /// Gives it its name. When this returns it is whole and durable; before it there is none, or the one that was there.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.part, &self.path)?;
+        self.finished = true;
+        // The name is durable only when the directory is.
+        sync_dir(&self.path)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.finished {
+            // On a full disk it only makes it fuller.
+            let _ = fs::remove_file(&self.part);
+        }
+    }
 }
 
 /// Removes a file, durably.
@@ -81,14 +130,10 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     sync_dir(path)
 }
 
-fn write_part(part: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
-    parts.iter().try_for_each(|bytes| file.write_all(bytes))?;
-    file.sync_all()
-}
-
 fn sync_dir(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    // A name alone stands in the working directory.
+    let dir = path.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+    dir.map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 /// Does work with files, off the threads that serve connections.

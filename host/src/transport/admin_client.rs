@@ -3,14 +3,19 @@
 
 use super::innermost;
 use bytes::{Bytes, BytesMut};
-use http::{Method, header};
+use http::{Method, StatusCode, header};
 use reqwest::Url;
+use std::io;
 use std::time::Duration;
 
 /// The longest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// How long a request may take: the host compiles a module while it is asked, by itself for 300 s at most (`runtime.compile_time_s_max`).
 const TIMEOUT: Duration = Duration::from_secs(330);
+/// How long a download may take: as good as for ever, so long as something comes.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a download waits for its next piece.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Talks to the admin interface of one host.
 #[derive(Clone, Debug)]
@@ -40,6 +45,9 @@ pub enum AdminClientError {
         /// Why not.
         why: String,
     },
+    /// What came could not be kept.
+    #[error("cannot keep what came: {0}")]
+    Take(io::Error),
     /// The answer is longer than it may be.
     #[error("the answer of {url} is longer than {ANSWER_BYTES_MAX} bytes")]
     TooLong {
@@ -93,7 +101,37 @@ impl AdminClient {
         url.set_query(query);
         let request = self.http.request(method, url).header(header::AUTHORIZATION, self.key.clone());
         let request = request.header(header::CONTENT_TYPE, media_type).body(body);
+        let answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        self.whole(answer).await
+    }
+
+    /// Gets what is at `path`, of any length, piece by piece; where the answer is another than 200, its status and body instead.
+    ///
+    /// # Errors
+    /// Where there is no whole answer, or `take` fails.
+    pub async fn download(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<Option<(u16, Bytes)>, AdminClientError> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let request = self.http.get(url).header(header::AUTHORIZATION, self.key.clone()).timeout(DOWNLOAD_TIMEOUT);
         let mut answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        if answer.status() != StatusCode::OK {
+            return Ok(Some(self.whole(answer).await?));
+        }
+        loop {
+            let piece = tokio::time::timeout(PIECE_TIMEOUT, answer.chunk()).await;
+            match piece.map_err(|_| self.silent())?.map_err(|error| self.no_answer(&error))? {
+                Some(piece) => take(&piece).map_err(AdminClientError::Take)?,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The status and the whole body of an answer.
+    async fn whole(&self, mut answer: reqwest::Response) -> Result<(u16, Bytes), AdminClientError> {
         let mut body = BytesMut::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.no_answer(&error))? {
             if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -102,6 +140,10 @@ impl AdminClient {
             body.extend_from_slice(&chunk);
         }
         Ok((answer.status().as_u16(), body.freeze()))
+    }
+
+    fn silent(&self) -> AdminClientError {
+        AdminClientError::NoAnswer { url: self.base.to_string(), why: format!("nothing came for {PIECE_TIMEOUT:?}") }
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> AdminClientError {

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Some of everything; what it looks like is compared before and after.
-async fn fill(store: &Store) {
+pub(super) async fn fill(store: &Store) {
     for n in 0..50_u64 {
         let (mut given, id) = with_delivery(event_id(NOON + n % 3 * DAY, n.into()));
         given.event.dedup_key = Some(n.to_string());
@@ -29,7 +29,7 @@ async fn fill(store: &Store) {
 }
 
 /// All that can be asked, as text.
-fn seen(store: &Store) -> String {
+pub(super) fn seen(store: &Store) -> String {
     let reader = store.reader();
     let events = reader.list_events(&acme(), &crate::store::EventFilter::default(), None, 1000).unwrap();
     let deliveries = reader.list_deliveries(&acme(), &crate::store::DeliveryFilter::default(), None, 1000).unwrap();

@@ -4,6 +4,7 @@
 //! Answers show what is committed, and may show a commit some milliseconds before it is durable. So nobody may acknowledge on
 //! the ground of a read: an outcome of `Store::commit` is the acknowledgement.
 
+mod copy;
 mod cursor;
 mod health;
 mod lanes;
