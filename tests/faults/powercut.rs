@@ -3,7 +3,7 @@
 //! With `UNSYNCED=1` the disk answers every fdatasync and fsync of the rounds without doing it, as if the host did not call it. Then the
 //! books must show losses: it proves that this test can fail.
 
-use super::disk::{Disk, Mounted, is_there};
+use super::disk::{DATABASE, Disk, Mounted, is_there};
 use super::random::Random;
 use super::support::Host;
 use super::world::{SETTINGS, World, tell};
@@ -15,8 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The same where losses are expected.
 const PATIENCE_UNSYNCED: Duration = Duration::from_secs(3);
 
-/// sled's file. Less than one of its segments of 8 MiB may be written to it between two syncs.
-const DATABASE: &str = "data/store/sled/db";
 /// How many starts on a new disk are cut.
 const FIRST_STARTS: u64 = 8;
 

@@ -19,6 +19,7 @@
 use super::backend::Batch;
 use super::batch_bytes::{self, length};
 use super::meta;
+use super::whole_file;
 use bytes::{Buf as _, Bytes};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -85,7 +86,7 @@ impl Journal {
         let mut found = Vec::new();
         for number in [done + 1, done + 2] {
             let path = &file_of(dir, number);
-            match std::fs::read(path) {
+            match whole_file::settle(path).and_then(|()| std::fs::read(path)) {
                 Ok(bytes) => found.extend(read(bytes.into(), path, done, (number, mark_of(&secret, number)))?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error.into()),

@@ -176,9 +176,9 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Removes snapshots that were not finished: sled would take one for the newest, and refuse it for not being whole. And makes durable what
-/// a process that was killed has left in the kernel's memory alone: sled takes that for what is on the disk, and a snapshot that it
-/// makes of it would be durable before it is.
+/// Removes snapshots that were not finished: sled would take one for the newest, and refuse it for not being whole. And makes what is read
+/// what is on the disk, as sled takes for granted: a snapshot of anything else would be durable before that is, and all that sled writes
+/// behind a gap in its log is lost as soon as the gap shows.
 fn settle_what_was_left(home: &Path) -> io::Result<()> {
     let entries = match std::fs::read_dir(home) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -192,7 +192,7 @@ fn settle_what_was_left(home: &Path) -> io::Result<()> {
         if entry.path().extension().is_some_and(|extension| extension == "generating") {
             std::fs::remove_file(entry.path())?;
         } else {
-            File::open(entry.path())?.sync_all()?;
+            whole_file::settle(&entry.path())?;
         }
     }
     File::open(home)?.sync_all()

@@ -130,6 +130,17 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     sync_dir(path)
 }
 
+/// Makes durable what others have left of a file in the kernel's memory alone, and has the kernel forget it, so that what is read from now
+/// on is what the disk has. After a sync that failed the kernel goes on showing what the disk did not take, to the next process, too, and a
+/// later sync does not write it.
+pub(super) fn settle(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    file.sync_all()?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
+}
+
 fn sync_dir(path: &Path) -> io::Result<()> {
     // A name alone stands in the working directory.
     let dir = path.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });

@@ -7,6 +7,9 @@
 //! - lengths are writes of their own: a file may have its new length and not its bytes, or neither;
 //! - of what was made, renamed and removed in a directory since that directory was synced, any subset is. A sync of the file does
 //!   not keep its name. A rename within a directory is whole or not there.
+//!
+//! When a sync of a file fails, what it was to keep is gone from the disk, and a later sync does not bring it back. The kernel still shows it
+//! to whoever reads, until it forgets the pages.
 
 mod calls;
 mod cut;
@@ -26,6 +29,9 @@ pub(crate) type Ino = u64;
 /// The top directory.
 pub(crate) const ROOT: Ino = 1;
 
+/// sled's file on a host's disk. Less than one of its segments of 8 MiB may be written to it between two syncs.
+pub(crate) const DATABASE: &str = "data/store/sled/db";
+
 /// The disk.
 pub(crate) struct Disk {
     nodes: HashMap<Ino, Node>,
@@ -43,10 +49,20 @@ pub(crate) struct Trouble {
     pub(crate) lies: bool,
     /// Writes fail.
     pub(crate) write_errors: bool,
-    /// Syncs fail, and what they were to keep is not kept by a later one either.
-    pub(crate) sync_errors: bool,
+    /// Syncs fail.
+    pub(crate) sync_errors: SyncErrors,
     /// How long a sync takes, at least and at most.
     pub(crate) sync_time: Option<(Duration, Duration)>,
+}
+
+/// Which syncs fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SyncErrors {
+    #[default]
+    None,
+    All,
+    /// All, from the next one of this file on.
+    From(Ino),
 }
 
 /// What it has been asked to do.
@@ -206,25 +222,32 @@ impl Disk {
     /// Keeps what a file or a directory has.
     fn sync(&mut self, ino: Ino) -> Result<(), Error> {
         self.counts.syncs += 1;
-        let trouble = self.trouble.clone();
+        if self.trouble.sync_errors == SyncErrors::From(ino) {
+            self.trouble.sync_errors = SyncErrors::All;
+        }
+        let (fails, lies) = (self.trouble.sync_errors == SyncErrors::All, self.trouble.lies);
         let node = self.nodes.get_mut(&ino).ok_or(Error::NotFound)?;
         match &mut node.what {
-            What::File(file) if trouble.sync_errors => file.writes.clear(),
-            What::Dir(_) if trouble.sync_errors => {}
-            _ if trouble.lies => return Ok(()),
+            What::File(file) if fails => file.lose(),
+            What::Dir(_) if fails => {}
+            _ if lies => return Ok(()),
             What::File(file) => file.keep(),
             What::Dir(dir) => {
                 dir.kept = dir.live.clone();
                 dir.changes.clear();
             }
         }
-        if trouble.sync_errors { Err(Error::Io) } else { Ok(()) }
+        if fails { Err(Error::Io) } else { Ok(()) }
+    }
+
+    /// The number of the file or directory at this path.
+    pub(crate) fn ino(&mut self, path: &str) -> Option<Ino> {
+        path.split('/').try_fold(ROOT, |ino, name| self.dir(ino).ok()?.live.get(OsStr::new(name)).copied())
     }
 
     /// The most bytes that were written to a file between two syncs since this was asked last.
     pub(crate) fn unsynced_most(&mut self, path: &str) -> u64 {
-        let ino = path.split('/').try_fold(ROOT, |ino, name| self.dir(ino).ok()?.live.get(OsStr::new(name)).copied());
-        let file = ino.and_then(|ino| self.file(ino).ok());
+        let file = self.ino(path).and_then(|ino| self.file(ino).ok());
         file.map_or(0, |file| std::mem::replace(&mut file.unsynced_most, file.unsynced_bytes))
     }
 
@@ -270,6 +293,14 @@ impl File {
     fn set_length(&mut self, length: usize) {
         self.live.resize(length, 0);
         self.writes.push(Write::Length(length));
+    }
+
+    /// Loses what was written since it was kept; not its length, which is the file system's own.
+    fn lose(&mut self) {
+        self.writes.retain(|write| matches!(write, Write::Length(_)));
+        let length = self.live.len();
+        self.live.clone_from(&self.kept);
+        self.live.resize(length, 0);
     }
 
     fn keep(&mut self) {

@@ -1,6 +1,6 @@
 //! A disk that is full, that fails, and that is slow.
 
-use super::super::disk::{Disk, Mounted, Trouble};
+use super::super::disk::{DATABASE, Disk, Mounted, SyncErrors, Trouble};
 use super::super::random::Random;
 use super::super::support::Host;
 use super::super::world::{SETTINGS, World};
@@ -13,6 +13,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FREE_BYTES_MIN: u64 = 16 << 20;
 /// How many bytes there are above the reserve, to begin with.
 const ROOM_BYTES: u64 = 32 << 20;
+
+/// How often a disk fails and is cut.
+const ERRORS: usize = 3;
 
 /// A host with its load, on a disk that is well as yet.
 async fn begin(seed: u64, settings: &str) -> (Mounted, Host, World) {
@@ -53,27 +56,42 @@ pub(super) async fn full(seed: u64) -> Result<String, String> {
 /// Somebody else fills the disk to its last byte, so that a write fails under way.
 pub(super) async fn filled(seed: u64) -> Result<String, String> {
     let (mounted, host, world) = begin(seed, "store.free_bytes_min = 4194304\n").await;
-    failing(&mounted, &host, &world, |trouble, used| trouble.bytes_max = Some(used)).await
+    let fill = |disk: &mut Disk| disk.trouble.bytes_max = Some(disk.used());
+    failing(&mounted, &host, &world, fill).await
 }
 
-/// Every fdatasync, or every write, fails for a while.
-pub(super) async fn errors(seed: u64, of_syncs: bool) -> Result<String, String> {
+/// Every fdatasync fails for a while.
+pub(super) fn fail_syncs(disk: &mut Disk) {
+    disk.trouble.sync_errors = SyncErrors::All;
+}
+
+/// The first to fail is one of the database: what it was to keep is not what was committed last, which the journal has.
+pub(super) fn fail_syncs_from_database(disk: &mut Disk) {
+    disk.trouble.sync_errors = SyncErrors::From(disk.ino(DATABASE).expect("the store has a database"));
+}
+
+/// Every write fails for a while.
+pub(super) fn fail_writes(disk: &mut Disk) {
+    disk.trouble.write_errors = true;
+}
+
+/// I/O errors, and a cut of the power after them; again and again. What a failed sync did not keep is still in the kernel's memory until the
+/// cut, and the host may have read it there.
+pub(super) async fn errors(seed: u64, fail: fn(&mut Disk)) -> Result<String, String> {
     let (mut mounted, mut host, world) = begin(seed, "").await;
-    let fail = move |trouble: &mut Trouble, _| {
-        if of_syncs { trouble.sync_errors = true } else { trouble.write_errors = true }
-    };
-    let told = failing(&mounted, &host, &world, fail).await?;
-    // What a failed sync did not keep is still in the kernel's memory, where the host has read it since. Not after this.
-    let load = world.load.start(&host.ingest);
-    world.acked(500, PATIENCE).await;
-    host.kill().await;
-    world.ledger.killed();
-    load.end().await;
-    let mut random = Random::new(seed);
-    mounted.mount_again(|disk| disk.cut(&mut random));
-    host.try_start_again().await?;
-    let counts = world.settle(&host, PATIENCE).await?;
-    Ok(format!("{told}; and all {} after a cut of the power", counts.acked))
+    let (mut random, mut told, mut acked) = (Random::new(seed), String::new(), 0);
+    for _ in 0..ERRORS {
+        told = failing(&mounted, &host, &world, fail).await?;
+        let load = world.load.start(&host.ingest);
+        world.acked(random.within(1, 1000), PATIENCE).await;
+        host.kill().await;
+        world.ledger.killed();
+        load.end().await;
+        mounted.mount_again(|disk| disk.cut(&mut random));
+        host.try_start_again().await?;
+        acked = world.settle(&host, PATIENCE).await?.acked;
+    }
+    Ok(format!("{told}; and all {acked} after a cut of the power, {ERRORS} times"))
 }
 
 /// Load, a store that fails for it, and what has to come then: refusals, the reason at `/readyz`, reads; and when the disk is well again
@@ -82,15 +100,11 @@ async fn failing(
     mounted: &Mounted,
     host: &Host,
     world: &World,
-    fail: impl FnOnce(&mut Trouble, u64),
+    fail: impl FnOnce(&mut Disk),
 ) -> Result<String, String> {
     let load = world.load.start(&host.ingest);
     world.acked(500, PATIENCE).await;
-    {
-        let mut disk = mounted.disk();
-        let used = disk.used();
-        fail(&mut disk.trouble, used);
-    }
+    fail(&mut mounted.disk());
     let ready = world.readyz(host, false, PATIENCE).await;
     world.refused(10, PATIENCE).await;
     let refused = load.end().await.refused;

@@ -11,8 +11,8 @@ use std::pin::Pin;
 type Fault = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// Their names, for the command line.
-pub(crate) const NAMES: [&str; 7] =
-    ["disk-full", "disk-filled", "sync-errors", "write-errors", "slow-disk", "receivers", "clock"];
+pub(crate) const NAMES: [&str; 8] =
+    ["disk-full", "disk-filled", "sync-errors", "database-errors", "write-errors", "slow-disk", "receivers", "clock"];
 
 /// Runs those of these names. Answers whether all is well.
 pub(crate) async fn run(names: &[&str], seed: u64) -> bool {
@@ -45,8 +45,9 @@ fn on_disk(name: &str, seed: u64) -> Option<Fault> {
     Some(match name {
         "disk-full" => Box::pin(disk::full(seed)),
         "disk-filled" => Box::pin(disk::filled(seed)),
-        "sync-errors" => Box::pin(disk::errors(seed, true)),
-        "write-errors" => Box::pin(disk::errors(seed, false)),
+        "sync-errors" => Box::pin(disk::errors(seed, disk::fail_syncs)),
+        "database-errors" => Box::pin(disk::errors(seed, disk::fail_syncs_from_database)),
+        "write-errors" => Box::pin(disk::errors(seed, disk::fail_writes)),
         "slow-disk" => Box::pin(disk::slow(seed)),
         other => panic!("there is no fault `{other}`"),
     })
