@@ -4,9 +4,12 @@
 //! - An event whose answer never came arrives everywhere, or nowhere.
 //! - What arrives again was refused before by the receiver, or was in flight when the host was killed (*in flight*: at most so many
 //!   a kill as a host has in flight): else it is *duplicated*.
+//! - At the endpoint that keeps order, deliveries of a key arrive one after the other, each when the one before it was taken; one that was in
+//!   flight at a kill may come again, and nothing behind it before that: else it is *misordered*.
 //! - The counts of the ordered route's module go 1, 2, 3 … over all its events, and for each key in the order in which they were sent.
 
-use super::traffic::{ENDPOINTS, Kind, body, number_of};
+use super::lines::Lines;
+use super::traffic::{ENDPOINTS, IN_ORDER, Kind, body, number_of};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,6 +36,7 @@ struct Books {
     /// How many places of acknowledged events nothing has arrived at.
     missing: u64,
     counts: Counts,
+    lines: Lines,
     /// Which life of the host this is.
     life: u32,
     /// When it became ready, until something has arrived.
@@ -54,6 +58,8 @@ pub(crate) struct Counts {
     pub(crate) duplicated: u64,
     /// Arrivals too many of what was in flight at a kill.
     pub(crate) in_flight: u64,
+    /// Arrivals that were not in turn.
+    pub(crate) misordered: u64,
     /// Whatever else is not as it should be.
     pub(crate) wrong: u64,
     /// In words, the first of them.
@@ -162,14 +168,14 @@ impl Ledger {
         self.books().counts.delivered
     }
 
-    /// The events of this kind without an answer, which may be sent again.
-    pub(crate) fn unanswered(&self, kind: Kind) -> Vec<u64> {
+    /// The events of this kind without an answer, which may be sent again, with their keys.
+    pub(crate) fn unanswered(&self, kind: Kind) -> Vec<(u64, usize)> {
         let books = self.books();
         let unanswered = |entry: &Entry| entry.kind == kind && entry.acked.is_none() && !entry.given_up;
-        let mut numbers: Vec<u64> =
-            books.events.iter().filter(|(_, entry)| unanswered(entry)).map(|(number, _)| *number).collect();
-        numbers.sort_unstable();
-        numbers
+        let entries = books.events.iter().filter(|(_, entry)| unanswered(entry));
+        let mut found: Vec<_> = entries.map(|(number, entry)| (*number, entry.key)).collect();
+        found.sort_unstable();
+        found
     }
 
     /// Counts as lost what is missing now. Nothing more is expected of these events.
@@ -179,6 +185,7 @@ impl Ledger {
         for entry in books.events.values_mut() {
             entry.given_up = true;
         }
+        books.lines.clear();
     }
 
     /// Closes the books once nothing is under way any more: what is missing is lost, and all else is checked. Answers the sums, and
@@ -230,10 +237,14 @@ impl Books {
             let was_missing = entry.acked.is_some() && !entry.given_up;
             self.missing -= u64::from(was_missing);
             self.counts.delivered += 1;
+            let in_turn = endpoint != IN_ORDER || self.lines.arrived(entry.key, number, accepted);
+            self.counts.misordered += u64::from(!in_turn);
             return accepted;
         };
         let (before, again, same) = (seen.life, !std::mem::replace(&mut seen.accepted, true), seen.id == id);
         seen.life = life;
+        let in_turn = endpoint != IN_ORDER || self.lines.arrived(entry.key, number, true);
+        self.counts.misordered += u64::from(!in_turn);
         if !same || !same_count {
             self.wrong(|| format!("event {number} arrived at {name} again as another delivery, or with another count"));
         } else if !again && before < life && self.repeats_of_life < IN_FLIGHT_MAX {

@@ -57,7 +57,7 @@ impl Load {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     ledger.sending(number, key);
                     let before = report.refused.len();
-                    if !send(&ingest, seed, &ledger, number, &mut report).await {
+                    if !send(&ingest, seed, &ledger, number, key, &mut report).await {
                         break;
                     }
                     refused.send_modify(|refused| *refused += (report.refused.len() - before) as u64);
@@ -78,16 +78,16 @@ impl Load {
 
     /// Sends again what has no answer yet, where the dedup key makes that safe.
     pub(crate) async fn send_again(&self, ingest: &Client) {
-        for number in self.ledger.unanswered(Kind::Plain) {
-            send(ingest, self.seed, &self.ledger, number, &mut Report::default()).await;
+        for (number, key) in self.ledger.unanswered(Kind::Plain) {
+            send(ingest, self.seed, &self.ledger, number, key, &mut Report::default()).await;
         }
     }
 }
 
-/// Sends an event. Answers whether the host is still there.
-async fn send(ingest: &Client, seed: u64, ledger: &Ledger, number: u64, report: &mut Report) -> bool {
-    let (kind, key) = (Kind::of(seed, number), number.to_string());
-    let headers = [("x-event-type", "tick"), ("content-type", "application/json"), ("x-dedup", key.as_str())];
+/// Sends an event under this ordering key, which is its type. Answers whether the host is still there.
+async fn send(ingest: &Client, seed: u64, ledger: &Ledger, number: u64, key: usize, report: &mut Report) -> bool {
+    let (kind, dedup, key) = (Kind::of(seed, number), number.to_string(), key.to_string());
+    let headers = [("x-event-type", key.as_str()), ("content-type", "application/json"), ("x-dedup", dedup.as_str())];
     let began = Instant::now();
     let Ok(answer) = ingest.try_send(Method::POST, kind.path(), &headers, body(seed, number)).await else {
         return false;

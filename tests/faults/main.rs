@@ -13,6 +13,7 @@ mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
 mod ledger;
+mod lines;
 mod load;
 #[cfg(target_os = "linux")]
 mod powercut;

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 /// The endpoints, by their place in the arrays of this test.
 pub(crate) const ENDPOINTS: [&str; 4] = ["a", "b", "c", "d"];
+/// The one of them that keeps the order of each key.
+pub(crate) const IN_ORDER: usize = 3;
 /// How long a large body is, in bytes, at most.
 const LARGE_BYTES_MAX: u64 = 600 << 10;
 
@@ -20,7 +22,7 @@ pub(crate) enum Kind {
     Dropped,
     /// Of up to several hundred kilobytes.
     Large,
-    /// Through a route that is ordered, whose module counts.
+    /// Through a route that is ordered, whose module counts, to the endpoint that keeps order.
     Ordered,
 }
 

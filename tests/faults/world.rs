@@ -3,7 +3,7 @@
 use super::ledger::{Counts, Ledger};
 use super::load::Load;
 use super::support::{Host, Receiver, Reply};
-use super::traffic::ENDPOINTS;
+use super::traffic::{ENDPOINTS, IN_ORDER};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,19 +62,24 @@ impl World {
     /// Gives a new host its configuration.
     pub(crate) async fn configure(&self, host: &Host) {
         host.put("/v1/tenants/acme", &json!({})).await;
-        for module in ["match", "stateful"] {
+        for module in ["match", "stateful", "reshape"] {
             host.upload(module).await;
         }
         for name in ENDPOINTS {
             let schedule = [vec![0], vec![1; 31]].concat();
             let url = self.receiver.url(&format!("/{name}"));
+            let ordering = if name == ENDPOINTS[IN_ORDER] { "key" } else { "none" };
             let spec = json!({
                 "url": url, "secrets": [], "retry": { "schedule_s": schedule }, "timeout_ms": TIMEOUT_MS, "concurrency_max": 32,
+                "ordering": ordering,
             });
             host.put(&format!("/v1/tenants/acme/endpoints/{name}"), &spec).await;
         }
         let pick = json!([{ "module": "operator/match", "settings": { "pointer": "/keep", "equals": true } }]);
-        let count = json!([{ "module": "operator/stateful", "settings": { "do": "count" }, "state": true }]);
+        let count = json!([
+            { "module": "operator/stateful", "settings": { "do": "count" }, "state": true },
+            { "module": "operator/reshape", "settings": { "ordering_key": "${event:type}" } },
+        ]);
         for (name, window_s, steps, to) in [
             ("plain", 3600, json!([]), json!(["a", "b"])),
             ("picked", 1, pick, json!(["c"])),
@@ -132,9 +137,11 @@ impl World {
         self.drained(patience).await;
         self.quiet(host, patience).await;
         let (counts, _) = self.ledger.close();
-        let Counts { acked, lost, duplicated, wrong, wrongs, .. } = &counts;
-        if lost + duplicated + wrong > 0 || *acked == 0 {
-            return Err(format!("acked={acked} lost={lost} duplicated={duplicated} wrong={wrong} {wrongs:?}"));
+        let Counts { acked, lost, duplicated, misordered, wrong, wrongs, .. } = &counts;
+        if lost + duplicated + misordered + wrong > 0 || *acked == 0 {
+            return Err(format!(
+                "acked={acked} lost={lost} duplicated={duplicated} misordered={misordered} wrong={wrong} {wrongs:?}"
+            ));
         }
         Ok(counts)
     }
@@ -200,9 +207,10 @@ pub(crate) fn tell(name: &str, rounds: u64, counts: &Counts, first_arrivals: &[D
     if counts.wrong > 0 {
         println!("{name}: {} things are wrong", counts.wrong);
     }
-    let Counts { acked, delivered, lost, duplicated, in_flight, .. } = counts;
+    let Counts { acked, delivered, lost, duplicated, in_flight, misordered, .. } = counts;
     println!(
-        "{name}: rounds={rounds} acked={acked} delivered={delivered} lost={lost} duplicated={duplicated} in_flight={in_flight}"
+        "{name}: rounds={rounds} acked={acked} delivered={delivered} lost={lost} duplicated={duplicated} in_flight={in_flight} \
+         misordered={misordered}"
     );
-    *lost == 0 && *duplicated == 0 && counts.wrong == 0
+    lost + duplicated + misordered + counts.wrong == 0
 }
