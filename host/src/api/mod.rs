@@ -29,7 +29,7 @@ use crate::pipeline::{Library, Shadows};
 use crate::problem::Problem;
 use crate::runtime::Executor;
 use crate::store::{DataFiles, ReadError, Store};
-use crate::telemetry::Health;
+use crate::telemetry::{Health, WorkerReport};
 use crate::trial::Costs;
 use axum::Router;
 use axum::body::Body;
@@ -144,9 +144,10 @@ async fn healthz() -> &'static str {
 
 /// 200 while every worker is at work, 503 otherwise; either way it says how each one is.
 async fn readyz(State(api): State<Api>) -> Response {
-    let health = &api.parts().health;
-    let workers: Vec<_> = health
-        .report()
+    let report = api.parts().health.report();
+    // Of the same moment: whoever reads that the host is not ready finds the worker that is not.
+    let ready = report.values().all(WorkerReport::is_at_work);
+    let workers: Vec<_> = report
         .into_iter()
         .map(|(name, report)| {
             json!({
@@ -157,7 +158,6 @@ async fn readyz(State(api): State<Api>) -> Response {
             })
         })
         .collect();
-    let ready = health.ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(json!({ "ready": ready, "workers": workers }))).into_response()
 }

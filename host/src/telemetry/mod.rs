@@ -25,6 +25,14 @@ pub struct WorkerReport {
     pub last_error: Option<String>,
 }
 
+impl WorkerReport {
+    /// Whether it is at work.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.state == WorkerState::Running
+    }
+}
+
 /// What a worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,7 +66,7 @@ impl Health {
     /// Whether every worker is at work.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.with(|workers| workers.values().all(|worker| worker.state == WorkerState::Running))
+        self.with(|workers| workers.values().all(WorkerReport::is_at_work))
     }
 
     /// All workers by name.
