@@ -14,6 +14,8 @@
     reason = "a benchmark that cannot go on says why by a panic"
 )]
 
+#[expect(dead_code, reason = "`pending` uses more of it")]
+mod load;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests use more of it")]
 mod support;
@@ -22,23 +24,21 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1 as client;
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use load::{BODY_BYTES, CONNECTIONS, cpu_time, drained, load, median, micros_each, per_second};
 use serde_json::json;
 use std::convert::Infallible;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support::{Host, until};
+use support::Host;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 /// The argument by which this program becomes the bare server.
 const SERVE_BARE: &str = "serve-bare";
-const CONNECTIONS: usize = 64;
-const BODY_BYTES: usize = 1024;
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(3);
 
@@ -56,24 +56,20 @@ async fn measure() {
     println!("{CONNECTIONS} connections, {BODY_BYTES}-byte JSON bodies, {ROUNDS} rounds of {ROUND:?} each");
     let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
-        let bare = load(&bare_at, "/", || cpu_time(bare_pid)).await;
+        let bare = load(&bare_at, "/", ROUND, || cpu_time(bare_pid)).await;
         let at = accepting.ingest_url.strip_prefix("http://").unwrap();
-        let accept = load(at, "/in/acme/in", || cpu_time(accepting.pid())).await;
+        let accept = load(at, "/in/acme/in", ROUND, || cpu_time(accepting.pid())).await;
         let (began, cpu) = (Instant::now(), cpu_time(delivering.pid()));
         let at = delivering.ingest_url.strip_prefix("http://").unwrap();
-        let sent = load(at, "/in/acme/in", || cpu_time(delivering.pid())).await;
-        drained(&delivering).await;
+        let sent = load(at, "/in/acme/in", ROUND, || cpu_time(delivering.pid())).await;
+        drained(&delivering, "out").await;
         let road = per_second(sent.answers, began.elapsed());
         let road_cpu_us = micros_each(cpu_time(delivering.pid()) - cpu, sent.answers);
         let (bare_told, accept_told) = (bare.told("bare"), accept.told("accept"));
         println!("round {round}: {bare_told}   {accept_told}   road {road:.0}/s (cpu {road_cpu_us:.0} µs)");
         rounds.push([bare.rate, accept.rate, road, bare.cpu_us, accept.cpu_us, road_cpu_us]);
     }
-    let median = |column: usize| {
-        let mut all: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
+    let median = |column: usize| median(rounds.iter().map(|round| round[column]));
     let (bare, accept, road) = (median(0), median(1), median(2));
     println!(
         "road: bare_per_s={bare:.0} accept_per_s={accept:.0} accept_to_bare={:.3} events_per_s={road:.0} events_to_bare={:.3} \
@@ -95,85 +91,6 @@ async fn host(url: &str, keep: bool) -> Host {
     host.put("/v1/tenants/acme/endpoints/out", &spec).await;
     host.route("all", json!([{ "module": "operator/match", "settings": { "pointer": "/n", "gte": 0 } }])).await;
     host
-}
-
-/// Waits until the host has delivered everything.
-async fn drained(host: &Host) {
-    until("the deliveries to be made", || async {
-        let path = "/v1/tenants/acme/deliveries?endpoint=out&status=pending&limit=1";
-        let pending = host.admin.get(path).await.expect(200);
-        pending["items"].as_array().unwrap().is_empty().then_some(())
-    })
-    .await;
-}
-
-/// What a round of load saw.
-struct Load {
-    answers: usize,
-    rate: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    /// What one request cost the server's process.
-    cpu_us: f64,
-}
-
-impl Load {
-    fn told(&self, name: &str) -> String {
-        let Self { rate, p50_ms, p99_ms, cpu_us, .. } = self;
-        format!("{name} {rate:.0}/s (p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, cpu {cpu_us:.0} µs)")
-    }
-}
-
-/// Sends requests over [`CONNECTIONS`] connections for one [`ROUND`].
-async fn load(address: &str, path: &str, cpu_time: impl Fn() -> Duration) -> Load {
-    let cpu = cpu_time();
-    let end = Instant::now() + ROUND;
-    let connections: Vec<_> =
-        (0..CONNECTIONS).map(|_| tokio::spawn(one_connection(address.to_owned(), path.to_owned(), end))).collect();
-    let mut times_ms = Vec::new();
-    for connection in connections {
-        times_ms.extend(connection.await.unwrap());
-    }
-    times_ms.sort_by(f64::total_cmp);
-    let at = |share: usize| times_ms[(times_ms.len() * share / 100).min(times_ms.len() - 1)];
-    let cpu_us = micros_each(cpu_time() - cpu, times_ms.len());
-    Load { answers: times_ms.len(), rate: per_second(times_ms.len(), ROUND), p50_ms: at(50), p99_ms: at(99), cpu_us }
-}
-
-async fn one_connection(address: String, path: String, end: Instant) -> Vec<f64> {
-    let stream = TcpStream::connect(&address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    let body = Bytes::from(json!({ "n": 1, "fill": "x".repeat(BODY_BYTES - 20) }).to_string());
-    let mut times_ms = Vec::new();
-    while Instant::now() < end {
-        let request = Request::post(&path).header("host", &address).header("content-type", "application/json");
-        let began = Instant::now();
-        let response = sender.send_request(request.body(Full::new(body.clone())).unwrap()).await.unwrap();
-        assert_eq!(response.status(), 202);
-        response.into_body().collect().await.unwrap();
-        times_ms.push(began.elapsed().as_secs_f64() * 1000.0);
-    }
-    times_ms
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a count of requests")]
-fn per_second(count: usize, time: Duration) -> f64 {
-    count as f64 / time.as_secs_f64()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a count of requests")]
-fn micros_each(time: Duration, count: usize) -> f64 {
-    time.as_secs_f64() * 1e6 / count as f64
-}
-
-/// How much time the processors have given a process so far, in the kernel's units of 10 ms.
-fn cpu_time(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // Behind the program's name, which may hold anything, come the state and ten other fields, then user and system time.
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    Duration::from_millis(fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap() * 10).sum())
 }
 
 /// Starts this program as the bare server. It ends with the handle.
