@@ -21,6 +21,7 @@ async fn readyz_names_every_worker() {
         "checkpoint",
         "committer",
         "deliverer",
+        "disk",
         "ingest",
         "modules",
         "notices",

@@ -33,6 +33,7 @@ mod layers;
 mod module_commands;
 mod module_trials;
 mod modules;
+mod operational;
 mod remembering;
 mod requests;
 mod signing;

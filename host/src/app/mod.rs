@@ -15,7 +15,7 @@ use crate::config::{PlanStep, Snapshot, Spec};
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
 use crate::model::Digest;
-use crate::pipeline::{Library, Pipeline, Published, notices, pending, shadow, sweep};
+use crate::pipeline::{Library, Pipeline, Published, disk, notices, pending, shadow, sweep};
 use crate::runtime::{Compiler, Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
@@ -149,6 +149,10 @@ impl Host {
         let (told, for_notices) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("notices"), told_workers.clone(), move || {
             notices::work(for_notices.clone(), told.clone())
+        }));
+        let (told, for_disk) = (told_workers.clone(), (store.clone(), clock.clone()));
+        workers.spawn(supervise(health.worker("disk"), told_workers.clone(), move || {
+            disk::work(for_disk.0.clone(), for_disk.1.clone(), told.clone())
         }));
         let (told, parts) = (told_workers.clone(), (configuration.clone(), pipeline.clone(), clock.clone()));
         workers.spawn(supervise(health.worker("quarantine"), told_workers, move || {

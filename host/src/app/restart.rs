@@ -4,6 +4,7 @@
 
 use super::{Host, Settings, Sockets};
 use crate::clock::Clock;
+use crate::store::{HostFact, Transition};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -33,6 +34,14 @@ impl Host {
         reason
     }
 
+    /// Where that fails, the store has failed again, and so will say the next host.
+    async fn tell_restarted(&self, reason: String) {
+        let (fact, now_ms) = (HostFact::Restarted { reason }, Clock::system().now_ms());
+        if let Err(error) = self.store.commit(Transition::Happened { fact, now_ms }).await {
+            tracing::warn!(%error, "nobody is told that the host started anew");
+        }
+    }
+
     async fn try_disk(&self, data: &Path) -> io::Result<()> {
         self.store.room().map_err(io::Error::other)?;
         let probe = data.join(PROBE);
@@ -43,11 +52,17 @@ impl Host {
         .await
     }
 
-    /// Ends, and starts a host in its place. Tries that for five minutes.
+    /// Ends, and starts a host in its place, which tells `why`. Tries that for five minutes.
     ///
     /// # Errors
     /// Those of the last start.
-    pub async fn restart(self, settings: &Settings, data: &Path, sockets: &Sockets) -> anyhow::Result<Self> {
+    pub async fn restart(
+        self,
+        settings: &Settings,
+        data: &Path,
+        sockets: &Sockets,
+        why: String,
+    ) -> anyhow::Result<Self> {
         self.stop().await;
         let began = Instant::now();
         loop {
@@ -56,7 +71,11 @@ impl Host {
                     tracing::error!(error = format!("{error:#}"), "the store does not open yet");
                     sleep(REST).await;
                 }
-                started => return started,
+                started => {
+                    let host = started?;
+                    host.tell_restarted(why).await;
+                    return Ok(host);
+                }
             }
         }
     }

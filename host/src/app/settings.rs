@@ -121,13 +121,15 @@ struct RawStore {
     journal_bytes_max: u64,
     free_bytes_min: u64,
     backup_redo_bytes_max: u64,
+    free_bytes_low: u64,
 }
 
 impl Default for RawStore {
     fn default() -> Self {
-        let store::Config { cache_bytes, journal_bytes_max, free_bytes_min, backup_redo_bytes_max, .. } =
-            store::Config::default();
-        Self { cache_bytes, journal_bytes_max, free_bytes_min, backup_redo_bytes_max }
+        let store::Config {
+            cache_bytes, journal_bytes_max, free_bytes_min, backup_redo_bytes_max, free_bytes_low, ..
+        } = store::Config::default();
+        Self { cache_bytes, journal_bytes_max, free_bytes_min, backup_redo_bytes_max, free_bytes_low }
     }
 }
 
@@ -235,6 +237,7 @@ impl Raw {
         within("store.journal_bytes_max", self.store.journal_bytes_max, 1 << 20, 1 << 30)?;
         within("store.free_bytes_min", self.store.free_bytes_min, 0, 1 << 50)?;
         within("store.backup_redo_bytes_max", self.store.backup_redo_bytes_max, 1 << 20, 1 << 50)?;
+        within("store.free_bytes_low", self.store.free_bytes_low, 0, 1 << 50)?;
         self.runtime.check().map_err(|error| section("runtime", error.to_string()))?;
         self.deliverer.check().map_err(|error| section("deliverer", error.to_string()))?;
         Ok(Settings {
@@ -266,6 +269,7 @@ impl Raw {
                 journal_bytes_max: self.store.journal_bytes_max,
                 free_bytes_min: self.store.free_bytes_min,
                 backup_redo_bytes_max: self.store.backup_redo_bytes_max,
+                free_bytes_low: self.store.free_bytes_low,
                 ..store::Config::default()
             },
             runtime: self.runtime,

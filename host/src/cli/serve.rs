@@ -32,7 +32,7 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
         };
         tracing::warn!(reason, "the disk takes writes again: starting anew");
         host = tokio::select! {
-            started = host.restart(settings, data, &sockets) => started?,
+            started = host.restart(settings, data, &sockets, reason) => started?,
             _ = terminate.recv() => anyhow::bail!("SIGTERM while starting anew: stopped at once; nothing acknowledged is lost"),
             _ = interrupt.recv() => anyhow::bail!("SIGINT while starting anew: stopped at once; nothing acknowledged is lost"),
         };

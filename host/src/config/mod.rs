@@ -37,8 +37,8 @@ pub use secrets::SecretSpec;
 pub use signatures::{HeaderSignature, SignatureSpec};
 pub use snapshot::{Invalid, Record, Snapshot, Tenant};
 pub use spec::{
-    DedupSpec, EndpointSpec, EventTypeRule, OrderingSpec, QuarantineSpec, RetrySpec, RouteSpec, SourceSpec, StepSpec,
-    TenantSpec, VerifySpec,
+    DedupSpec, EndpointSpec, EventTypeRule, OperationalEvents, OrderingSpec, QuarantineSpec, RetrySpec, RouteSpec,
+    SourceSpec, StepSpec, TenantSpec, VerifySpec,
 };
 pub use target_url::{TargetUrl, Unfilled, UrlVariable};
 pub use tls::{Tls, TlsSpec};

@@ -105,6 +105,12 @@ impl Route {
         self.ordered || self.plan.keeps_state()
     }
 
+    /// Whether operational events of this type go through it.
+    #[must_use]
+    pub fn takes_operational(&self, event_type: &str) -> bool {
+        self.source.as_str() == OPERATIONAL_SOURCE && self.takes(&self.source, event_type)
+    }
+
     /// Whether an event of this source and type goes through it.
     #[must_use]
     pub fn takes(&self, source: &SourceName, event_type: &str) -> bool {

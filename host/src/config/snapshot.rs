@@ -6,10 +6,18 @@ use super::module::CALL_TIME_MS_MAX;
 use super::resolve::{Source, name_of};
 use super::resource::within;
 use super::route::{Modules, Route};
-use super::{CallTime, Kind, MasterKey, ModuleRecord, ModuleRef, QuarantineSpec, ResourceId, Spec, Target, TimeBound};
-use crate::model::{Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, TenantName};
-use std::collections::{BTreeMap, HashMap};
+use super::{
+    CallTime, Kind, MasterKey, ModuleRecord, ModuleRef, OperationalEvents, QuarantineSpec, ResourceId, Spec, Target,
+    TimeBound,
+};
+use crate::model::{
+    DELIVERY_DEAD, Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, TenantName,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// The most tenants that are told the operational events of all.
+const OVERSEERS_MAX: usize = 10;
 
 /// Why a resource cannot be as it is written. `pointer` is the JSON pointer (RFC 6901) of the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +45,8 @@ pub struct Snapshot {
     pub revision: u64,
     tenants: HashMap<TenantName, Arc<Tenant>>,
     operator_modules: BTreeMap<ModuleName, ModuleRecord>,
+    /// The tenants that are told the operational events of all.
+    overseers: BTreeSet<TenantName>,
 }
 
 /// One tenant, resolved.
@@ -56,6 +66,8 @@ pub struct Tenant {
     shadows: HashMap<ModuleRef, Digest>,
     /// How long one call of a module may take, where the tenant bounds it.
     module_time_ms_max: Option<u64>,
+    /// Whether it is told the operational events of all.
+    oversees: bool,
 }
 
 impl Snapshot {
@@ -100,14 +112,30 @@ impl Snapshot {
             };
         }
         for (name, records) in touched {
+            next.overseers.remove(&name);
             if records.is_empty() {
                 next.tenants.remove(&name);
                 continue;
             }
             let tenant = Tenant::build(&name, records, &next.operator_modules, key)?;
+            if tenant.oversees {
+                next.add_overseer(&name)?;
+            }
             next.tenants.insert(name, Arc::new(tenant));
         }
         Ok(next)
+    }
+
+    fn add_overseer(&mut self, name: &TenantName) -> Result<(), (ResourceId, Invalid)> {
+        self.overseers.insert(name.clone());
+        if self.overseers.len() <= OVERSEERS_MAX {
+            return Ok(());
+        }
+        let id = ResourceId { tenant: Some(name.clone()), kind: Kind::Tenant, name: name.to_string() };
+        let message = format!(
+            "at most {OVERSEERS_MAX} tenants are told the operational events of all: leave it out at another one"
+        );
+        Err((id, Invalid::new("/operational_events", message)))
     }
 
     fn change_operator(&mut self, id: &ResourceId, spec: Option<Spec>) -> Result<(), (ResourceId, Invalid)> {
@@ -133,6 +161,18 @@ impl Snapshot {
     /// The names of all tenants, in no order.
     pub fn tenant_names(&self) -> impl Iterator<Item = &TenantName> {
         self.tenants.keys()
+    }
+
+    /// The tenants that are told the operational events of all, and the host's.
+    pub const fn overseers(&self) -> &BTreeSet<TenantName> {
+        &self.overseers
+    }
+
+    /// Whether anybody is told of an operational event of this tenant's.
+    #[must_use]
+    pub fn tells(&self, tenant: &TenantName, event_type: &str) -> bool {
+        let told = std::iter::once(tenant).chain(&self.overseers).filter_map(|name| self.tenants.get(name));
+        told.into_iter().any(|tenant| tenant.is_told(event_type))
     }
 
     /// An endpoint of a tenant.
@@ -236,6 +276,7 @@ impl Tenant {
             quarantined: HashMap::new(),
             shadows: HashMap::new(),
             module_time_ms_max: None,
+            oversees: false,
         };
         if !records.contains_key(&(Kind::Tenant, name.to_string())) {
             let id = ResourceId { tenant: Some(name.clone()), kind: Kind::Tenant, name: name.to_string() };
@@ -262,6 +303,7 @@ impl Tenant {
                     within("/module_time_ms_max", ms, 1, CALL_TIME_MS_MAX)?;
                 }
                 self.module_time_ms_max = spec.module_time_ms_max;
+                self.oversees = spec.operational_events == OperationalEvents::All;
             }
             Spec::Module(record) => {
                 record.check()?;
@@ -337,6 +379,13 @@ impl Tenant {
         own.into_iter().chain(tenant).min_by_key(|bound| bound.ms)
     }
 
+    /// Whether operational events of this type are made for it: any but those of dead deliveries, which can be as many as there are
+    /// deliveries and are made where a route takes them.
+    #[must_use]
+    pub fn is_told(&self, event_type: &str) -> bool {
+        event_type != DELIVERY_DEAD || self.routes.values().any(|route| route.takes_operational(event_type))
+    }
+
     /// The endpoints that get a message of this type.
     #[must_use]
     pub fn select(&self, target: &Target, event_type: &str) -> Vec<&Arc<Endpoint>> {
@@ -356,6 +405,43 @@ impl Tenant {
 mod tests {
     use super::*;
     use crate::config::parse;
+
+    #[test]
+    fn so_many_tenants_oversee_and_a_dead_delivery_is_told_where_a_route_takes_it() {
+        let name = |number: usize| -> TenantName { format!("t{number:02}").parse().unwrap() };
+        let tenant = |number: usize, spec: &str| {
+            let id = ResourceId { tenant: Some(name(number)), kind: Kind::Tenant, name: name(number).to_string() };
+            (id, parse(Kind::Tenant, spec.as_bytes()).unwrap())
+        };
+        let of = |number: usize, kind, resource: &str, spec: &str| {
+            let id = ResourceId { tenant: Some(name(number)), kind, name: resource.to_owned() };
+            (id, parse(kind, spec.as_bytes()).unwrap())
+        };
+        let key = MasterKey::new([1; 32]);
+        let all = r#"{"operational_events": "all"}"#;
+        let many = (0..OVERSEERS_MAX).map(|number| tenant(number, all)).chain([tenant(90, "{}")]);
+        let snapshot = Snapshot::build(1, many, &key).unwrap();
+        let (at, invalid) = snapshot.with(2, [(tenant(90, all).0, Some(tenant(90, all).1))], &key).unwrap_err();
+        assert_eq!((at.name.as_str(), invalid.pointer.as_str()), ("t90", "/operational_events"));
+        assert!(snapshot.tells(&name(90), "endpoint.held") && !snapshot.tells(&name(90), DELIVERY_DEAD));
+
+        let endpoint = of(0, Kind::Endpoint, "e", r#"{"url": "http://x/"}"#);
+        let route = |types: &str| {
+            let spec = format!(r#"{{"source": "hookswitch", "event_types": {types}, "to": {{"endpoints": ["e"]}}}}"#);
+            of(0, Kind::Route, "r", &spec)
+        };
+        let with = |types: &str| {
+            let changes = [endpoint.clone(), route(types)].map(|(id, spec)| (id, Some(spec)));
+            snapshot.with(2, changes, &key).unwrap()
+        };
+        assert!(!with(r#"["endpoint.*"]"#).tells(&name(90), DELIVERY_DEAD));
+        let wanted = with(r#"["delivery.*"]"#);
+        assert!(wanted.tells(&name(90), DELIVERY_DEAD), "an overseer's route takes it");
+        // One that is an overseer no more.
+        let left = wanted.with(3, [(tenant(0, "{}").0, Some(tenant(0, "{}").1))], &key).unwrap();
+        assert!(!left.tells(&name(90), DELIVERY_DEAD) && left.tells(&name(0), DELIVERY_DEAD));
+        assert_eq!(left.overseers().len(), OVERSEERS_MAX - 1);
+    }
 
     #[test]
     fn a_tenant_has_so_many_resources_of_a_kind_and_no_more() {

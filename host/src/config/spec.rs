@@ -22,6 +22,21 @@ pub struct TenantSpec {
     /// host allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module_time_ms_max: Option<u64>,
+    /// Whose operational events it is told: its own, or `all`, those of every tenant and the host's. By itself `own`. At most 10 tenants may
+    /// have `all`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub operational_events: OperationalEvents,
+}
+
+/// Whose operational events a tenant is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OperationalEvents {
+    /// Its own.
+    #[default]
+    Own,
+    /// Every tenant's, and the host's.
+    All,
 }
 
 /// A version of a module that failed too often in a row for this tenant: it is not run there until it is released. Made by the host.

@@ -79,7 +79,8 @@ impl Deliverer {
         config: Config,
     ) -> Self {
         let gates = Gates::new(config.probes());
-        let sender = Sender { store, transport, clock, gates, tokens: Tokens::default(), panics: Arc::default() };
+        let (tokens, panics) = (Tokens::default(), Arc::default());
+        let sender = Sender { store, transport, clock, gates, tokens, snapshots: snapshots.clone(), panics };
         Self { sender, snapshots, config }
     }
 

@@ -74,7 +74,7 @@ impl Ended {
     }
 }
 
-/// The outcome of one attempt, with what its gate learns from it.
+/// The outcome of one attempt, with what its gate learns from it. Whether anybody is to be told is for the caller to say.
 pub(super) fn decide(
     gates: &Gates,
     lane: &LaneKey,
@@ -109,7 +109,7 @@ fn settle(
         let due_ms = schedule.next(position, at_ms, random);
         due_ms.map_or(Next::Dead, |due_ms| Next::RetryAt(due_ms.max(not_before_ms)))
     };
-    Settle { tenant: tenant.clone(), delivery: delivery.id, attempt, next, health: ruling.health }
+    Settle { tenant: tenant.clone(), delivery: delivery.id, attempt, next, health: ruling.health, tell: false }
 }
 
 impl Word {

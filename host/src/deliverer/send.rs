@@ -7,8 +7,8 @@ use super::outcome::{self, Ended, Failure, Span};
 use super::request::{self, Attempted};
 use super::tokens::Tokens;
 use crate::clock::Clock;
-use crate::config::{Auth, Endpoint};
-use crate::model::{Delivery, EndpointHealth, SourceName, TenantName};
+use crate::config::{Auth, Endpoint, Snapshot};
+use crate::model::{DELIVERY_DEAD, Delivery, EndpointHealth, SourceName, TenantName};
 use crate::store::{CommitError, Next, Outcome, ReadError, Store, Transition};
 use crate::transport::{Response, Transport};
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// What sends. Cheap to clone.
@@ -27,6 +28,8 @@ pub(super) struct Sender {
     pub(super) clock: Clock,
     pub(super) gates: Gates,
     pub(super) tokens: Tokens,
+    /// Who is told what.
+    pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     /// How many attempts panicked.
     pub(super) panics: Arc<AtomicU64>,
 }
@@ -140,7 +143,8 @@ impl Sender {
         let tenant = &lane.0;
         // Without randomness retries do not come apart, which is no reason not to retry.
         let random = getrandom::u64().unwrap_or(0);
-        let settle = outcome::decide(&self.gates, lane, delivery, endpoint, ended, random);
+        let mut settle = outcome::decide(&self.gates, lane, delivery, endpoint, ended, random);
+        settle.tell = settle.next == Next::Dead && self.snapshots.borrow().tells(tenant, DELIVERY_DEAD);
         let health = settle.health.clone();
         let again = match settle.next {
             Next::RetryAt(due_ms) | Next::Again(due_ms) => Some((due_ms, delivery.id)),

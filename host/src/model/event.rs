@@ -17,6 +17,9 @@ pub struct Header {
 /// sends to it from outside.
 pub const OPERATIONAL_SOURCE: &str = "hookswitch";
 
+/// The type of the operational event that a delivery is dead.
+pub const DELIVERY_DEAD: &str = "delivery.dead";
+
 /// What was received. The body is kept apart from it, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

@@ -5,6 +5,7 @@
 //! module costs latency, never an event. [`run`] is what both do, [`state`] what modules keep from one event to the next. What a run
 //! says of its modules is counted by [`failures`] and compared by [`shadow`], once it is committed.
 
+pub mod disk;
 mod failures;
 mod inline;
 mod library;

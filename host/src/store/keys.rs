@@ -14,7 +14,7 @@
 //! | `X` state⁸ key 0 | an entry of a state: when it expires, and its value |
 //! | `Y` state⁸ expires⁸ key 0 | an entry that expires, by the time |
 //! | `G` tenant 0 endpoint 0 | how an endpoint is doing, once something went wrong |
-//! | `O` tenant 0 event¹⁶ | a notice: an operational event that is still to be made |
+//! | `O` scope 0 event¹⁶ | a notice: an operational event that is still to be made; the host's own scope is empty |
 //! | `Z` state⁸ | a state that is nobody's any more: its entries are to go |
 //!
 //! | in a day's tree | holds |
@@ -73,6 +73,11 @@ pub(super) fn generation() -> Key {
 /// What the journal's marks are made of.
 pub(super) fn journal_secret() -> Key {
     Key::of(b'M').bytes(b"journal secret")
+}
+
+/// Since when the disk is low.
+pub(super) fn disk_low() -> Key {
+    Key::of(b'M').bytes(b"disk low")
 }
 
 /// The config revision.
@@ -161,14 +166,14 @@ pub(super) fn notices() -> Key {
     Key::of(b'O')
 }
 
-/// The notices of a tenant.
-pub(super) fn notices_of(tenant: &TenantName) -> Key {
-    notices().name(tenant.as_str())
+/// The notices of a tenant, or of the host itself.
+pub(super) fn notices_of(scope: Option<&TenantName>) -> Key {
+    notices().name(scope.map_or("", TenantName::as_str))
 }
 
 /// A notice, by the event that it becomes.
-pub(super) fn notice(tenant: &TenantName, event: EventId) -> Key {
-    notices_of(tenant).bytes(&event.to_bytes())
+pub(super) fn notice(scope: Option<&TenantName>, event: EventId) -> Key {
+    notices_of(scope).bytes(&event.to_bytes())
 }
 
 /// All pending runs.

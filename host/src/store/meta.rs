@@ -50,6 +50,16 @@ pub(super) fn put_revision(view: &mut View<'_>, revision: u64) {
     view.put(TreeId::Hot, keys::revision(), revision.to_be_bytes().to_vec());
 }
 
+/// Since when the disk is low, in milliseconds since 1970-01-01T00:00:00Z; none where it is not.
+pub(super) fn disk_low_since_ms(look: &dyn Look) -> Result<Option<u64>, ReadError> {
+    Ok(Some(number(look, keys::disk_low())?).filter(|since_ms| *since_ms > 0))
+}
+
+/// Writes down since when the disk is low; none for no more.
+pub(super) fn put_disk_low(view: &mut View<'_>, since_ms: Option<u64>) {
+    view.put(TreeId::Hot, keys::disk_low(), since_ms.unwrap_or(0).to_be_bytes().to_vec());
+}
+
 fn number(look: &dyn Look, key: Key) -> Result<u64, ReadError> {
     let Some(value) = look.get(TreeId::Hot, &key)? else { return Ok(0) };
     <[u8; 8]>::try_from(&value[..]).map(u64::from_be_bytes).map_err(|_| broken(&key, &value))

@@ -57,7 +57,8 @@ pub use room::DiskFull;
 pub(crate) use simulated::Simulated;
 pub use state::{StateChange, StateEntry, StateHead};
 pub use transition::{
-    Accept, Configure, DEDUP_MS_MAX, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
+    Accept, Configure, DEDUP_MS_MAX, HostFact, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle,
+    Transition,
 };
 pub use waiting_uploads::{WaitingUpload, WaitingUploads};
 pub use whole_file::{NewFile, make_dir, on_disk, write as write_whole};
@@ -90,6 +91,8 @@ pub struct Config {
     /// How much may be committed while a backup is fetched, in bytes; it is kept in the data directory until that is done. Beyond it the
     /// backup fails.
     pub backup_redo_bytes_max: u64,
+    /// With less than this free on the disk, in bytes, or than `free_bytes_min`, [`Store::little_room`] says so.
+    pub free_bytes_low: u64,
     /// How many transitions become durable at once.
     pub group_transitions_max: usize,
     /// How many bytes a group has, about, before no more is added to it; and how many bytes of bodies are written at once.
@@ -113,6 +116,7 @@ impl Default for Config {
             journal_bytes_max: 16 * 1024 * 1024,
             free_bytes_min: 256 * 1024 * 1024,
             backup_redo_bytes_max: 1024 * 1024 * 1024,
+            free_bytes_low: 1024 * 1024 * 1024,
             group_transitions_max: 256,
             group_bytes_max: 1024 * 1024,
             transition_bytes_max: 2 * 1024 * 1024,
@@ -157,7 +161,7 @@ impl Store {
     /// See [`OpenError`]; nothing was changed then.
     pub fn open(dir: &Path, config: &Config, health: &Health) -> Result<Self, OpenError> {
         let backend = DiskBackend::open(dir, config, health.worker("checkpoint"))?;
-        let room = Room::new(Some(dir), config.free_bytes_min);
+        let room = Room::new(Some(dir), config.free_bytes_min, config.free_bytes_low);
         Self::with_room(Arc::new(backend), room, config, health)
     }
 
@@ -170,7 +174,7 @@ impl Store {
     }
 
     fn over(backend: Arc<dyn Backend>, config: &Config, health: &Health) -> Result<Self, OpenError> {
-        Self::with_room(backend, Room::new(None, 0), config, health)
+        Self::with_room(backend, Room::new(None, 0, 0), config, health)
     }
 
     fn with_room(backend: Arc<dyn Backend>, disk: Room, config: &Config, health: &Health) -> Result<Self, OpenError> {
@@ -264,6 +268,12 @@ impl Store {
     /// With less than `free_bytes_min` free. Where the file system does not say, there is room.
     pub fn room(&self) -> Result<(), DiskFull> {
         self.shared.disk.check()
+    }
+
+    /// What is to be said of the room on the disk, where it has become little since `low_since_ms` was none, or enough since it was not.
+    #[must_use]
+    pub fn little_room(&self, low_since_ms: Option<u64>) -> Option<HostFact> {
+        self.shared.disk.news(low_since_ms)
     }
 
     /// What is new from now on, a group at a time, each once it is durable. A subscriber that lags is told so by the channel, and

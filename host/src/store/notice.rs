@@ -3,8 +3,10 @@
 
 use super::key::Key;
 use super::tree::TreeId;
-use super::{ReadError, View, keys, record};
-use crate::model::{Attempt, Delivery, Digest, EndpointHealth, EndpointName, EndpointState, EventId, TenantName};
+use super::{HostFact, ReadError, View, keys, record};
+use crate::model::{
+    Attempt, DELIVERY_DEAD, Delivery, Digest, EndpointHealth, EndpointName, EndpointState, EventId, TenantName,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -66,13 +68,34 @@ impl Notice {
             "error": last.error,
         });
         let ended_at_ms = last.started_at_ms.saturating_add(last.duration_ms);
-        Self::new("delivery.dead", ended_at_ms, &format!("{}\n{}", delivery.id, delivery.attempts), body)
+        Self::new(DELIVERY_DEAD, ended_at_ms, &format!("{}\n{}", delivery.id, delivery.attempts), body)
+    }
+
+    /// What happened to the host itself: `disk.low`, `disk.ok`, `host.restarted`.
+    pub(super) fn of_host(fact: &HostFact, now_ms: u64) -> Self {
+        let (event_type, body) = match fact {
+            HostFact::DiskLow { free_bytes, low_bytes } => {
+                ("disk.low", json!({ "free_bytes": free_bytes, "free_bytes_low": low_bytes }))
+            }
+            HostFact::DiskOk { free_bytes, low_since_ms } => {
+                ("disk.ok", json!({ "free_bytes": free_bytes, "low_since_ms": low_since_ms }))
+            }
+            HostFact::Restarted { reason } => ("host.restarted", json!({ "reason": reason })),
+        };
+        Self::new(event_type, now_ms, &now_ms.to_string(), body)
+    }
+
+    /// The same for another tenant, which is told what happens to all: an event of its own, whose id is the same however often it is made.
+    #[must_use]
+    pub fn copy_for(&self, tenant: &TenantName) -> Self {
+        let unique = format!("{tenant}\n{}", self.event);
+        Self::new(&self.event_type, self.event.received_at_ms(), &unique, self.body.clone())
     }
 }
 
-/// Keeps a notice until it is told.
-pub(super) fn put(view: &mut View<'_>, tenant: &TenantName, notice: &Notice) -> Result<(), ReadError> {
-    record::put(view, TreeId::Hot, keys::notice(tenant, notice.event), notice)
+/// Keeps a notice until it is told: a tenant's, or the host's own.
+pub(super) fn put(view: &mut View<'_>, scope: Option<&TenantName>, notice: &Notice) -> Result<(), ReadError> {
+    record::put(view, TreeId::Hot, keys::notice(scope, notice.event), notice)
 }
 
 /// The notice has become an event, or nobody will be told any more.

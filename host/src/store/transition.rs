@@ -76,6 +76,21 @@ pub enum Transition {
     },
     /// Some entries of a state that was taken away go from the disk. [`Outcome::NotFound`] where none are left.
     SweepState,
+    /// Something happened to the host itself, of which those who look after all tenants are told. Stale where the disk is known to be low
+    /// already, or not to be.
+    Happened {
+        /// What.
+        fact: HostFact,
+        /// When.
+        now_ms: u64,
+    },
+    /// A notice was told to others, and its own tenant is told nothing; the host itself never is. It is no error if it is gone.
+    Told {
+        /// Whose; none for the host's own.
+        scope: Option<TenantName>,
+        /// The event that it would have become.
+        event: EventId,
+    },
     /// Configuration changes. Stale unless the store's config revision is `expected_revision`.
     Configure(Configure),
 }
@@ -141,6 +156,32 @@ pub struct Settle {
     pub next: Next,
     /// How its endpoint is doing from here on, where that changes. Nothing happens where a later change is there.
     pub health: Option<EndpointHealth>,
+    /// Whether anybody is told where the delivery is dead by it. Nobody ever is of one of an operational event.
+    pub tell: bool,
+}
+
+/// What happened to the host itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostFact {
+    /// Its disk has little room left.
+    DiskLow {
+        /// How much is free.
+        free_bytes: u64,
+        /// How much was to be free.
+        low_bytes: u64,
+    },
+    /// Its disk has room again.
+    DiskOk {
+        /// How much is free.
+        free_bytes: u64,
+        /// Since when it had little.
+        low_since_ms: u64,
+    },
+    /// It started anew by itself.
+    Restarted {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What becomes of a delivery after an attempt.
@@ -218,6 +259,8 @@ impl Transition {
             | Self::Enable { .. }
             | Self::Rerun { .. }
             | Self::ForgetState { .. }
+            | Self::Happened { .. }
+            | Self::Told { .. }
             | Self::SweepState => RECORD_BYTES,
         }
     }

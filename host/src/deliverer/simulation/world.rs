@@ -426,7 +426,7 @@ impl World {
             }
         }
         assert_eq!(self.store.reader().lanes().unwrap(), [], "no lane has anything left");
-        let notices = self.store.reader().notices(usize::MAX).unwrap();
+        let notices = self.store.reader().notices(usize::MAX, usize::MAX).unwrap();
         let told = notices.iter().filter(|(_, notice)| notice.event_type == "delivery.dead").count();
         assert_eq!(told, dead.len(), "each dead delivery is told once");
         for (tenant, endpoint, health) in self.store.reader().healths(None).unwrap() {

@@ -14,7 +14,7 @@ pub(super) fn accept(view: &mut View<'_>, accept: Accept) -> Result<Applied, Ref
     let Accept { mut event, body, dedup_until_ms, runs } = accept;
     if event.is_operational() {
         // Told, now or before.
-        notice::remove(view, keys::notice(&event.tenant, event.id))?;
+        notice::remove(view, keys::notice(Some(&event.tenant), event.id))?;
     }
     if let Some(first) = already(view, &event, dedup_until_ms)? {
         return Ok(Applied::quietly(Outcome::Duplicate { first }));

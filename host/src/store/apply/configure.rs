@@ -51,7 +51,7 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
         }
     }
     for (tenant, notice) in &configure.notices {
-        notice::put(view, tenant, notice)?;
+        notice::put(view, Some(tenant), notice)?;
         hints.push(Hint::Notice);
     }
     for (digest, plan) in &configure.plans {
@@ -65,7 +65,7 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
 
 /// Nobody is told any more.
 fn forget_notices(view: &mut View<'_>, tenant: &TenantName) -> Result<(), ReadError> {
-    let of_tenant = keys::notices_of(tenant).prefix();
+    let of_tenant = keys::notices_of(Some(tenant)).prefix();
     let found = view.scan(TreeId::Hot, &of_tenant, Order::Ascending).map(|entry| Ok(Key::from(&entry?.0[..])));
     for key in found.collect::<Result<Vec<_>, ReadError>>()? {
         notice::remove(view, key)?;

@@ -11,7 +11,7 @@ use crate::store::{Hint, Next, Outcome, ReadError, Settle, View, record};
 
 /// Stores an attempt and what follows from it.
 pub(super) fn settle(view: &mut View<'_>, settle: &Settle) -> Result<Applied, Refusal> {
-    let Settle { tenant, delivery, attempt, next, health } = settle;
+    let Settle { tenant, delivery, attempt, next, health, tell } = settle;
     let mut told = None;
     let mut endpoint = None;
     let mut applied = change(view, tenant, *delivery, |view, StoredDelivery { delivery, last }| {
@@ -30,7 +30,7 @@ pub(super) fn settle(view: &mut View<'_>, settle: &Settle) -> Result<Applied, Re
             Next::RetryAt(due_ms) | Next::Again(due_ms) => delivery.due_ms = due_ms,
             Next::Dead => {
                 delivery.status = DeliveryStatus::Dead;
-                told = (!delivery.operational).then(|| Notice::of_dead(tenant, delivery, attempt));
+                told = (*tell && !delivery.operational).then(|| Notice::of_dead(tenant, delivery, attempt));
             }
         }
         endpoint = Some(delivery.endpoint.clone());
@@ -45,7 +45,7 @@ pub(super) fn settle(view: &mut View<'_>, settle: &Settle) -> Result<Applied, Re
         health::put(view, tenant, &endpoint, changed, &mut applied.hints)?;
     }
     if let Some(notice) = told {
-        notice::put(view, tenant, &notice)?;
+        notice::put(view, Some(tenant), &notice)?;
         applied.hints.push(Hint::Notice);
     }
     Ok(applied)

@@ -21,7 +21,7 @@ pub(super) fn put(
     }
     record::put(view, TreeId::Hot, keys::health(tenant, endpoint), health)?;
     if let Some(notice) = Notice::of_health(tenant, endpoint, before.state, health) {
-        notice::put(view, tenant, &notice)?;
+        notice::put(view, Some(tenant), &notice)?;
         hints.push(Hint::Notice);
     }
     Ok(())

@@ -9,6 +9,7 @@ mod check;
 mod configure;
 mod deliver;
 mod health;
+mod host;
 mod index;
 mod line;
 mod route;
@@ -66,6 +67,8 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         Transition::Enable { tenant, endpoint, now_ms } => health::enable(view, &tenant, &endpoint, now_ms),
         Transition::ForgetState { tenant, route, step } => Ok(state::forget(view, &tenant, &route, step.as_ref())?),
         Transition::SweepState => state::sweep(view),
+        Transition::Happened { fact, now_ms } => host::happened(view, &fact, now_ms),
+        Transition::Told { scope, event } => host::told(view, scope.as_ref(), event),
         Transition::Configure(configure) => configure::configure(view, configure),
     }
 }

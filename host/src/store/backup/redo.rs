@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn what_was_recorded_is_read_in_pieces_in_its_order() {
         let dir = tempfile::tempdir().unwrap();
-        let redo = Arc::new(Redo::new(dir.path(), 1 << 20, Arc::new(Room::new(None, 0))).unwrap());
+        let redo = Arc::new(Redo::new(dir.path(), 1 << 20, Arc::new(Room::new(None, 0, 0))).unwrap());
         let mut recorder = Recorder::new(&redo);
         for text in ["one", "two", "three"] {
             recorder.take(&batch(text));
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn one_that_gets_too_long_ends_the_backup_and_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let redo = Arc::new(Redo::new(dir.path(), 60, Arc::new(Room::new(None, 0))).unwrap());
+        let redo = Arc::new(Redo::new(dir.path(), 60, Arc::new(Room::new(None, 0, 0))).unwrap());
         let mut recorder = Recorder::new(&redo);
         recorder.take(&batch("one"));
         assert!(recorder.keep() && redo.check().is_ok());
@@ -177,7 +177,7 @@ mod tests {
         let error = redo.check().unwrap_err();
         assert_eq!(error.code(), "backup_too_slow");
         assert!(error.to_string().contains("store.backup_redo_bytes_max = 60"), "{error}");
-        let full = Arc::new(Redo::new(dir.path(), 60, Arc::new(Room::new(Some(dir.path()), u64::MAX))).unwrap());
+        let full = Arc::new(Redo::new(dir.path(), 60, Arc::new(Room::new(Some(dir.path()), u64::MAX, 0))).unwrap());
         let mut recorder = Recorder::new(&full);
         recorder.take(&batch("one"));
         assert!(!recorder.keep());

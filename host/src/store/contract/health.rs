@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{EndpointHealth, EndpointState, OPERATIONAL_SOURCE};
-use crate::store::{Configure, Hint, Notice, ResourceKey};
+use crate::store::{Configure, Hint, HostFact, Notice, ResourceKey};
 use serde_json::json;
 
 fn resource(kind: &'static str, name: &str) -> ResourceKey {
@@ -23,7 +23,7 @@ fn health(revision: u64, state: EndpointState) -> EndpointHealth {
 /// The outcome of an attempt, with how the endpoint is doing from then on.
 fn settle_with(delivery: DeliveryId, number: u32, next: Next, health: EndpointHealth) -> Transition {
     let (tenant, attempt) = (acme(), attempt(number));
-    Transition::Settle(Box::new(Settle { tenant, delivery, attempt, next, health: Some(health) }))
+    Transition::Settle(Box::new(Settle { tenant, delivery, attempt, next, health: Some(health), tell: true }))
 }
 
 fn known(store: &Store) -> EndpointHealth {
@@ -31,7 +31,7 @@ fn known(store: &Store) -> EndpointHealth {
 }
 
 fn told(store: &Store) -> Vec<String> {
-    store.reader().notices(100).unwrap().into_iter().map(|(_, notice)| notice.event_type).collect()
+    store.reader().notices(100, 100).unwrap().into_iter().map(|(_, notice)| notice.event_type).collect()
 }
 
 /// The event that a notice becomes.
@@ -151,9 +151,9 @@ fn a_dead_delivery_is_told_but_for_one_of_an_operational_event() {
             commit_accept(&store, given).await;
             commit(&store, settle(id, 1, Next::Dead)).await;
         }
-        let notices = store.reader().notices(100).unwrap();
+        let notices = store.reader().notices(100, 100).unwrap();
         assert_eq!(notices.len(), 1, "{notices:?}");
-        assert_eq!((&notices[0].0, notices[0].1.event_type.as_str()), (&acme(), "delivery.dead"));
+        assert_eq!((&notices[0].0, notices[0].1.event_type.as_str()), (&Some(acme()), "delivery.dead"));
         assert_eq!(notices[0].1.event.received_at_ms(), NOON + 6, "when the attempt was over");
         assert_eq!((&notices[0].1.body["endpoint"], &notices[0].1.body["attempts"]), (&json!("e"), &json!(1)));
         // Dead again after a retry by hand is another one.
@@ -162,7 +162,7 @@ fn a_dead_delivery_is_told_but_for_one_of_an_operational_event() {
         commit(&store, settle(id, 1, Next::Dead)).await;
         commit(&store, Transition::Retry { tenant: acme(), delivery: id, due_ms: NOON }).await;
         commit(&store, settle(id, 2, Next::Dead)).await;
-        assert_eq!(store.reader().notices(100).unwrap().len(), 3);
+        assert_eq!(store.reader().notices(100, 100).unwrap().len(), 3);
     });
 }
 
@@ -178,9 +178,9 @@ fn a_notice_goes_with_the_commit_of_its_event() {
         let mut hints = store.subscribe();
         commit(&store, Transition::Configure(Configure { notices, ..Configure::default() })).await;
         assert!(hints.recv().await.unwrap().contains(&Hint::Notice));
-        assert_eq!(store.reader().notices(1).unwrap(), [(acme(), notice.clone())]);
+        assert_eq!(store.reader().notices(1, 1).unwrap(), [(Some(acme()), notice.clone())]);
         assert!(matches!(commit_accept(&store, event_of(&notice)).await, Outcome::Accepted { .. }));
-        assert_eq!(store.reader().notices(1).unwrap(), []);
+        assert_eq!(store.reader().notices(1, 1).unwrap(), []);
         let first = notice.event;
         assert_eq!(commit_accept(&store, event_of(&notice)).await, Outcome::Duplicate { first });
     });
@@ -196,6 +196,65 @@ fn a_tenant_that_is_removed_is_told_nothing_more() {
         }
         let removes = vec![resource("tenant", "acme")];
         commit(&store, Transition::Configure(Configure { removes, ..Configure::default() })).await;
-        assert_eq!(store.reader().notices(9).unwrap(), []);
+        assert_eq!(store.reader().notices(9, 9).unwrap(), []);
+    });
+}
+
+#[test]
+fn nobody_is_told_of_a_dead_delivery_that_nobody_wants_to_hear_of() {
+    on_each_backend(async |store| {
+        let (given, id) = with_delivery(event_id(NOON, 1));
+        commit_accept(&store, given).await;
+        let Transition::Settle(mut settle) = settle(id, 1, Next::Dead) else { panic!() };
+        settle.tell = false;
+        assert_eq!(commit(&store, Transition::Settle(settle)).await, Outcome::Done);
+        assert_eq!(told(&store), [""; 0]);
+    });
+}
+
+#[test]
+fn a_disk_with_little_room_is_told_once_and_so_is_its_end() {
+    on_each_backend(async |store| {
+        let low = || HostFact::DiskLow { free_bytes: 1, low_bytes: 2 };
+        let ok = || HostFact::DiskOk { free_bytes: 3, low_since_ms: NOON };
+        let happened = |fact, now_ms| Transition::Happened { fact, now_ms };
+        let is_stale = |outcome| matches!(outcome, Outcome::Stale { .. });
+        assert!(is_stale(commit(&store, happened(ok(), NOON)).await));
+        assert_eq!(commit(&store, happened(low(), NOON)).await, Outcome::Done);
+        assert!(is_stale(commit(&store, happened(low(), NOON + 1)).await));
+        assert_eq!(store.reader().disk_low_since_ms().unwrap(), Some(NOON));
+        assert_eq!(commit(&store, happened(ok(), NOON + 2)).await, Outcome::Done);
+        assert!(is_stale(commit(&store, happened(ok(), NOON + 3)).await));
+        assert_eq!(commit(&store, happened(low(), NOON + 4)).await, Outcome::Done);
+        let restarted = HostFact::Restarted { reason: "an I/O error".to_owned() };
+        assert_eq!(commit(&store, happened(restarted, NOON + 5)).await, Outcome::Done);
+        let notices = store.reader().notices(9, 9).unwrap();
+        assert!(notices.iter().all(|(scope, _)| scope.is_none()));
+        assert_eq!(told(&store), ["disk.low", "disk.ok", "disk.low", "host.restarted"]);
+        for (scope, notice) in notices {
+            assert_eq!(commit(&store, Transition::Told { scope, event: notice.event }).await, Outcome::Done);
+        }
+        assert_eq!(told(&store), [""; 0]);
+    });
+}
+
+#[test]
+fn of_each_tenant_some_notices_are_read_and_no_tenant_waits_for_anothers() {
+    on_each_backend(async |store| {
+        let notice =
+            |number: u128| Notice { event: event_id(NOON, number), event_type: "x".to_owned(), body: json!({}) };
+        let tenant = |name: &str| -> TenantName { name.parse().unwrap() };
+        let many = (0..5).map(|number| (tenant("acme"), notice(number)));
+        let notices = many.chain([(tenant("acme2"), notice(9)), (tenant("b"), notice(9))]).collect();
+        commit(&store, Transition::Configure(Configure { notices, ..Configure::default() })).await;
+        let fact = HostFact::Restarted { reason: String::new() };
+        commit(&store, Transition::Happened { fact, now_ms: NOON }).await;
+        let read = |each_max, limit| -> Vec<String> {
+            let notices = store.reader().notices(each_max, limit).unwrap();
+            notices.into_iter().map(|(scope, _)| scope.map_or_else(String::new, |tenant| tenant.to_string())).collect()
+        };
+        assert_eq!(read(2, 9), ["", "acme", "acme", "acme2", "b"]);
+        assert_eq!(read(2, 3), ["", "acme", "acme"]);
+        assert_eq!(read(9, 99).len(), 8);
     });
 }

@@ -148,7 +148,14 @@ fn attempt(number: u32) -> Attempt {
 }
 
 fn settle(delivery: DeliveryId, number: u32, next: Next) -> Transition {
-    Transition::Settle(Box::new(Settle { tenant: acme(), delivery, attempt: attempt(number), next, health: None }))
+    Transition::Settle(Box::new(Settle {
+        tenant: acme(),
+        delivery,
+        attempt: attempt(number),
+        next,
+        health: None,
+        tell: true,
+    }))
 }
 
 async fn commit_accept(store: &Store, accept: Accept) -> Outcome {

@@ -6,7 +6,7 @@ use crate::store::backend::Order;
 use crate::store::key::{Key, KeyReader};
 use crate::store::notice::Notice;
 use crate::store::tree::TreeId;
-use crate::store::{ReadError, keys, record};
+use crate::store::{ReadError, keys, meta, record};
 
 /// Each method's error is a [`ReadError`]: the database failed, or holds what cannot be read.
 #[expect(clippy::missing_errors_doc, reason = "they are the same for all, and stand above")]
@@ -33,14 +33,35 @@ impl Reader {
         Ok(found)
     }
 
-    /// What is still to be told, tenant by tenant; at most `limit`.
-    pub fn notices(&self, limit: usize) -> Result<Vec<(TenantName, Notice)>, ReadError> {
-        let entries = self.backend.scan(TreeId::Hot, &keys::notices().prefix(), Order::Ascending).take(limit);
-        let decode = |entry: Result<(bytes::Bytes, bytes::Bytes), _>| {
-            let (key, value) = entry?;
-            let notice = record::decode(&*self.backend, TreeId::Hot, &Key::from(&key[..]), value)?;
-            Ok((KeyReader::new(TreeId::Hot, &key).name()?, notice))
-        };
-        entries.map(decode).collect()
+    /// What is still to be told, the host's own first (none), then tenant by tenant, of each the first: at most `each_max`, and at most
+    /// `limit` in all.
+    pub fn notices(&self, each_max: usize, limit: usize) -> Result<Vec<(Option<TenantName>, Notice)>, ReadError> {
+        let mut range = keys::notices().prefix();
+        let mut found = Vec::new();
+        while found.len() < limit && !range.is_empty() {
+            let mut scope = None;
+            for entry in
+                self.backend.scan(TreeId::Hot, &range, Order::Ascending).take(each_max.min(limit - found.len()))
+            {
+                let (key, value) = entry?;
+                let text = KeyReader::new(TreeId::Hot, &key).text()?.to_owned();
+                if *scope.get_or_insert_with(|| text.clone()) != text {
+                    break;
+                }
+                let tenant = match text.as_str() {
+                    "" => None,
+                    _ => Some(KeyReader::new(TreeId::Hot, &key).name()?),
+                };
+                found.push((tenant, record::decode(&*self.backend, TreeId::Hot, &Key::from(&key[..]), value)?));
+            }
+            let Some(scope) = scope else { break };
+            range = range.past(keys::notices().name(&scope));
+        }
+        Ok(found)
+    }
+
+    /// Since when the disk is low, as far as was told, in milliseconds since 1970-01-01T00:00:00Z.
+    pub fn disk_low_since_ms(&self) -> Result<Option<u64>, ReadError> {
+        meta::disk_low_since_ms(&*self.backend)
     }
 }

@@ -64,7 +64,8 @@ impl World {
         let (asked_ms, now_ms) = (answer.asked_ms(), self.now_ms);
         let span = Span { started_at_ms: begun_ms, duration_ms: now_ms - begun_ms, ended_at_ms: now_ms };
         let ended = Ended::new(&delivery, span, answer.result);
-        let settle = decide(&self.gates, &claim.lane, &delivery, &endpoint, ended, self.random.next());
+        let mut settle = decide(&self.gates, &claim.lane, &delivery, &endpoint, ended, self.random.next());
+        settle.tell = true;
         self.watch.answered(&endpoint.name, &settle, asked_ms, now_ms);
         let again = match settle.next {
             Next::RetryAt(due_ms) | Next::Again(due_ms) => Some((due_ms, delivery.id)),
