@@ -22,6 +22,7 @@ mod docs;
 mod endpoints;
 mod formats;
 mod golden;
+mod handshake;
 mod health;
 #[path = "../hostile/mod.rs"]
 mod hostile;

@@ -175,6 +175,9 @@ pub struct EndpointSpec {
     /// Deliveries as CloudEvents 1.0. By itself they are the payload alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloudevents: Option<CloudEventsSpec>,
+    /// Whether the receiver is asked first if it allows deliveries, by the handshake of CloudEvents' HTTP Web Hooks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handshake: bool,
     /// Sent with every delivery. At most 32. A value whose name says `auth`, `token`, `secret`, `key`, `password`, `cookie` or
     /// `signature` is kept and shown like a secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

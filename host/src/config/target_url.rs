@@ -92,6 +92,12 @@ impl TargetUrl {
         self.is_https
     }
 
+    /// Whether it has any variable.
+    #[must_use]
+    pub const fn has_variables(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// Whether it has this variable.
     #[must_use]
     pub fn has(&self, wanted: UrlVariable) -> bool {

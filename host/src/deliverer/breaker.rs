@@ -136,6 +136,8 @@ impl Breaker {
             Word::Good => self.worked(tried.now_ms),
             Word::Gone => (self.health.state != EndpointState::Disabled)
                 .then(|| self.health.then(EndpointState::Disabled, tried.now_ms, tried.reason)),
+            // Also for one of an operational event: the endpoint is held once, and of that comes one event.
+            Word::Unallowed => self.lasted(tried, limits).or_else(|| self.unallowed(tried)),
             Word::Bad { .. } | Word::Enough { .. } if !tried.operational => self.failed(tried, limits),
             Word::Bad { .. } | Word::Enough { .. } | Word::Nothing => None,
         };
@@ -144,7 +146,8 @@ impl Breaker {
             self.wait_ms = if health.state == EndpointState::Held { limits.probe_ms_min } else { 0 };
             self.tried_ms = tried.now_ms;
         }
-        let spared = matches!(tried.word, Word::Gone) || is_probe && !matches!(tried.word, Word::Good);
+        let spared =
+            matches!(tried.word, Word::Gone | Word::Unallowed) || is_probe && !matches!(tried.word, Word::Good);
         Ruling { health, spared }
     }
 
@@ -165,22 +168,32 @@ impl Breaker {
         ends.then(|| self.health.then(EndpointState::Working, now_ms, ""))
     }
 
+    /// The receiver has to allow deliveries first, and does not.
+    fn unallowed(&self, tried: &Tried<'_>) -> Option<EndpointHealth> {
+        (!self.health.state.waits()).then(|| self.health.then(EndpointState::Held, tried.now_ms, tried.reason))
+    }
+
+    /// It is to be disabled, where nothing got through for so long.
+    fn lasted(&self, tried: &Tried<'_>, limits: &Limits) -> Option<EndpointHealth> {
+        let since_ms = self.health.failing_since_ms.unwrap_or(tried.now_ms);
+        let lasted_ms = tried.now_ms.saturating_sub(since_ms);
+        let is_disabled = self.health.state == EndpointState::Disabled;
+        (!is_disabled && limits.disable_after_ms > 0 && lasted_ms >= limits.disable_after_ms).then(|| {
+            let after_s = limits.disable_after_ms / 1000;
+            let reason = format!("nothing got through for disable_after_s ({after_s}): {}", tried.reason);
+            self.health.then(EndpointState::Disabled, tried.now_ms, reason)
+        })
+    }
+
     fn failed(&mut self, tried: &Tried<'_>, limits: &Limits) -> Option<EndpointHealth> {
         if self.failed.len() < limits.hold_after && !self.failed.contains(&tried.delivery) {
             self.failed.push(tried.delivery);
         }
         let state = self.health.state;
-        let since_ms = self.health.failing_since_ms.unwrap_or(tried.now_ms);
-        let lasted_ms = tried.now_ms.saturating_sub(since_ms);
         if state == EndpointState::Disabled {
             None
-        } else if limits.disable_after_ms > 0 && lasted_ms >= limits.disable_after_ms {
-            let reason = format!(
-                "nothing got through for disable_after_s ({}): {}",
-                limits.disable_after_ms / 1000,
-                tried.reason
-            );
-            Some(self.health.then(EndpointState::Disabled, tried.now_ms, reason))
+        } else if let Some(disabled) = self.lasted(tried, limits) {
+            Some(disabled)
         } else if state != EndpointState::Held && limits.hold_after > 0 && self.failed.len() >= limits.hold_after {
             let reason = format!("{} deliveries failed in a row (hold_after): {}", limits.hold_after, tried.reason);
             Some(self.health.then(EndpointState::Held, tried.now_ms, reason))
@@ -316,6 +329,27 @@ mod tests {
         let ruling = breaker.learn(&tried(1, Word::Gone, NOW), &LIMITS);
         assert_eq!((ruling.health.unwrap().state, ruling.spared), (EndpointState::Disabled, true));
         assert_eq!(breaker.learn(&tried(2, Word::Gone, NOW), &LIMITS), Ruling { health: None, spared: true });
+    }
+
+    #[test]
+    fn one_that_does_not_allow_deliveries_is_held_at_once_and_draws_nothing_out() {
+        for operational in [false, true] {
+            let mut breaker = breaker();
+            let unallowed = |number, now_ms| Tried { operational, ..tried(number, Word::Unallowed, now_ms) };
+            let ruling = breaker.learn(&unallowed(1, NOW), &LIMITS);
+            assert_eq!((ruling.health.map(|health| health.state), ruling.spared), (Some(EndpointState::Held), true));
+            assert_eq!(breaker.pass(NOW), Pass::Probe(NOW + 1_000));
+            breaker.begun(id(2));
+            let ruling = breaker.learn(&unallowed(2, NOW + 1_000), &LIMITS);
+            assert_eq!(
+                (ruling, breaker.pass(NOW + 1_000)),
+                (Ruling { health: None, spared: true }, Pass::Probe(NOW + 3_000))
+            );
+            breaker.begun(id(3));
+            let ruling = breaker.learn(&unallowed(3, NOW + 3_600_000), &LIMITS);
+            assert_eq!(ruling.health.map(|health| health.state), Some(EndpointState::Disabled));
+            assert_eq!(breaker.learn(&unallowed(4, NOW + 3_600_001), &LIMITS), Ruling { health: None, spared: true });
+        }
     }
 
     #[test]

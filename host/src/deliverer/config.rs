@@ -2,6 +2,7 @@
 
 use super::gate::Probes;
 use super::lanes::Bounds;
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 /// How much is sent at once, and how long things wait.
@@ -22,19 +23,39 @@ pub struct Config {
     pub probe_wait_ms_min: u64,
     /// The longest time between two such tries, in milliseconds: `probe_wait_ms_min` to 86,400,000.
     pub probe_wait_ms_max: u64,
+    /// The name of this system, for receivers whose endpoints want a handshake: a DNS name of at most 253 bytes. Those wait without it.
+    pub origin: Option<String>,
     /// How long deliveries in flight may take to end at shutdown, in milliseconds: at most 600,000. What is not at its end then goes again
     /// after the next start.
     pub drain_ms: u64,
 }
 
-/// A bound is out of its own bounds.
+/// The longest `origin`, in bytes.
+const ORIGIN_BYTES_MAX: usize = 253;
+
+/// A setting is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` is {given}: it must be from {least} to {most}")]
-pub struct ConfigError {
-    field: &'static str,
-    given: u64,
-    least: u64,
-    most: u64,
+pub enum ConfigError {
+    /// A bound is out of its own bounds.
+    #[error("`{field}` is {given}: it must be from {least} to {most}")]
+    Bound {
+        /// Which.
+        field: &'static str,
+        /// What it is.
+        given: u64,
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// The host's name is none.
+    #[error(
+        "`origin` is {given:?}: it must be a DNS name of 1 to {ORIGIN_BYTES_MAX} bytes, such as `hooks.example.com`"
+    )]
+    Origin {
+        /// What it is.
+        given: String,
+    },
 }
 
 impl Default for Config {
@@ -46,6 +67,7 @@ impl Default for Config {
             failure_rest_ms: 30_000,
             probe_wait_ms_min: 30_000,
             probe_wait_ms_max: 3_600_000,
+            origin: None,
             drain_ms: 20_000,
         }
     }
@@ -68,9 +90,26 @@ impl Config {
             ("drain_ms", self.drain_ms, 0, 600_000),
         ];
         match bounds.into_iter().find(|(_, given, least, most)| given < least || given > most) {
-            Some((field, given, least, most)) => Err(ConfigError { field, given, least, most }),
-            None => Ok(()),
+            Some((field, given, least, most)) => Err(ConfigError::Bound { field, given, least, most }),
+            None => self.check_origin(),
         }
+    }
+
+    fn check_origin(&self) -> Result<(), ConfigError> {
+        let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        match &self.origin {
+            Some(origin)
+                if origin.is_empty() || origin.len() > ORIGIN_BYTES_MAX || !origin.bytes().all(is_of_a_name) =>
+            {
+                Err(ConfigError::Origin { given: origin.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The origin as it is sent.
+    pub(super) fn origin(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(self.origin.as_deref()?).ok()
     }
 
     pub(super) const fn probes(&self) -> Probes {
@@ -106,6 +145,15 @@ mod tests {
         ];
         for (field, config) in wrong {
             assert!(config.check().unwrap_err().to_string().starts_with(&format!("`{field}` is ")), "{field}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_a_name() {
+        let check = |origin: &str| Config { origin: Some(origin.to_owned()), ..Config::default() }.check();
+        assert_eq!((check("hooks.example.com"), check(&"a".repeat(ORIGIN_BYTES_MAX))), (Ok(()), Ok(())));
+        for wrong in ["", "https://example.com", "a b", "a\n", &"a".repeat(ORIGIN_BYTES_MAX + 1)] {
+            assert_eq!(check(wrong), Err(ConfigError::Origin { given: wrong.to_owned() }));
         }
     }
 

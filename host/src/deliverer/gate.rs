@@ -6,11 +6,16 @@
 use super::breaker::{Breaker, Limits, Pass, Ruling, Tried};
 use super::lanes::{Admission, LaneKey};
 use super::outcome::Word;
-use super::pace::Pace;
+use super::pace::{Pace, Rate};
 use crate::config::Endpoint;
-use crate::model::{DeliveryId, EndpointHealth, EndpointState};
+use crate::model::{DeliveryId, Digest, EndpointHealth, EndpointState};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How long a receiver's permission counts, in milliseconds: a day.
+const PERMISSION_MS: u64 = 24 * 60 * 60 * 1000;
+/// The clock may go back so far, in milliseconds, as threads see it at different moments.
+const CLOCK_SLACK_MS: u64 = 1_000;
 
 /// The gates of all endpoints that were sent to. Cheap to clone; clones are the same. No more than there are endpoints.
 #[derive(Clone, Debug)]
@@ -32,11 +37,37 @@ pub(super) struct Probes {
 struct Gate {
     pace: Pace,
     breaker: Breaker,
+    permission: Option<Permission>,
+}
+
+/// A receiver allows deliveries.
+#[derive(Debug)]
+struct Permission {
+    /// The endpoint as it was asked for.
+    of: Digest,
+    at_ms: u64,
+    limit: Option<Rate>,
 }
 
 impl Gate {
     fn new(health: EndpointHealth) -> Self {
-        Self { pace: Pace::default(), breaker: Breaker::new(health) }
+        Self { pace: Pace::default(), breaker: Breaker::new(health), permission: None }
+    }
+
+    /// Whether nothing is to be asked of the receiver before the next delivery.
+    fn is_open(&self, endpoint: &Endpoint, now_ms: u64) -> bool {
+        let Some(handshake) = &endpoint.handshake else { return true };
+        self.permission.as_ref().is_some_and(|permission| {
+            let from_ms = permission.at_ms.saturating_sub(CLOCK_SLACK_MS);
+            permission.of == *handshake && (from_ms..permission.at_ms.saturating_add(PERMISSION_MS)).contains(&now_ms)
+        })
+    }
+
+    /// The endpoint's own limit, or the receiver's where that is less.
+    fn limit(&self, endpoint: &Endpoint) -> Option<Rate> {
+        let own = endpoint.rate_per_s.map(Rate::per_s);
+        let allowed = self.permission.as_ref().filter(|_| endpoint.handshake.is_some()).and_then(|found| found.limit);
+        own.into_iter().chain(allowed).min()
     }
 }
 
@@ -61,29 +92,43 @@ impl Gates {
         if endpoint.disabled {
             return Admission::Shut;
         }
-        let most = Admission::Most(endpoint.concurrency_max);
         let mut gates = self.lock();
-        let Some(gate) = gates.get_mut(key) else { return most };
+        // Until the receiver allows more, one at a time finds out.
+        let most = |is_open| Admission::Most(if is_open { endpoint.concurrency_max } else { 1 });
+        let Some(gate) = gates.get_mut(key) else { return most(endpoint.handshake.is_none()) };
         let probe_ms = match gate.breaker.pass(now_ms) {
             Pass::Free => 0,
             Pass::Probe(at_ms) => at_ms,
             Pass::Probing => return Admission::Most(0),
             Pass::Shut => return Admission::Shut,
         };
-        let begin_ms = gate.pace.begin_ms(endpoint.rate_per_s, now_ms).max(probe_ms);
-        if begin_ms > now_ms { Admission::NotBefore(begin_ms) } else { most }
+        let begin_ms = gate.pace.begin_ms(gate.limit(endpoint), now_ms).max(probe_ms);
+        if begin_ms > now_ms { Admission::NotBefore(begin_ms) } else { most(gate.is_open(endpoint, now_ms)) }
     }
 
     /// The send of a delivery to this endpoint begins.
     pub(super) fn begun(&self, key: &LaneKey, endpoint: &Endpoint, delivery: DeliveryId, now_ms: u64) {
         let mut gates = self.lock();
         let begin = |gate: &mut Gate| {
-            gate.pace.begun(endpoint.rate_per_s, now_ms);
+            gate.pace.begun(gate.limit(endpoint), now_ms);
             gate.breaker.begun(delivery);
         };
         match gates.get_mut(key) {
             Some(gate) => begin(gate),
             None => begin(gates.entry(key.clone()).or_insert_with(|| Gate::new(EndpointHealth::unknown()))),
+        }
+    }
+
+    /// Whether the receiver need not be asked before a delivery.
+    pub(super) fn is_open(&self, key: &LaneKey, endpoint: &Endpoint, now_ms: u64) -> bool {
+        endpoint.handshake.is_none() || self.lock().get(key).is_some_and(|gate| gate.is_open(endpoint, now_ms))
+    }
+
+    /// The receiver allows deliveries, so many each minute; none for as many as there are. The one that found it out is under way.
+    pub(super) fn permit(&self, key: &LaneKey, endpoint: &Endpoint, per_min: Option<u64>, now_ms: u64) {
+        if let (Some(of), Some(gate)) = (endpoint.handshake, self.lock().get_mut(key)) {
+            gate.permission = Some(Permission { of, at_ms: now_ms, limit: per_min.map(Rate::per_min) });
+            gate.pace.begun_under(gate.limit(endpoint), now_ms);
         }
     }
 
@@ -99,10 +144,10 @@ impl Gates {
             Word::Good if was_held && ruling.health.is_some() => gate.pace.drain(now_ms),
             Word::Good => gate.pace.went_through(),
             Word::Enough { retry_after_ms } => {
-                gate.pace.refused(endpoint.rate_per_s, begun_ms, now_ms, retry_after_ms);
+                gate.pace.refused(gate.limit(endpoint), begun_ms, now_ms, retry_after_ms);
             }
             Word::Bad { retry_after_ms: Some(retry_after_ms) } => gate.pace.wait(retry_after_ms, now_ms),
-            Word::Bad { retry_after_ms: None } | Word::Gone | Word::Nothing => {}
+            Word::Bad { retry_after_ms: None } | Word::Unallowed | Word::Gone | Word::Nothing => {}
         }
         ruling
     }
@@ -204,6 +249,29 @@ mod tests {
         assert_eq!(gates.admit(&key, &endpoint, NOW), Admission::Most(16));
         gates.adopt(&key, None, NOW);
         assert!(gates.lock().is_empty());
+    }
+
+    #[test]
+    fn one_delivery_at_a_time_finds_out_whether_more_are_allowed() {
+        let ((gates, key), endpoint) = (gates(), endpoint(r#""handshake": true, "secrets": []"#));
+        assert_eq!(gates.admit(&key, &endpoint, NOW), Admission::Most(1));
+        gates.begun(&key, &endpoint, id(1), NOW);
+        assert_eq!(
+            (gates.admit(&key, &endpoint, NOW), gates.is_open(&key, &endpoint, NOW)),
+            (Admission::Most(1), false)
+        );
+        gates.permit(&key, &endpoint, Some(60), NOW + 7);
+        assert_eq!(gates.admit(&key, &endpoint, NOW + 7), Admission::NotBefore(NOW + 1_007));
+        assert_eq!(gates.admit(&key, &endpoint, NOW + 1_007), Admission::Most(16));
+        // It counts for a day, by a clock that is not set back, and for the endpoint as it was.
+        for (now_ms, is_open) in [(PERMISSION_MS + 6, true), (PERMISSION_MS + 7, false)] {
+            assert_eq!(gates.is_open(&key, &endpoint, NOW + now_ms), is_open);
+        }
+        assert!(gates.is_open(&key, &endpoint, NOW - 900) && !gates.is_open(&key, &endpoint, NOW - 3_600_000));
+        let changed = super::super::fixture::endpoint(r#""handshake": true, "secrets": [], "timeout_ms": 700"#);
+        assert_eq!(gates.admit(&key, &changed, NOW + 1_007), Admission::Most(1));
+        gates.permit(&key, &changed, None, NOW + 1_007);
+        assert_eq!(gates.admit(&key, &changed, NOW + 1_007), Admission::Most(16));
     }
 
     #[test]

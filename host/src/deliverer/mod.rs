@@ -14,6 +14,7 @@ mod config;
 #[cfg(test)]
 mod fixture;
 mod gate;
+mod handshake;
 mod lane;
 mod lanes;
 mod outcome;
@@ -79,8 +80,8 @@ impl Deliverer {
         config: Config,
     ) -> Self {
         let gates = Gates::new(config.probes());
-        let (tokens, panics) = (Tokens::default(), Arc::default());
-        let sender = Sender { store, transport, clock, gates, tokens, snapshots: snapshots.clone(), panics };
+        let (tokens, panics, origin) = (Tokens::default(), Arc::default(), config.origin());
+        let sender = Sender { store, transport, clock, gates, tokens, snapshots: snapshots.clone(), panics, origin };
         Self { sender, snapshots, config }
     }
 

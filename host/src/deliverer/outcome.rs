@@ -2,6 +2,7 @@
 
 use super::breaker::{Ruling, Tried};
 use super::gate::Gates;
+use super::handshake::HandshakeError;
 use super::lanes::LaneKey;
 use super::request::InvalidRequest;
 use super::tokens::TokenError;
@@ -11,6 +12,7 @@ use crate::retry::{Schedule, retry_after_ms};
 use crate::store::{Next, Settle};
 use crate::transport::{Response, SendError};
 use http::StatusCode;
+use http::header::RETRY_AFTER;
 
 /// When an attempt took place.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,8 @@ pub(super) enum Failure {
     Request(InvalidRequest),
     /// The endpoint's `token_url` gave no token.
     Token(TokenError),
+    /// The receiver was to allow deliveries first.
+    Handshake(HandshakeError),
     /// Sending panicked: a bug of ours.
     Panic(String),
 }
@@ -45,6 +49,8 @@ pub(super) enum Word {
     Bad { retry_after_ms: Option<u64> },
     /// It wants fewer: 429, 502 or 504. The same.
     Enough { retry_after_ms: Option<u64> },
+    /// It has to allow deliveries first, and does not.
+    Unallowed,
     /// It wants none any more: 410.
     Gone,
     /// Nothing: the failure is the host's own, or the delivery's.
@@ -116,7 +122,7 @@ impl Word {
     const fn retry_after_ms(self) -> Option<u64> {
         match self {
             Self::Bad { retry_after_ms } | Self::Enough { retry_after_ms } => retry_after_ms,
-            Self::Good | Self::Gone | Self::Nothing => None,
+            Self::Good | Self::Unallowed | Self::Gone | Self::Nothing => None,
         }
     }
 }
@@ -125,14 +131,17 @@ fn word(answer: &Result<Response, Failure>, now_ms: u64) -> Word {
     match answer {
         Ok(answer) if answer.status.is_success() => Word::Good,
         Ok(answer) => {
-            let retry_after_ms = answer.retry_after.as_deref().and_then(|header| retry_after_ms(header, now_ms));
+            let retry_after_ms = answer.header(RETRY_AFTER).and_then(|header| retry_after_ms(header, now_ms));
             match answer.status.as_u16() {
                 410 => Word::Gone,
                 429 | 502 | 504 => Word::Enough { retry_after_ms },
                 _ => Word::Bad { retry_after_ms },
             }
         }
-        Err(Failure::Send(_) | Failure::Token(_)) => Word::Bad { retry_after_ms: None },
+        Err(Failure::Handshake(HandshakeError::NoOrigin | HandshakeError::Refused(_))) => Word::Unallowed,
+        Err(Failure::Send(_) | Failure::Token(_) | Failure::Handshake(HandshakeError::Send(_))) => {
+            Word::Bad { retry_after_ms: None }
+        }
         Err(Failure::Request(_) | Failure::Panic(_)) => Word::Nothing,
     }
 }
@@ -179,6 +188,7 @@ impl Failure {
             }
             Self::Request(error @ InvalidRequest::Url(_)) => ("url_variable", error.to_string()),
             Self::Token(error) => ("token", error.to_string()),
+            Self::Handshake(error) => ("handshake", error.to_string()),
             Self::Panic(why) => ("internal", format!("sending failed inside the host, which is a bug of it: {why}")),
         };
         AttemptError { code: code.to_owned(), message }
@@ -196,7 +206,7 @@ mod tests {
     fn response(status: u16, retry_after: Option<&str>) -> Result<Response, Failure> {
         Ok(Response {
             status: StatusCode::from_u16(status).unwrap(),
-            retry_after: retry_after.map(ToOwned::to_owned),
+            headers: retry_after.map(|value| (RETRY_AFTER, value.parse().unwrap())).into_iter().collect(),
             body_prefix: b"ok \xff".to_vec(),
             cut: false,
         })
@@ -281,6 +291,11 @@ mod tests {
         assert_eq!(word(&Err(timeout), 0), Word::Bad { retry_after_ms: None });
         let token = Failure::Token(TokenError::Answer("x".to_owned()));
         assert_eq!(word(&Err(token), 0), Word::Bad { retry_after_ms: None });
+        let unasked = HandshakeError::Send(SendError::Timeout { timeout_ms: 250 });
+        assert_eq!(word(&Err(Failure::Handshake(unasked)), 0), Word::Bad { retry_after_ms: None });
+        for error in [HandshakeError::NoOrigin, HandshakeError::Refused("x".to_owned())] {
+            assert_eq!(word(&Err(Failure::Handshake(error)), 0), Word::Unallowed);
+        }
         let header = InvalidRequest::Header { name: "x".to_owned(), why: "x" };
         assert_eq!(word(&Err(Failure::Request(header)), 0), Word::Nothing);
     }

@@ -27,6 +27,22 @@ const DRAIN: u64 = 10 * MILLI;
 /// The clock may go back so far, in milliseconds, as threads see it at different moments; further back it was set.
 const CLOCK_SLACK_MS: u64 = 1_000;
 
+/// A bound on how many begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rate(u64);
+
+impl Rate {
+    /// So many each second.
+    pub(super) fn per_s(count: u32) -> Self {
+        Self(u64::from(count).saturating_mul(MILLI))
+    }
+
+    /// So many each minute, or a little less.
+    pub(super) fn per_min(count: u64) -> Self {
+        Self((count.saturating_mul(MILLI) / 60).max(1))
+    }
+}
+
 /// The pace of one endpoint. Times are in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pace {
@@ -59,10 +75,10 @@ struct Sent {
 }
 
 impl Pace {
-    /// When a send may begin: at `now_ms`, or later. `limit_per_s` is the endpoint's own rate; none for no limit.
-    pub(super) fn begin_ms(&mut self, limit_per_s: Option<u32>, now_ms: u64) -> u64 {
+    /// When a send may begin: at `now_ms`, or later. `limit` is the endpoint's own rate; none for no limit.
+    pub(super) fn begin_ms(&mut self, limit: Option<Rate>, now_ms: u64) -> u64 {
         self.see(now_ms);
-        let at_pace_ms = self.interval_us(limit_per_s, now_ms).map_or(0, |interval_us| {
+        let at_pace_ms = self.interval_us(limit, now_ms).map_or(0, |interval_us| {
             let ahead_us = BURST_US.saturating_sub(interval_us);
             self.next_us.saturating_sub(ahead_us).div_ceil(1000)
         });
@@ -70,31 +86,32 @@ impl Pace {
     }
 
     /// A send begins.
-    pub(super) fn begun(&mut self, limit_per_s: Option<u32>, now_ms: u64) {
+    pub(super) fn begun(&mut self, limit: Option<Rate>, now_ms: u64) {
         self.see(now_ms);
         self.sent.count_one(now_ms);
-        if let Some(interval_us) = self.interval_us(limit_per_s, now_ms) {
+        if let Some(interval_us) = self.interval_us(limit, now_ms) {
             self.next_us = self.next_us.max(now_ms.saturating_mul(1000)).saturating_add(interval_us);
+        }
+    }
+
+    /// A send that began a moment ago counts under this limit, too: it is known since then.
+    pub(super) fn begun_under(&mut self, limit: Option<Rate>, now_ms: u64) {
+        if let Some(interval_us) = self.interval_us(limit, now_ms) {
+            self.next_us = self.next_us.max(now_ms.saturating_mul(1000).saturating_add(interval_us));
         }
     }
 
     /// The receiver has had enough: of a send that began at `begun_ms`, and until `retry_after_ms` from now where it says so.
     ///
     /// What began before the last time that it said so tells nothing new: a full house is one refusal, not sixteen.
-    pub(super) fn refused(
-        &mut self,
-        limit_per_s: Option<u32>,
-        begun_ms: u64,
-        now_ms: u64,
-        retry_after_ms: Option<u64>,
-    ) {
+    pub(super) fn refused(&mut self, limit: Option<Rate>, begun_ms: u64, now_ms: u64, retry_after_ms: Option<u64>) {
         self.see(now_ms);
         let asked_ms = now_ms.saturating_add(retry_after_ms.unwrap_or(0));
         self.not_before_ms = self.not_before_ms.max(asked_ms);
         if self.throttle.is_some_and(|throttle| begun_ms < throttle.since_ms) {
             return;
         }
-        let present = match self.rate(limit_per_s, now_ms) {
+        let present = match self.rate(limit, now_ms) {
             Some(rate) if self.throttle.is_some() => rate,
             rate => rate.unwrap_or(u64::MAX).min(self.sent.per_s(now_ms).saturating_mul(MILLI)),
         };
@@ -126,12 +143,12 @@ impl Pace {
     }
 
     /// The time between two sends, in microseconds; none where nothing bounds the rate.
-    fn interval_us(&self, limit_per_s: Option<u32>, now_ms: u64) -> Option<u64> {
-        self.rate(limit_per_s, now_ms).map(|rate| (1_000_000 * MILLI).div_ceil(rate.max(1)))
+    fn interval_us(&self, limit: Option<Rate>, now_ms: u64) -> Option<u64> {
+        self.rate(limit, now_ms).map(|rate| (1_000_000 * MILLI).div_ceil(rate.max(1)))
     }
 
-    fn rate(&self, limit_per_s: Option<u32>, now_ms: u64) -> Option<u64> {
-        let limit = limit_per_s.map(|limit| u64::from(limit).saturating_mul(MILLI));
+    fn rate(&self, limit: Option<Rate>, now_ms: u64) -> Option<u64> {
+        let limit = limit.map(|Rate(rate)| rate);
         let throttled = self.throttle.map(|throttle| throttle.at(now_ms)).filter(|rate| *rate < THROTTLED_MAX);
         limit.into_iter().chain(throttled).min()
     }
@@ -185,8 +202,12 @@ mod tests {
 
     const NOW: u64 = 1_674_087_000_000;
 
+    fn per_s(count: u32) -> Option<Rate> {
+        Some(Rate::per_s(count))
+    }
+
     /// When sends begin, each as early as it may, until `until_ms`.
-    fn begun(pace: &mut Pace, limit: Option<u32>, from_ms: u64, until_ms: u64) -> Vec<u64> {
+    fn begun(pace: &mut Pace, limit: Option<Rate>, from_ms: u64, until_ms: u64) -> Vec<u64> {
         let mut times = Vec::new();
         let mut now_ms = from_ms;
         loop {
@@ -206,7 +227,7 @@ mod tests {
     #[test]
     fn the_rate_holds_in_every_second_and_is_reached() {
         for limit in [1, 2, 3, 7, 10, 99, 1000, 10_000] {
-            let times = begun(&mut Pace::default(), Some(limit), NOW, NOW + 5_000);
+            let times = begun(&mut Pace::default(), per_s(limit), NOW, NOW + 5_000);
             let burst = (limit / 10).max(1) as usize;
             for from_ms in (NOW..NOW + 4_000).step_by(37) {
                 let count = within(&times, from_ms, from_ms + 1_000);
@@ -214,6 +235,22 @@ mod tests {
             }
             assert!(times.len() >= limit as usize * 5, "{limit}: {} in 5 s", times.len());
             assert_eq!(within(&times, NOW, NOW + 1), burst, "{limit}: the burst");
+        }
+    }
+
+    #[test]
+    fn a_rate_per_minute_holds_in_every_minute_from_the_send_that_found_it_out() {
+        for count in [1, 7, 60, 100, 6_000] {
+            let (mut pace, limit) = (Pace::default(), Some(Rate::per_min(count)));
+            pace.begun(None, NOW);
+            pace.begun_under(limit, NOW + 5);
+            let times = begun(&mut pace, limit, NOW + 5, NOW + 600_000);
+            for from_ms in (NOW..NOW + 540_000).step_by(7_001) {
+                // A tenth of a second of them may come as a burst.
+                assert!(within(&times, from_ms, from_ms + 60_000) as u64 <= count + count / 600 + 1, "{count}");
+            }
+            assert!(times.len() as u64 >= count * 9, "{count}: {}", times.len());
+            assert!(times[0] >= NOW + 5 + 60_000 / count - count / 60, "{count}: {}", times[0] - NOW);
         }
     }
 
@@ -229,8 +266,8 @@ mod tests {
     #[test]
     fn what_was_saved_up_in_a_pause_is_one_burst() {
         let mut pace = Pace::default();
-        begun(&mut pace, Some(100), NOW, NOW + 1_000);
-        let later = begun(&mut pace, Some(100), NOW + 3_600_000, NOW + 3_601_000);
+        begun(&mut pace, per_s(100), NOW, NOW + 1_000);
+        let later = begun(&mut pace, per_s(100), NOW + 3_600_000, NOW + 3_601_000);
         assert_eq!(within(&later, NOW + 3_600_000, NOW + 3_600_001), 10);
         assert!(later.len() <= 110);
     }
@@ -301,7 +338,7 @@ mod tests {
         assert_eq!(pace.throttle.unwrap().rate, THROTTLED_MIN);
         let much_later = NOW + 20_000_000;
         assert_eq!(pace.rate(None, much_later), None);
-        assert_eq!(pace.rate(Some(7), much_later), Some(7 * MILLI));
+        assert_eq!(pace.rate(per_s(7), much_later), Some(7 * MILLI));
     }
 
     #[test]
@@ -317,9 +354,9 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_delays_nothing() {
         let mut pace = Pace::default();
-        begun(&mut pace, Some(1), NOW, NOW + 10_000);
-        pace.refused(Some(1), NOW + 9_000, NOW + 10_000, Some(5_000));
+        begun(&mut pace, per_s(1), NOW, NOW + 10_000);
+        pace.refused(per_s(1), NOW + 9_000, NOW + 10_000, Some(5_000));
         let day = 24 * 60 * 60 * 1000;
-        assert_eq!(pace.begin_ms(Some(1), NOW + 10_000 - day), NOW + 15_000 - day);
+        assert_eq!(pace.begin_ms(per_s(1), NOW + 10_000 - day), NOW + 15_000 - day);
     }
 }

@@ -5,6 +5,7 @@
 //! already, and what was stored by another version must not slip through.
 
 use super::cloudevent::{self, Attributes};
+use super::handshake::REQUEST_ORIGIN;
 use crate::config::{Auth, CloudEventsSpec, Endpoint, Unfilled, UrlVariable};
 use crate::model::{Delivery, Header, SourceName, TenantName, is_header_for_modules};
 use crate::signing;
@@ -45,6 +46,8 @@ pub(super) struct Attempted {
     pub(super) source: Option<SourceName>,
     /// `Authorization`, where it was fetched.
     pub(super) token: Option<HeaderValue>,
+    /// The host's name, where the receiver was asked whether it allows deliveries from there.
+    pub(super) origin: Option<HeaderValue>,
 }
 
 /// The request for this attempt.
@@ -67,11 +70,8 @@ pub(super) fn build(
         headers.append(name, value);
     }
     headers.insert(CONTENT_TYPE, content_type(delivery, endpoint)?);
-    headers.insert(USER_AGENT, AGENT);
-    for header in &endpoint.headers {
-        let (name, value) = parse(header)?;
-        headers.insert(name, value);
-    }
+    // Each takes the place of those of its name.
+    headers.extend(headers_of(endpoint)?);
     let body = match cloudevents {
         None => body,
         Some(CloudEventsSpec { mode, source }) => {
@@ -80,11 +80,8 @@ pub(super) fn build(
         }
     };
 
-    match &endpoint.auth {
-        Some(Auth::Header(name, value)) => drop(headers.insert(name, value.clone())),
-        Some(Auth::Oauth2(_)) => headers.extend(attempted.token.clone().map(|token| (AUTHORIZATION, token))),
-        None => {}
-    }
+    authorize(&mut headers, endpoint, attempted.token.as_ref());
+    headers.extend(attempted.origin.clone().map(|origin| (REQUEST_ORIGIN, origin)));
     for signature in &endpoint.signatures {
         let value = value_of(signature.header.as_str(), &signature.signer.sign(&body))?;
         headers.insert(signature.header.clone(), value);
@@ -107,6 +104,25 @@ pub(super) fn build(
         response_bytes_max: RESPONSE_BYTES_MAX,
         tls: endpoint.tls.clone(),
     })
+}
+
+/// What the host and the endpoint say in each request: no two of them have the same name.
+pub(super) fn headers_of(endpoint: &Endpoint) -> Result<HeaderMap, InvalidRequest> {
+    let mut headers = HeaderMap::from_iter([(USER_AGENT, AGENT)]);
+    for header in &endpoint.headers {
+        let (name, value) = parse(header)?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// Puts the endpoint's credentials in; `token` is what was fetched.
+pub(super) fn authorize(headers: &mut HeaderMap, endpoint: &Endpoint, token: Option<&HeaderValue>) {
+    match &endpoint.auth {
+        Some(Auth::Header(name, value)) => drop(headers.insert(name, value.clone())),
+        Some(Auth::Oauth2(_)) => headers.extend(token.map(|token| (AUTHORIZATION, token.clone()))),
+        None => {}
+    }
 }
 
 /// A source, for CloudEvents that do not say theirs otherwise.
@@ -157,7 +173,7 @@ mod tests {
     const NOW_MS: u64 = 1_674_087_231_999;
 
     fn attempted() -> Attempted {
-        Attempted { now_ms: NOW_MS, tenant: tenant(), source: None, token: None }
+        Attempted { now_ms: NOW_MS, tenant: tenant(), source: None, token: None, origin: None }
     }
 
     fn header(name: &str, value: &str) -> Header {

@@ -1,6 +1,7 @@
 //! One attempt, from what is stored to what is stored.
 
 use super::gate::Gates;
+use super::handshake::{self, HandshakeError};
 use super::lane::Place;
 use super::lanes::{Claim, LaneKey};
 use super::outcome::{self, Ended, Failure, Span};
@@ -12,6 +13,7 @@ use crate::model::{DELIVERY_DEAD, Delivery, EndpointHealth, SourceName, TenantNa
 use crate::store::{CommitError, Next, Outcome, ReadError, Store, Transition};
 use crate::transport::{Response, Transport};
 use bytes::Bytes;
+use http::HeaderValue;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ pub(super) struct Sender {
     pub(super) clock: Clock,
     pub(super) gates: Gates,
     pub(super) tokens: Tokens,
+    /// The host's name, for receivers that are asked whether they allow deliveries.
+    pub(super) origin: Option<HeaderValue>,
     /// Who is told what.
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     /// How many attempts panicked.
@@ -79,7 +83,7 @@ impl Sender {
             return Landing::StoreGone(error);
         }
         let started = Instant::now();
-        let attempted = Attempted { now_ms: started_at_ms, tenant: tenant.clone(), source, token: None };
+        let attempted = Attempted { now_ms: started_at_ms, tenant: tenant.clone(), source, token: None, origin: None };
         let answer = self.send(tenant, &delivery, body, endpoint, attempted).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let span = Span { started_at_ms, duration_ms, ended_at_ms: self.clock.now_ms() };
@@ -112,17 +116,36 @@ impl Sender {
         endpoint: &Endpoint,
         mut attempted: Attempted,
     ) -> Result<Response, Failure> {
+        let lane = (tenant.clone(), endpoint.name.clone());
         let Some(Auth::Oauth2(oauth2)) = &endpoint.auth else {
+            self.shake_hands(&lane, endpoint, &mut attempted).await?;
             let request = request::build(delivery, body, endpoint, &attempted).map_err(Failure::Request)?;
             return self.transport.send(request).await.map_err(Failure::Send);
         };
-        let owner = (tenant.clone(), endpoint.name.clone());
-        let token = self.tokens.get(&owner, oauth2, &self.transport).await.map_err(Failure::Token)?;
+        let token = self.tokens.get(&lane, oauth2, &self.transport).await.map_err(Failure::Token)?;
         attempted.token = Some(token.value.clone());
+        self.shake_hands(&lane, endpoint, &mut attempted).await?;
         let request = request::build(delivery, body, endpoint, &attempted).map_err(Failure::Request)?;
         let answer = self.transport.send(request).await.map_err(Failure::Send)?;
-        self.tokens.learn(&owner, &token, answer.status).await;
+        self.tokens.learn(&lane, &token, answer.status).await;
         Ok(answer)
+    }
+
+    /// Asks the receiver whether it allows deliveries, where the endpoint wants that and it was not asked lately.
+    async fn shake_hands(&self, lane: &LaneKey, endpoint: &Endpoint, attempted: &mut Attempted) -> Result<(), Failure> {
+        if endpoint.handshake.is_none() {
+            return Ok(());
+        }
+        let origin = self.origin.as_ref().ok_or(Failure::Handshake(HandshakeError::NoOrigin))?;
+        if !self.gates.is_open(lane, endpoint, attempted.now_ms) {
+            let question = handshake::question(endpoint, origin, attempted.token.as_ref()).map_err(Failure::Request)?;
+            let answer = self.transport.send(question).await;
+            let answer = answer.map_err(|error| Failure::Handshake(HandshakeError::Send(error)))?;
+            let per_min = handshake::answer(&answer, origin).map_err(Failure::Handshake)?;
+            self.gates.permit(lane, endpoint, per_min, self.clock.now_ms());
+        }
+        attempted.origin = Some(origin.clone());
+        Ok(())
     }
 
     /// The source of a delivery's event, where the request says it.

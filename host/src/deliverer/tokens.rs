@@ -253,7 +253,7 @@ mod tests {
 
     fn response(status: u16, body: &str) -> Response {
         let status = StatusCode::from_u16(status).unwrap();
-        Response { status, retry_after: None, body_prefix: body.as_bytes().to_vec(), cut: false }
+        Response { status, headers: HeaderMap::new(), body_prefix: body.as_bytes().to_vec(), cut: false }
     }
 
     #[test]

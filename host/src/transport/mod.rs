@@ -23,7 +23,8 @@ use crate::model::parse_url;
 use bytes::Bytes;
 use connecting::Connecting;
 use guard::{Guard, LOOKUPS_MAX};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::header::AsHeaderName;
+use http::{HeaderMap, Method, StatusCode};
 use own_clients::OwnClients;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
@@ -43,8 +44,8 @@ pub const DRAIN_BYTES_MAX: usize = 16 * 1024;
 pub const ALLOW_ENTRIES_MAX: usize = 256;
 /// The most different ports that allow entries name. Each has its own pool of connections.
 pub const ALLOW_PORTS_MAX: usize = 16;
-/// The longest `Retry-After` that is passed on, in bytes.
-const RETRY_AFTER_BYTES_MAX: usize = 64;
+/// The longest value of a header that is looked at, in bytes.
+pub const HEADER_BYTES_MAX: usize = 256;
 
 /// How the host reaches out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,12 +166,21 @@ pub struct Request {
 pub struct Response {
     /// The status.
     pub status: StatusCode,
-    /// `Retry-After`, where there is one of at most 64 visible ASCII characters.
-    pub retry_after: Option<String>,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// The first bytes of the body, as many as the request wanted.
     pub body_prefix: Vec<u8>,
     /// Whether there was or may have been more: the body was longer, did not end in time, or broke off.
     pub cut: bool,
+}
+
+impl Response {
+    /// A header's value, where it is there and has at most [`HEADER_BYTES_MAX`] bytes of visible ASCII.
+    #[must_use]
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
+        let value = self.headers.get(name)?.to_str().ok()?;
+        Some(value).filter(|value| value.len() <= HEADER_BYTES_MAX)
+    }
 }
 
 impl Transport {
@@ -281,8 +291,7 @@ impl Factory {
 
 /// Reads what is kept of the body, and a little more for the sake of the connection.
 async fn read(mut answer: reqwest::Response, deadline: Instant, bytes_max: usize) -> Response {
-    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.filter(|text| text.len() <= RETRY_AFTER_BYTES_MAX).map(ToOwned::to_owned);
+    let headers = std::mem::take(answer.headers_mut());
     let mut body_prefix = Vec::new();
     let mut read_bytes = 0;
     let ended = loop {
@@ -300,7 +309,7 @@ async fn read(mut answer: reqwest::Response, deadline: Instant, bytes_max: usize
         }
     };
     let cut = !ended || read_bytes > body_prefix.len();
-    Response { status: answer.status(), retry_after, body_prefix, cut }
+    Response { status: answer.status(), headers, body_prefix, cut }
 }
 
 impl Config {

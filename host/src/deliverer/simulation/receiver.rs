@@ -4,6 +4,7 @@ use super::super::outcome::Failure;
 use super::setup::Random;
 use crate::transport::{Response, SendError};
 use http::StatusCode;
+use http::header::RETRY_AFTER;
 
 /// How a receiver behaves.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl Answer {
 
     /// How long it wants to be left alone, in milliseconds.
     pub(super) fn asked_ms(&self) -> Option<u64> {
-        let header = self.result.as_ref().ok()?.retry_after.as_ref()?;
+        let header = self.result.as_ref().ok()?.header(RETRY_AFTER)?;
         Some(header.parse::<u64>().unwrap() * 1000)
     }
 }
@@ -75,7 +76,7 @@ impl Receiver {
 fn response(status: u16, retry_after_s: Option<u64>) -> Result<Response, Failure> {
     Ok(Response {
         status: StatusCode::from_u16(status).unwrap(),
-        retry_after: retry_after_s.map(|seconds| seconds.to_string()),
+        headers: retry_after_s.map(|seconds| (RETRY_AFTER, seconds.into())).into_iter().collect(),
         body_prefix: Vec::new(),
         cut: false,
     })

@@ -52,13 +52,8 @@ async fn a_request_goes_out_as_it_is_and_the_answer_comes_back() {
     sent.headers.append("x-a", HeaderValue::from_static("1"));
     sent.headers.append("x-a", HeaderValue::from_static("2"));
     let response = loopback().send(sent).await.unwrap();
-    let expected = Response {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        retry_after: Some("17".to_owned()),
-        body_prefix: b"busy".to_vec(),
-        cut: false,
-    };
-    assert_eq!(response, expected);
+    assert_eq!((response.status, response.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("17")));
+    assert_eq!((&response.body_prefix[..], response.cut), (&b"busy"[..], false));
 
     let got = server.request().await;
     assert!(got.starts_with("PUT /a/b?c=d HTTP/1.1\r\n"), "{got}");
