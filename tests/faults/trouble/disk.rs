@@ -2,9 +2,10 @@
 
 use super::super::disk::{DATABASE, Disk, Mounted, SyncErrors, Trouble};
 use super::super::random::Random;
-use super::super::support::Host;
+use super::super::support::{Host, until};
 use super::super::world::{SETTINGS, World};
 use http::StatusCode;
+use serde_json::json;
 use std::time::Duration;
 
 /// How long something may take that should come soon.
@@ -13,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FREE_BYTES_MIN: u64 = 16 << 20;
 /// How many bytes there are above the reserve, to begin with.
 const ROOM_BYTES: u64 = 32 << 20;
+/// With less than this the disk is low.
+const LOW_BYTES: u64 = 24 << 20;
 
 /// How often a disk fails and is cut.
 const ERRORS: usize = 3;
@@ -23,12 +26,14 @@ async fn begin(seed: u64, settings: &str) -> (Mounted, Host, World) {
     let mounted = Mounted::new(Disk::new()).expect("it mounted before");
     let host = Host::start_on(mounted.data(), &format!("{SETTINGS}{settings}")).await.expect("a new host starts");
     world.configure(&host).await;
+    host.put("/v1/tenants/ops", &json!({ "operational_events": "all" })).await;
     (mounted, host, world)
 }
 
 /// The disk comes to its reserve: events are refused, deliveries and reads go on; and when there is room again, all goes on.
 pub(super) async fn full(seed: u64) -> Result<String, String> {
-    let (mounted, host, world) = begin(seed, &format!("store.free_bytes_min = {FREE_BYTES_MIN}\n")).await;
+    let (mounted, host, world) =
+        begin(seed, &format!("store.free_bytes_min = {FREE_BYTES_MIN}\nstore.free_bytes_low = {LOW_BYTES}\n")).await;
     bound(&mounted, FREE_BYTES_MIN + ROOM_BYTES);
     let load = world.load.start(&host.ingest);
     world.refused(50, PATIENCE).await;
@@ -45,6 +50,7 @@ pub(super) async fn full(seed: u64) -> Result<String, String> {
     world.readyz(&host, true, PATIENCE).await;
     mounted.disk().trouble = Trouble::default();
     again(&host, &world, 500).await?;
+    overseer_is_told(&host, &["disk.low", "disk.ok"]).await;
     let counts = world.settle(&host, PATIENCE).await?;
     Ok(format!(
         "{} events refused with 507 disk_full while {acked} arrived and were read; {} more taken when there was room",
@@ -123,6 +129,7 @@ async fn failing(
     world.readyz(host, true, PATIENCE).await;
     world.ledger.ready();
     again(host, world, 500).await?;
+    overseer_is_told(host, &["host.restarted"]).await;
     let counts = world.settle(host, PATIENCE).await?;
     Ok(format!(
         "{} events refused; /readyz: \"{reason}\"; ready again by itself, and {acked} + {} arrived, {} of them twice",
@@ -159,6 +166,22 @@ fn bound(mounted: &Mounted, room_bytes: u64) {
     let mut disk = mounted.disk();
     let bytes_max = disk.used() + room_bytes;
     disk.trouble.bytes_max = Some(bytes_max);
+}
+
+/// Waits until whoever looks after all tenants was told this of the host, once each, in this order. What is said of tenants is beside it, and so
+/// is the room where that is not what it is about.
+async fn overseer_is_told(host: &Host, wanted: &[&str]) {
+    let about = |event_type: &str| {
+        wanted.iter().any(|one| one.split_once('.').map(|(family, _)| family) == event_type.split('.').next())
+    };
+    until(&format!("the overseer to be told {wanted:?}"), || async {
+        let page = host.admin.get("/v1/tenants/ops/events?limit=500").await.expect(200);
+        let mut events = page["items"].as_array().cloned().unwrap_or_default();
+        events.sort_by_key(|event| event["seq"].as_u64());
+        let types = events.iter().filter_map(|event| event["event_type"].as_str()).filter(|told| about(told));
+        types.eq(wanted.iter().copied()).then_some(())
+    })
+    .await;
 }
 
 /// Events are taken again: so many more of them.
