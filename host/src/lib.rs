@@ -13,6 +13,7 @@ pub mod shutdown;
 pub mod problem;
 pub mod retry;
 pub mod signing;
+pub mod statistics;
 pub mod telemetry;
 // L1, upper half: the configuration uses the three above.
 pub mod config;

@@ -28,6 +28,7 @@ async fn readyz_names_every_worker() {
         "pending",
         "quarantine",
         "shadow",
+        "statistics",
         "sweeper",
     ];
     assert_eq!(workers, all);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The layers, lowest first. A module may use those of the lines before its own, and itself.
 const LAYERS: [&[&str]; 9] = [
     &["clock", "model", "shutdown"],
-    &["problem", "retry", "signing", "telemetry"],
+    &["problem", "retry", "signing", "statistics", "telemetry"],
     &["config"],
     &["runtime", "server", "store", "transport"],
     // Within L3 the road has a direction: ingest hands events to the pipeline, and a trial borrows its state.

@@ -39,6 +39,7 @@ mod remembering;
 mod requests;
 mod signing;
 mod state;
+mod statistics;
 #[expect(dead_code, reason = "the fault tests use more of it")]
 mod support;
 mod uploads;

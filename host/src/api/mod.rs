@@ -2,7 +2,8 @@
 //!
 //! `change` is how configuration changes, and `versions` how that of a module does; `resources`, `secrets` and `modules` put that on
 //! HTTP; `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
-//! runs again what is held, `endpoints` shows how they are doing, `state` shows what modules keep, `backup` gives the whole store. Every refusal is a [`Problem`].
+//! runs again what is held, `endpoints` shows how they are doing, `state` what modules keep, `statistics` what was
+//! counted, `backup` gives the whole store. Every refusal is a [`Problem`].
 
 mod access;
 mod backup;
@@ -17,6 +18,7 @@ mod rerun;
 mod resources;
 mod secrets;
 mod state;
+mod statistics;
 mod uploads;
 mod versions;
 
@@ -28,6 +30,7 @@ use crate::clock::Clock;
 use crate::pipeline::{Library, Shadows};
 use crate::problem::Problem;
 use crate::runtime::Executor;
+use crate::statistics::Recorder;
 use crate::store::{DataFiles, ReadError, Store};
 use crate::telemetry::{Health, WorkerReport};
 use crate::trial::Costs;
@@ -75,6 +78,8 @@ pub struct Parts {
     pub costs: Costs,
     /// The threads that modules run on.
     pub executor: Arc<Executor>,
+    /// What was counted.
+    pub recorder: Recorder,
     /// The time.
     pub clock: Clock,
     /// The state of the workers.
@@ -119,6 +124,11 @@ impl Api {
             .route(&at("/deliveries/{delivery}/retry"), post(data::retry))
             .route(&at("/endpoints/{name}/rotate-secret"), post(secrets::rotate_secret))
             .route(&at("/endpoints/{name}/enable"), post(endpoints::enable))
+            .route(&at("/statistics"), get(statistics::list))
+            .route(&at("/sources/{name}/statistics"), get(statistics::of_source))
+            .route(&at("/modules/{name}/statistics"), get(statistics::of_module))
+            .route(&at("/endpoints/{name}/statistics"), get(statistics::of_endpoint))
+            .route("/v1/operator/statistics", get(statistics::by_tenant))
             .route(&at("/routes/{name}/state"), get(state::get).delete(state::delete))
             .route(&at(&format!("/{kind}")), get(resources::list))
             .route(&at(&format!("/{kind}/{{name}}")), put(resources::put).get(resources::get).delete(resources::delete))

@@ -30,6 +30,16 @@ pub(super) struct PageQuery {
 }
 
 impl PageQuery {
+    /// How many items the page has.
+    pub(super) fn checked_limit(&self) -> Result<usize, Problem> {
+        Self::limit(self.limit)
+    }
+
+    /// Where the page before ended.
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
     pub(super) fn limit(limit: Option<usize>) -> Result<usize, Problem> {
         match limit.unwrap_or(PAGE) {
             limit @ 1..=PAGE_MAX => Ok(limit),

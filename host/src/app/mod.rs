@@ -15,10 +15,11 @@ use crate::config::{PlanStep, Snapshot, Spec};
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
 use crate::model::Digest;
-use crate::pipeline::{Library, Pipeline, Published, disk, notices, pending, shadow, sweep};
+use crate::pipeline::{Library, Pipeline, Published, disk, notices, pending, shadow, statistics, sweep};
 use crate::runtime::{Compiler, Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
+use crate::statistics::Recorder;
 use crate::store::{CompiledFiles, DataFiles, ModuleFiles, Store, WaitingUploads};
 use crate::telemetry::Health;
 use crate::transport::Transport;
@@ -69,6 +70,7 @@ pub struct Host {
     workers: (Trigger, JoinSet<()>),
     store: Store,
     executor: Arc<Executor>,
+    recorder: Recorder,
 }
 
 impl Host {
@@ -105,11 +107,13 @@ impl Host {
         let library = Library::new(runtime, compiler, files, compiled);
         let transport = Transport::new(&settings.transport).context("in [transport]")?;
         let published = Published::new(snapshot);
+        let recorder = Recorder::new(&settings.statistics);
         let pipeline = Pipeline::new(
             store.clone(),
             published.clone(),
             executor.clone(),
             library.clone(),
+            recorder.clone(),
             clock.clone(),
             settings.pipeline.clone(),
         );
@@ -127,8 +131,14 @@ impl Host {
 
         let (stop_workers, told_workers) = shutdown::channel();
         let mut workers = JoinSet::new();
-        let deliverer =
-            Deliverer::new(store.clone(), transport, published.subscribe(), clock.clone(), settings.deliverer.clone());
+        let deliverer = Deliverer::new(
+            store.clone(),
+            transport,
+            published.subscribe(),
+            recorder.clone(),
+            clock.clone(),
+            settings.deliverer.clone(),
+        );
         let told = told_workers.clone();
         workers.spawn(supervise(health.worker("deliverer"), told_workers.clone(), move || {
             let (deliverer, told) = (deliverer.clone(), told.clone());
@@ -141,6 +151,11 @@ impl Host {
         let (told, for_sweeper) = (told_workers.clone(), store.clone());
         workers.spawn(supervise(health.worker("sweeper"), told_workers.clone(), move || {
             sweep::work(for_sweeper.clone(), told.clone())
+        }));
+        let (told, counted) = (told_workers.clone(), (recorder.clone(), store.clone(), clock.clone()));
+        workers.spawn(supervise(health.worker("statistics"), told_workers.clone(), move || {
+            let (recorder, store, clock) = counted.clone();
+            statistics::work(recorder, store, clock, told.clone())
         }));
         let (told, for_shadow) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("shadow"), told_workers.clone(), move || {
@@ -163,7 +178,8 @@ impl Host {
         let (stop_edge, told_edge) = shutdown::channel();
         let mut edge = JoinSet::new();
         let shadows = pipeline.shadows().clone();
-        let ingest = Ingest::new(pipeline, published.subscribe(), clock.clone(), settings.ingest.clone());
+        let ingest =
+            Ingest::new(pipeline, published.subscribe(), recorder.clone(), clock.clone(), settings.ingest.clone());
         let ingest_at = listen(
             &mut edge,
             "ingest",
@@ -187,6 +203,7 @@ impl Host {
             shadows,
             costs,
             executor: executor.clone(),
+            recorder: recorder.clone(),
             clock,
             health: health.clone(),
             access,
@@ -208,6 +225,7 @@ impl Host {
             workers: (stop_workers, workers),
             store,
             executor,
+            recorder,
         })
     }
 
@@ -223,6 +241,9 @@ impl Host {
         // It waits for jobs under way, each of which is bounded.
         let executor = self.executor;
         let _ = tokio::task::spawn_blocking(move || executor.shut_down()).await;
+        if let Err(error) = statistics::keep(&self.recorder, &self.store, None).await {
+            tracing::warn!(%error, "what was counted since the last whole minute is lost");
+        }
         self.store.close().await;
     }
 }

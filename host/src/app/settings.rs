@@ -1,6 +1,6 @@
 //! The host's own settings: one TOML file, a section for each part. A wrong one is refused with its line, or its key and bounds.
 
-use crate::{api, deliverer, ingest, pipeline, runtime, server, store, transport};
+use crate::{api, deliverer, ingest, pipeline, runtime, server, statistics, store, transport};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,6 +27,8 @@ pub struct Settings {
     pub deliverer: deliverer::Config,
     /// Section `[transport]`.
     pub transport: transport::Config,
+    /// Section `[statistics]`.
+    pub statistics: statistics::Config,
 }
 
 /// Why settings are refused.
@@ -112,6 +114,7 @@ struct Raw {
     pipeline: pipeline::Config,
     deliverer: deliverer::Config,
     transport: transport::Config,
+    statistics: statistics::Config,
 }
 
 #[derive(Debug, Deserialize)]
@@ -233,6 +236,7 @@ impl Raw {
         within("pipeline.messages_per_run_max", self.pipeline.messages_per_run_max.into(), 1, 1_000)?;
         let section = |section, error: String| SettingsError::Section { path: path.to_owned(), section, error };
         self.pipeline.state.check().map_err(|error| section("pipeline", error.to_string()))?;
+        within("statistics.subjects_max", self.statistics.subjects_max, 1, statistics::SUBJECTS_MAX)?;
         within("store.cache_bytes", self.store.cache_bytes, 8 << 20, 1 << 40)?;
         within("store.journal_bytes_max", self.store.journal_bytes_max, 1 << 20, 1 << 30)?;
         within("store.free_bytes_min", self.store.free_bytes_min, 0, 1 << 50)?;
@@ -276,6 +280,7 @@ impl Raw {
             pipeline: self.pipeline,
             deliverer: self.deliverer,
             transport: self.transport,
+            statistics: self.statistics,
         })
     }
 }

@@ -11,6 +11,7 @@
 mod breaker;
 mod cloudevent;
 mod config;
+mod counted;
 #[cfg(test)]
 mod fixture;
 mod gate;
@@ -34,6 +35,7 @@ pub use config::{Config, ConfigError};
 use crate::clock::Clock;
 use crate::config::Snapshot;
 use crate::shutdown::Shutdown;
+use crate::statistics::Recorder;
 use crate::store::{CommitError, ReadError, Store};
 use crate::transport::Transport;
 use gate::Gates;
@@ -76,12 +78,14 @@ impl Deliverer {
         store: Store,
         transport: Transport,
         snapshots: watch::Receiver<Arc<Snapshot>>,
+        recorder: Recorder,
         clock: Clock,
         config: Config,
     ) -> Self {
         let gates = Gates::new(config.probes());
         let (tokens, panics, origin) = (Tokens::default(), Arc::default(), config.origin());
-        let sender = Sender { store, transport, clock, gates, tokens, snapshots: snapshots.clone(), panics, origin };
+        let seen = snapshots.clone();
+        let sender = Sender { store, transport, recorder, clock, gates, tokens, snapshots: seen, panics, origin };
         Self { sender, snapshots, config }
     }
 

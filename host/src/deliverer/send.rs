@@ -1,5 +1,6 @@
 //! One attempt, from what is stored to what is stored.
 
+use super::counted::Counted;
 use super::gate::Gates;
 use super::handshake::{self, HandshakeError};
 use super::lane::Place;
@@ -10,6 +11,7 @@ use super::tokens::Tokens;
 use crate::clock::Clock;
 use crate::config::{Auth, Endpoint, Snapshot};
 use crate::model::{DELIVERY_DEAD, Delivery, EndpointHealth, SourceName, TenantName};
+use crate::statistics::{Recorder, Subject};
 use crate::store::{CommitError, Next, Outcome, ReadError, Store, Transition};
 use crate::transport::{Response, Transport};
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -27,6 +30,7 @@ use tokio::time::Instant;
 pub(super) struct Sender {
     pub(super) store: Store,
     pub(super) transport: Transport,
+    pub(super) recorder: Recorder,
     pub(super) clock: Clock,
     pub(super) gates: Gates,
     pub(super) tokens: Tokens,
@@ -85,10 +89,11 @@ impl Sender {
         let started = Instant::now();
         let attempted = Attempted { now_ms: started_at_ms, tenant: tenant.clone(), source, token: None, origin: None };
         let answer = self.send(tenant, &delivery, body, endpoint, attempted).await;
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took = started.elapsed();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let span = Span { started_at_ms, duration_ms, ended_at_ms: self.clock.now_ms() };
         let ended = Ended::new(&delivery, span, answer);
-        self.settle(&claim.lane, &delivery, endpoint, ended).await
+        self.settle(&claim.lane, &delivery, endpoint, ended, took).await
     }
 
     async fn send(
@@ -162,25 +167,42 @@ impl Sender {
         Ok(self.store.read(move |reader| reader.event(&tenant, event)).await?.map(|event| event.source))
     }
 
-    async fn settle(&self, lane: &LaneKey, delivery: &Delivery, endpoint: &Endpoint, ended: Ended) -> Landing {
+    async fn settle(
+        &self,
+        lane: &LaneKey,
+        delivery: &Delivery,
+        endpoint: &Endpoint,
+        ended: Ended,
+        took: Duration,
+    ) -> Landing {
         let tenant = &lane.0;
         // Without randomness retries do not come apart, which is no reason not to retry.
         let random = getrandom::u64().unwrap_or(0);
         let mut settle = outcome::decide(&self.gates, lane, delivery, endpoint, ended, random);
         settle.tell = settle.next == Next::Dead && self.snapshots.borrow().tells(tenant, DELIVERY_DEAD);
         let health = settle.health.clone();
+        let counted = Counted::of(delivery, &settle, took);
         let again = match settle.next {
             Next::RetryAt(due_ms) | Next::Again(due_ms) => Some((due_ms, delivery.id)),
             Next::Delivered | Next::Dead => None,
         };
         match self.store.commit(Transition::Settle(Box::new(settle))).await {
-            Ok(Outcome::Done) => Landing::Over { again },
+            Ok(Outcome::Done) => {
+                self.count(lane, counted);
+                Landing::Over { again }
+            }
             Ok(outcome) => {
                 tracing::debug!(%tenant, delivery = %delivery.id, ?outcome, "the delivery changed during the attempt");
+                self.count(lane, counted.alone());
                 self.keep(lane, health).await
             }
             Err(error) => not_stored("the attempt", error),
         }
+    }
+
+    fn count(&self, (tenant, endpoint): &LaneKey, counted: Counted) {
+        let subject = Subject::Endpoint(endpoint.clone());
+        self.recorder.note(tenant, subject, self.clock.now_ms(), |tally| counted.add_to(tally));
     }
 
     /// Stores how the endpoint is doing, where that changed by an attempt which is not stored itself.

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::config::Snapshot;
 use crate::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, EndpointState, Event, Origin, Run, RunStatus};
 use crate::shutdown::{self, Trigger};
+use crate::statistics::{self, Recorder};
 use crate::store::{Accept, CommitError, NewDelivery, Outcome, RoutedRun, Store, Transition};
 use crate::telemetry::Health;
 use crate::transport::tests::server::{Server, answer};
@@ -48,8 +49,8 @@ impl Host {
         let transport = Transport::new(&transport::Config { allow, ..transport::Config::default() }).unwrap();
         // Small, so that lanes are scanned page by page.
         let config = Config { lane_ready_max: 8, ..Config::default() };
-        let deliverer =
-            Deliverer::new(self.store.clone(), transport, self.snapshots.subscribe(), self.clock.clone(), config);
+        let (snapshots, recorder) = (self.snapshots.subscribe(), Recorder::new(&statistics::Config::default()));
+        let deliverer = Deliverer::new(self.store.clone(), transport, snapshots, recorder, self.clock.clone(), config);
         let (stop, told) = shutdown::channel();
         Running { stop, ended: tokio::spawn(deliverer.run(told)) }
     }

@@ -10,13 +10,14 @@ use crate::model::{Event, EventId, SourceName, TenantName};
 use crate::pipeline::{AcceptError, Accepted, Pipeline};
 use crate::problem::Problem;
 use crate::server::{BodyError, RequestBody, read_body};
+use crate::statistics::{Recorder, Subject, Tally};
 use crate::store::DiskFull;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use reserve::{Reservations, Reserved};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The bounds of ingest.
@@ -53,6 +54,7 @@ pub struct Ingest {
 struct Inner {
     pipeline: Pipeline,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    recorder: Recorder,
     clock: Clock,
     reservations: Reservations,
     in_flight: Arc<Semaphore>,
@@ -67,15 +69,30 @@ struct Way {
     source: Arc<Source>,
 }
 
+/// A request that is in.
+struct Admitted {
+    headers: HeaderMap,
+    body: Bytes,
+    now_ms: u64,
+    /// Its place among those in flight, and the room of its body.
+    held: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+}
+
 impl Ingest {
     /// An ingest over this pipeline.
     #[must_use]
-    pub fn new(pipeline: Pipeline, snapshots: watch::Receiver<Arc<Snapshot>>, clock: Clock, config: Config) -> Self {
+    pub fn new(
+        pipeline: Pipeline,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        recorder: Recorder,
+        clock: Clock,
+        config: Config,
+    ) -> Self {
         let in_flight = Arc::new(Semaphore::new(config.in_flight_max as usize));
         let bytes = usize::try_from(config.in_flight_bytes_max).unwrap_or(Semaphore::MAX_PERMITS);
         let in_flight_bytes = Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
         let reservations = Reservations::default();
-        let inner = Inner { pipeline, snapshots, clock, reservations, in_flight, in_flight_bytes, config };
+        let inner = Inner { pipeline, snapshots, recorder, clock, reservations, in_flight, in_flight_bytes, config };
         Self { inner: Arc::new(inner) }
     }
 
@@ -88,22 +105,28 @@ impl Ingest {
     }
 
     async fn receive(&self, request: Request<RequestBody>) -> Result<Accepted, Problem> {
-        let way = self.find(request.method(), request.uri().path())?;
-        let Ok(place) = self.inner.in_flight.clone().try_acquire_owned() else {
-            let most = self.inner.config.in_flight_max;
-            return Err(overloaded(format!("more than in_flight_max = {most} events are on their way")));
-        };
-        // Before the body is read: it would only be thrown away.
-        self.inner.pipeline.room().map_err(disk_full)?;
-        let (parts, body) = request.into_parts();
-        let (body, room) = self.read(body, &way.source).await?;
-        let now_ms = self.inner.clock.now_ms();
-        request::verify(&way.source, &parts.headers, &body, now_ms / 1000).map_err(refused)?;
+        let began = Instant::now();
+        let way = self.find(request.uri().path())?;
+        let (tenant, source) = (way.tenant_name.clone(), way.source_name.clone());
+        let admitted = self.admit(&way.source, request).await;
+        let Admitted { headers, body, now_ms, held } = admitted.inspect_err(|problem| {
+            self.count(&tenant, &source, began, |tally, took_us| tally.failed(problem.code, took_us));
+        })?;
         // From here on the client may hang up: what was verified is taken whole.
         let ingest = self.clone();
         let taken = tokio::spawn(async move {
-            let _held_until_it_is_taken = (place, room);
-            ingest.take(way, &parts.headers, body, now_ms).await
+            let _until_it_is_taken = held;
+            let body_bytes = body.len() as u64;
+            let taken = ingest.take(way, &headers, body, now_ms).await;
+            ingest.count(&tenant, &source, began, |tally, took_us| match &taken {
+                Ok(Accepted::New(_)) => {
+                    tally.succeeded("accepted", took_us);
+                    tally.body_bytes = tally.body_bytes.saturating_add(body_bytes);
+                }
+                Ok(Accepted::Duplicate(_)) => tally.succeeded("duplicate", took_us),
+                Err(problem) => tally.failed(problem.code, took_us),
+            });
+            taken
         });
         taken.await.unwrap_or_else(|error| {
             tracing::error!(%error, "taking an event broke down");
@@ -111,7 +134,37 @@ impl Ingest {
         })
     }
 
-    fn find(&self, method: &Method, path: &str) -> Result<Way, Problem> {
+    /// Counts a request of a source that is there.
+    fn count(&self, tenant: &TenantName, source: &SourceName, began: Instant, how: impl FnOnce(&mut Tally, u64)) {
+        let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let subject = Subject::Source(source.clone());
+        self.inner.recorder.note(tenant, subject, self.inner.clock.now_ms(), |tally| how(tally, took_us));
+    }
+
+    /// Lets a request in that is whole and proves where it comes from.
+    async fn admit(&self, source: &Source, request: Request<RequestBody>) -> Result<Admitted, Problem> {
+        if source.disabled {
+            let detail = "the source is disabled; enable it in its configuration";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "source_disabled", detail).retry_after_s(60));
+        }
+        if request.method() != Method::POST {
+            let detail = "events are sent with POST";
+            return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail));
+        }
+        let Ok(place) = self.inner.in_flight.clone().try_acquire_owned() else {
+            let most = self.inner.config.in_flight_max;
+            return Err(overloaded(format!("more than in_flight_max = {most} events are on their way")));
+        };
+        // Before the body is read: it would only be thrown away.
+        self.inner.pipeline.room().map_err(disk_full)?;
+        let (parts, body) = request.into_parts();
+        let (body, room) = self.read(body, source).await?;
+        let now_ms = self.inner.clock.now_ms();
+        request::verify(source, &parts.headers, &body, now_ms / 1000).map_err(refused)?;
+        Ok(Admitted { headers: parts.headers, body, now_ms, held: (place, room) })
+    }
+
+    fn find(&self, path: &str) -> Result<Way, Problem> {
         let (tenant, source) =
             path.strip_prefix("/in/").and_then(|rest| rest.split_once('/')).ok_or_else(source_unknown)?;
         let tenant_name: TenantName = tenant.parse().map_err(|_| source_unknown())?;
@@ -119,14 +172,6 @@ impl Ingest {
         let snapshot = self.inner.snapshots.borrow().clone();
         let tenant = snapshot.tenant(&tenant_name).ok_or_else(source_unknown)?;
         let source = tenant.sources.get(&source_name).cloned().ok_or_else(source_unknown)?;
-        if source.disabled {
-            let detail = "the source is disabled; enable it in its configuration";
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "source_disabled", detail).retry_after_s(60));
-        }
-        if method != Method::POST {
-            let detail = "events are sent with POST";
-            return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail));
-        }
         Ok(Way { tenant_name, source_name, source })
     }
 

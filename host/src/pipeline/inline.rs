@@ -3,11 +3,13 @@
 use super::failures::Note;
 use super::run::{Job, execute, missing_endpoint, new_run, unrouted};
 use super::shadow::Observed;
+use super::statistics::Said;
 use super::{Config, Failures, Library, Published, Shadows};
 use crate::clock::Clock;
 use crate::config::{Kind, ResourceId, Route, Tenant};
-use crate::model::{Event, EventId, Run};
+use crate::model::{Event, EventId, OPERATIONAL_SOURCE, Run, SourceName, TenantName};
 use crate::runtime::{Executor, Lane, Module};
+use crate::statistics::Recorder;
 use crate::store::{Accept, CommitError, DiskFull, Outcome, RoutedRun, Store, Transition};
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -30,6 +32,7 @@ pub struct Pipeline {
     pub(super) call_time_max: Duration,
     pub(super) failures: Failures,
     pub(super) shadows: Shadows,
+    pub(super) recorder: Recorder,
 }
 
 /// What became of an event that was taken.
@@ -55,6 +58,16 @@ pub enum AcceptError {
     TenantGone,
 }
 
+/// What is to follow from runs once they are committed.
+pub(super) struct Follows {
+    /// What they say of versions that fail.
+    notes: Vec<Note>,
+    /// What is to be compared.
+    observed: Vec<Observed>,
+    /// What they count.
+    said: Said,
+}
+
 /// A run on its way: its modules are known and compiled.
 struct Ready {
     run: Run,
@@ -70,12 +83,13 @@ impl Pipeline {
         published: Published,
         executor: Arc<Executor>,
         library: Library,
+        recorder: Recorder,
         clock: Clock,
         config: Config,
     ) -> Self {
         let call_time_max = library.call_time_max();
         let (config, failures, shadows) = (Arc::new(config), Failures::default(), Shadows::default());
-        Self { store, published, executor, library, clock, config, call_time_max, failures, shadows }
+        Self { store, published, executor, library, clock, config, call_time_max, failures, shadows, recorder }
     }
 
     /// Whether the disk has room for another event.
@@ -98,15 +112,22 @@ impl Pipeline {
         &self.shadows
     }
 
-    /// What follows from runs that are committed now: `notes` are counted, and `observed` is compared.
-    pub(super) fn committed(&self, event: &Event, notes: Vec<Note>, observed: Vec<Observed>) {
+    /// What is to follow from these runs.
+    pub(super) fn follows<'a>(&self, runs: impl Iterator<Item = &'a Run> + Clone, observed: Vec<Observed>) -> Follows {
+        Follows { notes: self.failures.notes(runs.clone()), observed, said: Said::of(runs) }
+    }
+
+    /// What follows from runs of an event that are committed now.
+    pub(super) fn committed(&self, tenant: &TenantName, source: &SourceName, follows: Follows) {
+        let Follows { notes, observed, said } = follows;
         self.shadows.push(observed);
-        if event.is_operational() {
+        said.count(&self.recorder, (tenant, source), self.clock.now_ms());
+        if source.as_str() == OPERATIONAL_SOURCE || notes.is_empty() {
             return;
         }
         let snapshot = self.published.snapshot();
-        self.failures.note(&event.tenant, notes, |module| {
-            let tenant = Some(event.tenant.clone()).filter(|_| !module.operator);
+        self.failures.note(tenant, notes, |module| {
+            let tenant = Some(tenant.clone()).filter(|_| !module.operator);
             let id = ResourceId { tenant, kind: Kind::Module, name: module.name.to_string() };
             snapshot.module(&id).map_or(0, |record| record.quarantine_after)
         });
@@ -136,13 +157,13 @@ impl Pipeline {
         }
         // Should what came of it be too long for one write, the event is taken all the same, and each run gets a write of its own.
         let as_pending = runs.iter().map(|routed| pending(unrouted(&routed.run))).collect();
-        let notes = self.failures.notes(runs.iter().map(|routed| &routed.run));
+        let follows = self.follows(runs.iter().map(|routed| &routed.run), observed);
+        let (of_tenant, of_source) = (event.tenant.clone(), event.source.clone());
         let spare = Accept { event: event.clone(), body: body.clone(), dedup_until_ms, runs: as_pending };
-        let taken = (!notes.is_empty() || !observed.is_empty()).then(|| event.clone());
         let accept = Accept { event, body, dedup_until_ms, runs };
         let mut outcome = self.store.commit(Transition::Accept(Box::new(accept))).await;
-        if let (Ok(Outcome::Accepted { .. }), Some(event)) = (&outcome, taken) {
-            self.committed(&event, notes, observed);
+        if let Ok(Outcome::Accepted { .. }) = outcome {
+            self.committed(&of_tenant, &of_source, follows);
         }
         if let Err(CommitError::TooLong { .. }) = outcome {
             outcome = self.store.commit(Transition::Accept(Box::new(spare))).await;

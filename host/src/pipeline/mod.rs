@@ -3,7 +3,7 @@
 //! A run goes *inline*, before the acknowledgement, where its route is unordered, its modules are compiled and the module
 //! threads have room, within a budget of time. Otherwise it is committed *pending*, and [`pending`] routes it afterwards: a slow
 //! module costs latency, never an event. [`run`] is what both do, [`state`] what modules keep from one event to the next. What a run
-//! says of its modules is counted by [`failures`] and compared by [`shadow`], once it is committed.
+//! says of its modules is counted by [`failures`] and [`statistics`] and compared by [`shadow`], once it is committed.
 
 pub mod disk;
 mod failures;
@@ -15,6 +15,7 @@ mod published;
 mod run;
 pub mod shadow;
 mod state;
+pub mod statistics;
 pub mod sweep;
 
 pub use failures::{Failures, Streak, VersionOf};

@@ -2,7 +2,7 @@
 
 use super::ReadError;
 use super::tree::TreeId;
-use crate::model::{DeliveryId, EventId, RunId};
+use crate::model::{DeliveryId, Digest, EventId, RunId};
 
 /// A key under construction, and when done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +123,16 @@ impl<'a> KeyReader<'a> {
     /// A number of 8 bytes.
     pub(super) fn number(&mut self) -> Result<u64, ReadError> {
         self.array().map(u64::from_be_bytes)
+    }
+
+    /// One byte.
+    pub(super) fn byte(&mut self) -> Result<u8, ReadError> {
+        self.array().map(|[byte]: [u8; 1]| byte)
+    }
+
+    /// A digest.
+    pub(super) fn digest(&mut self) -> Result<Digest, ReadError> {
+        self.array().map(Digest::from_bytes)
     }
 
     /// An event's id.

@@ -16,6 +16,7 @@
 //! | `G` tenant 0 endpoint 0 | how an endpoint is doing, once something went wrong |
 //! | `O` scope 0 event¹⁶ | a notice: an operational event that is still to be made; the host's own scope is empty |
 //! | `Z` state⁸ | a state that is nobody's any more: its entries are to go |
+//! | `U` tenant 0 kind¹ name 0 (version³²) length¹ place¹ | what was counted of a subject in a minute or an hour; of a module by its version |
 //!
 //! | in a day's tree | holds |
 //! | --- | --- |
@@ -34,11 +35,12 @@
 //! In both, `V` key number⁴ holds a part of a record that is too long for one value (see `record`). No key is the beginning of
 //! another one of its kind, so the parts of one record are never among another's.
 
-use super::ResourceKey;
 use super::key::{Key, KeyRange};
+use super::{ResourceKey, statistics};
 use crate::model::{
     DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, RouteName, RunId, SourceName, StepKey, TenantName, Turn,
 };
+use crate::statistics::{Period, Subject};
 
 /// Whether a key of a day's tree is an event's.
 pub(super) fn is_event(key: &[u8]) -> bool {
@@ -135,6 +137,8 @@ pub(super) fn line(tenant: &TenantName, endpoint: &EndpointName, ordering_key: &
     lines(tenant, endpoint).bytes(&half_hash(ordering_key))
 }
 
+/// How many bytes of a key in a lane are the due time, behind the endpoint.
+pub(super) const DUE_BYTES: usize = 8;
 /// How many bytes of a key in a line are the place in the order.
 pub(super) const TURN_BYTES: usize = 12;
 /// How many bytes stand before the delivery's id in a key in a line, behind the endpoint.
@@ -244,6 +248,35 @@ pub(super) fn forgotten_states() -> Key {
 /// A state that is nobody's any more.
 pub(super) fn forgotten_state(state: u64) -> Key {
     forgotten_states().bytes(&state.to_be_bytes())
+}
+
+/// All that was counted.
+pub(super) fn statistics() -> Key {
+    Key::of(b'U')
+}
+
+/// What was counted of a tenant's subjects.
+pub(super) fn statistics_of(tenant: &TenantName) -> Key {
+    statistics().name(tenant.as_str())
+}
+
+/// What was counted of all that bears this name: of every version of a module.
+pub(super) fn statistics_named(tenant: &TenantName, kind: u8, name: &str) -> Key {
+    statistics_of(tenant).bytes(&[kind]).name(name)
+}
+
+/// What was counted of a subject.
+pub(super) fn statistics_on(tenant: &TenantName, subject: &Subject) -> Key {
+    let named = statistics_named(tenant, statistics::kind_byte(subject), subject.name());
+    match subject {
+        Subject::Module { version, .. } => named.bytes(version.as_bytes()),
+        Subject::Source(_) | Subject::Endpoint(_) | Subject::All(_) => named,
+    }
+}
+
+/// What was counted of a subject in a period. Periods share places by turns, so what is there is of the period that it says.
+pub(super) fn statistics_in(tenant: &TenantName, subject: &Subject, period: Period) -> Key {
+    statistics_on(tenant, subject).bytes(&statistics::place_of(period))
 }
 
 /// All events of a tenant on one day.

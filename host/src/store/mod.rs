@@ -34,6 +34,7 @@ mod room;
 mod simulated;
 mod sled_backend;
 mod state;
+mod statistics;
 mod stored;
 mod transition;
 mod tree;
@@ -51,7 +52,10 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
 pub use module_files::ModuleFiles;
 pub use notice::Notice;
-pub use reader::{Configuration, DeliveryFilter, Due, EventFilter, HeldRun, PAGE_ITEMS_MAX, Page, PendingRun, Reader};
+pub use reader::{
+    Configuration, DeliveryFilter, Due, EventFilter, HeldRun, KeptPeriod, OverSubjects, PAGE_ITEMS_MAX, Page,
+    PendingRun, QUEUE_COUNTED_MAX, Queue, Reader,
+};
 pub use room::DiskFull;
 #[cfg(test)]
 pub(crate) use simulated::Simulated;

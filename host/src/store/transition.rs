@@ -6,6 +6,7 @@ use crate::model::{
     Attempt, Delivery, DeliveryId, Digest, EndpointHealth, EndpointName, Event, EventId, RouteName, Run, RunId,
     StepKey, TenantName,
 };
+use crate::statistics::{Counted, Subject};
 use bytes::Bytes;
 
 /// One write. It happens whole or not at all, and is durable before its answer.
@@ -90,6 +91,15 @@ pub enum Transition {
         scope: Option<TenantName>,
         /// The event that it would have become.
         event: EventId,
+    },
+    /// What was counted in minutes that are over: added to what is kept of the same minute and hour. Of what is gone nothing is kept.
+    KeepStatistics(Vec<Counted>),
+    /// Of these subjects what is kept of times that are over goes from the disk.
+    SweepStatistics {
+        /// Which, and whose.
+        subjects: Vec<(TenantName, Subject)>,
+        /// The time.
+        now_ms: u64,
     },
     /// Configuration changes. Stale unless the store's config revision is `expected_revision`.
     Configure(Configure),
@@ -252,6 +262,7 @@ impl Transition {
                 let plans: usize = configure.plans.iter().map(|(_, value)| RECORD_BYTES + value.len()).sum();
                 RECORD_BYTES + puts + plans
             }
+            Self::KeepStatistics(counted) => 2 * RECORD_BYTES * counted.len(),
             Self::Settle(_)
             | Self::Retry { .. }
             | Self::Cancel { .. }
@@ -261,7 +272,8 @@ impl Transition {
             | Self::ForgetState { .. }
             | Self::Happened { .. }
             | Self::Told { .. }
-            | Self::SweepState => RECORD_BYTES,
+            | Self::SweepState
+            | Self::SweepStatistics { .. } => RECORD_BYTES,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::config::{Plan, Tenant};
 use crate::model::{Event, Run, RunFailure, RunId, RunStatus, TenantName};
-use crate::pipeline::failures::Note;
 use crate::pipeline::run::{Job, Unfinished, execute, missing_endpoint};
 use crate::pipeline::shadow::Observed;
 use crate::pipeline::state::Carried;
@@ -111,36 +110,35 @@ impl Pipeline {
                 Some(now) => missing_endpoint(now, &made.routed).cloned(),
                 None => {
                     let held = self.tenant_missing(made.routed.run).into();
-                    return self.store_outcome(still, &loaded.event, held, Vec::new()).await;
+                    return self.store_outcome(still, &loaded.event, held).await;
                 }
             };
             match missing {
-                None => {
-                    let notes = self.failures.notes([&made.routed.run]);
-                    return self.store_outcome(still, &loaded.event, made, notes).await;
-                }
+                None => return self.store_outcome(still, &loaded.event, made).await,
                 Some(_) if routings < ROUTINGS_MAX => {}
                 Some(name) => {
                     let message = format!("the endpoint `{name}` was removed while the run was routed");
                     let step = u32::try_from(made.routed.run.trace.len()).unwrap_or(u32::MAX);
                     let held = self.held(made.routed.run, step, "endpoint_missing", message);
-                    return self.store_outcome(still, &loaded.event, held.into(), Vec::new()).await;
+                    return self.store_outcome(still, &loaded.event, held.into()).await;
                 }
             }
         }
     }
 
     /// Puts the outcome in the store's queue. The configuration is held still until it is stored; then follows what is to follow.
-    async fn store_outcome(&self, still: Still, event: &Event, made: Made, notes: Vec<Note>) -> Result<Routed, Fate> {
+    async fn store_outcome(&self, still: Still, event: &Event, made: Made) -> Result<Routed, Fate> {
         let Made { routed, states, carried, observed } = made;
-        let (pipeline, event, run) = (self.clone(), event.clone(), routed.run.clone());
-        let transition = Transition::Route(Box::new(RouteRun { tenant: event.tenant.clone(), routed, states }));
+        let follows = self.follows(std::iter::once(&routed.run), observed);
+        let (pipeline, tenant, source) = (self.clone(), event.tenant.clone(), event.source.clone());
+        let run = routed.run.clone();
+        let transition = Transition::Route(Box::new(RouteRun { tenant: tenant.clone(), routed, states }));
         let outcome = self.store.submit(transition).await.map_err(Fate::StoreGone)?;
         let stored = tokio::spawn(async move {
-            let fate = pipeline.until_stored(&event.tenant, run, outcome.await).await;
+            let fate = pipeline.until_stored(&tenant, run, outcome.await).await;
             drop(still);
             if matches!(fate, Fate::Over) {
-                pipeline.committed(&event, notes, observed);
+                pipeline.committed(&tenant, &source, follows);
             }
             fate
         });

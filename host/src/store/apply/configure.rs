@@ -1,6 +1,7 @@
-//! Configure: resources and plans, fenced by the revision they were made against. What a route's modules kept goes with the route.
+//! Configure: resources and plans, fenced by the revision they were made against. What a route's modules kept goes with the route,
+//! and what was counted of something goes with it.
 
-use super::{Applied, Refusal, check, health, state};
+use super::{Applied, Refusal, check, health, state, statistics};
 use crate::model::{DeliveryStatus, EndpointName, TenantName};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::Key;
@@ -23,6 +24,7 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
     let mut hints = Vec::new();
     for key in &configure.removes {
         record::remove(view, TreeId::Hot, keys::resource(key))?;
+        statistics::forget(view, key)?;
         // A name that is none is that of no route, and of no endpoint.
         match (key.kind, &key.tenant) {
             ("route", Some(tenant)) => {

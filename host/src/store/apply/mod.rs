@@ -14,6 +14,7 @@ mod index;
 mod line;
 mod route;
 mod state;
+mod statistics;
 
 use super::backend::BackendError;
 use super::{Hint, Outcome, ReadError, Transition, View};
@@ -69,6 +70,8 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         Transition::SweepState => state::sweep(view),
         Transition::Happened { fact, now_ms } => host::happened(view, &fact, now_ms),
         Transition::Told { scope, event } => host::told(view, scope.as_ref(), event),
+        Transition::KeepStatistics(counted) => statistics::keep(view, counted),
+        Transition::SweepStatistics { subjects, now_ms } => statistics::sweep(view, &subjects, now_ms),
         Transition::Configure(configure) => configure::configure(view, configure),
     }
 }

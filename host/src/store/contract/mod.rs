@@ -11,6 +11,7 @@ mod list;
 mod order;
 mod route;
 mod state;
+mod statistics;
 
 use super::{Accept, Config, NewDelivery, Next, Outcome, Reader, RoutedRun, Settle, Store, Transition};
 use crate::model::{

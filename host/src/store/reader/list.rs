@@ -72,10 +72,8 @@ impl DeliveryFilter {
     }
 }
 
-/// How many bytes of a key in a lane are the due time.
-const DUE_BYTES: usize = 8;
 /// How many bytes a place in a lane has: the due time and a delivery's id.
-const LANE_PLACE_BYTES: usize = DUE_BYTES + 24;
+const LANE_PLACE_BYTES: usize = keys::DUE_BYTES + 24;
 
 /// Each method's error is a [`ReadError`]: [`ReadError::Cursor`], or the database failed, or holds what cannot be read.
 #[expect(clippy::missing_errors_doc, reason = "they are the same for all, and stand above")]
@@ -145,7 +143,7 @@ impl Reader {
         let waiting = lines.filter(|entry| entry.as_ref().map_or(true, |(_, due)| !due.is_empty()));
         let all = found(lane, TreeId::Hot, lane_named).chain(found(Box::new(waiting), TreeId::Hot, lines_named));
         page(all, &binding, limit, |id| {
-            id.skip(if id.left() > LANE_PLACE_BYTES { keys::IN_LINE_BYTES } else { DUE_BYTES })?;
+            id.skip(if id.left() > LANE_PLACE_BYTES { keys::IN_LINE_BYTES } else { keys::DUE_BYTES })?;
             self.filtered(tenant, filter, id.delivery()?)
         })
     }

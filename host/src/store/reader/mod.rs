@@ -10,9 +10,11 @@ mod health;
 mod lanes;
 mod list;
 mod state;
+mod statistics;
 
 pub use lanes::{Due, HeldRun, PendingRun};
 pub use list::{DeliveryFilter, EventFilter, PAGE_ITEMS_MAX, Page};
+pub use statistics::{KeptPeriod, OverSubjects, QUEUE_COUNTED_MAX, Queue};
 
 use super::backend::{Backend, Kept, Order};
 use super::key::{Key, KeyReader};

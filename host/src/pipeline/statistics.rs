@@ -1,0 +1,175 @@
+//! What runs count, once they are committed; and the worker that gives the store what was counted, minute by minute.
+//!
+//! A crash loses what was counted since the last whole minute: statistics say how things go, what became of each event the store knows. A
+//! minute that the store does not take is lost too, and said so in the log.
+
+use super::run::MODULE_QUARANTINED;
+use crate::clock::Clock;
+use crate::model::{Digest, OPERATIONAL_SOURCE, Run, RunStatus, SourceName, TenantName, Verdict};
+use crate::shutdown::Shutdown;
+use crate::statistics::{Period, Recorder, Subject, with_totals};
+use crate::store::{CommitError, ReadError, Reader, Store, Transition};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often it is looked whether a minute is over: the clock may be set.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How many subjects' minutes are one transition.
+const KEPT_AT_ONCE: usize = 32;
+/// How many subjects are looked at in one go for what is over.
+const SWEPT_AT_ONCE: usize = 64;
+
+/// Why the worker stopped; it is started again.
+#[derive(Debug, thiserror::Error)]
+pub enum StatisticsError {
+    /// The store takes no more.
+    #[error("what was counted cannot be kept: {0}")]
+    Commit(#[from] CommitError),
+    /// What is kept cannot be read.
+    #[error("what was kept cannot be read: {0}")]
+    Read(#[from] ReadError),
+}
+
+/// What runs of one event say, to be counted when they are committed.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    statuses: Vec<RunStatus>,
+    calls: Vec<Call>,
+}
+
+/// One call of a module.
+#[derive(Debug)]
+struct Call {
+    module: Arc<str>,
+    version: Digest,
+    outcome: Result<&'static str, String>,
+    took_us: u64,
+}
+
+impl Said {
+    /// What these runs say. Of one that is pending nothing is said yet.
+    pub(super) fn of<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Self {
+        let mut said = Self::default();
+        for run in runs.into_iter().filter(|run| run.status != RunStatus::Pending) {
+            said.statuses.push(run.status);
+            said.calls.extend(run.trace.iter().map(|call| Call {
+                module: call.module.as_str().into(),
+                version: call.digest,
+                outcome: outcome_of(&call.verdict),
+                took_us: call.duration_us,
+            }));
+        }
+        said
+    }
+
+    /// Counts it. What the host itself has to say is no traffic of a source.
+    pub(super) fn count(self, recorder: &Recorder, (tenant, source): (&TenantName, &SourceName), now_ms: u64) {
+        let Self { statuses, calls } = self;
+        if !statuses.is_empty() && source.as_str() != OPERATIONAL_SOURCE {
+            recorder.note(tenant, Subject::Source(source.clone()), now_ms, |tally| {
+                statuses.into_iter().for_each(|status| tally.ended.add(word_of(status)));
+            });
+        }
+        for Call { module, version, outcome, took_us } in calls {
+            let subject = Subject::Module { name: module, version };
+            recorder.note(tenant, subject, now_ms, |tally| match &outcome {
+                Ok(what) => tally.succeeded(what, took_us),
+                // It was not called.
+                Err(code) if code == MODULE_QUARANTINED => tally.failed.add(code),
+                Err(code) => tally.failed(code, took_us),
+            });
+        }
+    }
+}
+
+fn outcome_of(verdict: &Verdict) -> Result<&'static str, String> {
+    match verdict {
+        Verdict::Accepted => Ok("accepted"),
+        Verdict::Rejected { .. } => Ok("rejected"),
+        Verdict::Produced { .. } => Ok("produced"),
+        Verdict::Dispatched { .. } => Ok("dispatched"),
+        Verdict::Failed { code, .. } => Err(code.clone()),
+    }
+}
+
+const fn word_of(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Pending => "pending",
+        RunStatus::Routed => "routed",
+        RunStatus::Filtered => "filtered",
+        RunStatus::Held => "held",
+        RunStatus::Dropped => "dropped",
+    }
+}
+
+/// Keeps what was counted until the signal is given.
+///
+/// # Errors
+/// Where the store fails it.
+pub async fn work(
+    recorder: Recorder,
+    store: Store,
+    clock: Clock,
+    mut shutdown: Shutdown,
+) -> Result<(), StatisticsError> {
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut swept = None;
+    loop {
+        tokio::select! {
+            () = shutdown.wait() => return Ok(()),
+            _ = looks.tick() => {}
+        }
+        let now_ms = clock.now_ms();
+        keep(&recorder, &store, Some(now_ms)).await?;
+        let hour = Period::hour_of(Period::minute_of(now_ms));
+        if swept.replace(hour) != Some(hour) {
+            sweep(&store, now_ms, &shutdown).await?;
+        }
+    }
+}
+
+/// Gives the store the minutes that are over at this time; all that was counted where it is none.
+///
+/// # Errors
+/// Where the store takes nothing any more.
+pub async fn keep(recorder: &Recorder, store: &Store, now_ms: Option<u64>) -> Result<(), CommitError> {
+    let keeping = recorder.keeping().await;
+    let mut counted = with_totals(recorder.take(now_ms, &keeping));
+    while !counted.is_empty() {
+        let rest = counted.split_off(KEPT_AT_ONCE.min(counted.len()));
+        let subjects = counted.len();
+        match store.commit(Transition::KeepStatistics(counted)).await {
+            Ok(_) => {}
+            Err(error @ (CommitError::Poisoned { .. } | CommitError::Unknown { .. } | CommitError::Closed)) => {
+                return Err(error);
+            }
+            Err(error) => tracing::error!(%error, subjects, "what was counted cannot be kept"),
+        }
+        counted = rest;
+    }
+    if let Some(now_ms) = now_ms {
+        recorder.kept(now_ms);
+    }
+    drop(keeping);
+    Ok(())
+}
+
+/// Removes what no window has any more of subjects that are not in use.
+async fn sweep(store: &Store, now_ms: u64, shutdown: &Shutdown) -> Result<(), StatisticsError> {
+    let mut after: Option<(TenantName, Subject)> = None;
+    while !shutdown.fired() {
+        let from = after.take();
+        let look = move |reader: &Reader| reader.statistics_over(from.as_ref(), now_ms, SWEPT_AT_ONCE);
+        let found = store.read(look).await?;
+        if !found.subjects.is_empty() {
+            store.commit(Transition::SweepStatistics { subjects: found.subjects, now_ms }).await?;
+        }
+        match found.last {
+            Some(last) => after = Some(last),
+            None => break,
+        }
+    }
+    Ok(())
+}
