@@ -48,6 +48,7 @@ pub(super) async fn full(seed: u64) -> Result<String, String> {
     let acked = world.ledger.acked_so_far();
     host.admin.get("/v1/tenants/acme/events?limit=10").await.expect(200);
     world.readyz(&host, true, PATIENCE).await;
+    overseer_is_told(&host, &["disk.low"]).await;
     mounted.disk().trouble = Trouble::default();
     again(&host, &world, 500).await?;
     overseer_is_told(&host, &["disk.low", "disk.ok"]).await;

@@ -3,7 +3,10 @@
 pub(crate) mod server;
 mod tls;
 
-use super::{Config, DRAIN_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response, SendError, Transport, TransportError};
+use super::{
+    Config, DRAIN_BYTES_MAX, HEADER_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response, SendError, Transport,
+    TransportError,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use server::{Server, answer};
@@ -61,6 +64,18 @@ async fn a_request_goes_out_as_it_is_and_the_answer_comes_back() {
     for absent in ["accept-encoding", "cookie", "referer", "user-agent", "transfer-encoding"] {
         assert!(!got.to_lowercase().contains(absent), "{absent} in {got}");
     }
+}
+
+#[test]
+fn a_header_of_an_answer_is_looked_at_if_it_is_short_visible_ascii() {
+    let header = |value: &str| {
+        let headers =
+            HeaderMap::from_iter([(http::header::RETRY_AFTER, HeaderValue::from_bytes(value.as_bytes()).unwrap())]);
+        let response = Response { status: StatusCode::OK, headers, body_prefix: Vec::new(), cut: false };
+        response.header("retry-after").map(str::len)
+    };
+    assert_eq!(header(&"1".repeat(HEADER_BYTES_MAX)), Some(HEADER_BYTES_MAX));
+    assert_eq!((header(&"1".repeat(HEADER_BYTES_MAX + 1)), header("grün")), (None, None));
 }
 
 #[tokio::test]
