@@ -31,10 +31,17 @@ async fn a_receiver_that_has_enough_is_left_alone_as_long_as_it_says() {
     straight(&host, &receiver, json!({ "concurrency_max": 1, "retry": { "schedule_s": [0, 0] } })).await;
     let first = delivery_of(&host, &host.event("x", "1").await).await;
     receiver.next().await;
+    let throttle = until("the endpoint to be throttled", || async {
+        let endpoint = host.admin.get("/v1/tenants/acme/endpoints/out").await.expect(200);
+        Some(endpoint["status"]["throttle"].clone()).filter(|throttle| !throttle.is_null())
+    })
+    .await;
     let second = delivery_of(&host, &host.event("x", "2").await).await;
     let attempts = host.delivery_with(&first, "delivered").await["attempts"].clone();
     let others = host.delivery_with(&second, "delivered").await["attempts"].clone();
     let refused_ms = attempts[0]["started_at_ms"].as_u64().unwrap() + attempts[0]["duration_ms"].as_u64().unwrap();
+    assert!(throttle["rate_per_s"].as_f64().unwrap() >= 1.0, "{throttle}");
+    assert!(throttle["not_before_ms"].as_u64().unwrap() >= refused_ms + 1_000, "{throttle}");
     for again in [&attempts[1], &others[0]] {
         let began_ms = again["started_at_ms"].as_u64().unwrap();
         assert!(began_ms >= refused_ms + 1_000, "refused at {refused_ms}, then {again}");

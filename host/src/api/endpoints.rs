@@ -5,6 +5,7 @@ use super::body::Path;
 use super::data::{commit, read};
 use super::resources::{PageQuery, name, not_found, page_of, with_facts};
 use crate::config::{Kind, ResourceId, Spec};
+use crate::deliverer::Throttle;
 use crate::model::{EndpointHealth, EndpointName, EndpointState, TenantName};
 use crate::problem::Problem;
 use crate::store::Transition;
@@ -72,9 +73,26 @@ fn with_status(
             "since_ms": Some(health.since_ms).filter(|since_ms| *since_ms > 0),
             "failing_since_ms": health.failing_since_ms,
             "reason": health.reason,
+            "throttle": throttle_of(api, id),
         }),
     };
     let mut document = with_facts(api, id, spec)?;
     document.insert("status".to_owned(), status);
     Ok(document)
+}
+
+/// What bounds the sends to an endpoint beyond its own `rate_per_s`; null where nothing does.
+fn throttle_of(api: &Api, id: &ResourceId) -> Value {
+    let parts = api.parts();
+    let (Some(tenant), Ok(name)) = (&id.tenant, id.name.parse()) else { return Value::Null };
+    let snapshot = parts.configuration.snapshot();
+    let Some(endpoint) = snapshot.endpoint(tenant, &name) else { return Value::Null };
+    let throttle = parts.throttles.of(tenant, endpoint, parts.clock.now_ms());
+    if throttle == Throttle::default() {
+        return Value::Null;
+    }
+    let Throttle { rate_per_1000_s, not_before_ms } = throttle;
+    #[expect(clippy::cast_precision_loss, reason = "no rate is near 2^52")]
+    let rate_per_s = rate_per_1000_s.map(|rate| rate as f64 / 1000.0);
+    json!({ "rate_per_s": rate_per_s, "not_before_ms": not_before_ms })
 }

@@ -27,6 +27,7 @@ pub use change::{ChangeError, Configuration, load};
 pub use uploads::Uploads;
 
 use crate::clock::Clock;
+use crate::deliverer::Throttles;
 use crate::pipeline::{Library, Shadows};
 use crate::problem::Problem;
 use crate::runtime::Executor;
@@ -80,6 +81,8 @@ pub struct Parts {
     pub executor: Arc<Executor>,
     /// What was counted.
     pub recorder: Recorder,
+    /// What bounds the sends to endpoints.
+    pub throttles: Throttles,
     /// The time.
     pub clock: Clock,
     /// The state of the workers.

@@ -139,7 +139,7 @@ impl Host {
             clock.clone(),
             settings.deliverer.clone(),
         );
-        let told = told_workers.clone();
+        let (told, throttles) = (told_workers.clone(), deliverer.throttles());
         workers.spawn(supervise(health.worker("deliverer"), told_workers.clone(), move || {
             let (deliverer, told) = (deliverer.clone(), told.clone());
             async move { deliverer.run(told).await }
@@ -204,6 +204,7 @@ impl Host {
             costs,
             executor: executor.clone(),
             recorder: recorder.clone(),
+            throttles,
             clock,
             health: health.clone(),
             access,

@@ -6,7 +6,7 @@
 use super::breaker::{Breaker, Limits, Pass, Ruling, Tried};
 use super::lanes::{Admission, LaneKey};
 use super::outcome::Word;
-use super::pace::{Pace, Rate};
+use super::pace::{Pace, Rate, Throttle};
 use crate::config::Endpoint;
 use crate::model::{DeliveryId, Digest, EndpointHealth, EndpointState};
 use std::collections::HashMap;
@@ -130,6 +130,13 @@ impl Gates {
             gate.permission = Some(Permission { of, at_ms: now_ms, limit: per_min.map(Rate::per_min) });
             gate.pace.begun_under(gate.limit(endpoint), now_ms);
         }
+    }
+
+    /// What bounds the sends to this endpoint beyond its own limit.
+    pub(super) fn throttle(&self, key: &LaneKey, endpoint: &Endpoint, now_ms: u64) -> Throttle {
+        let own = endpoint.rate_per_s.map(Rate::per_s);
+        let of_gate = |gate: &Gate| gate.pace.throttle(own, gate.limit(endpoint), now_ms);
+        self.lock().get(key).map(of_gate).unwrap_or_default()
     }
 
     /// What came of a send that began at `begun_ms`, and what follows.

@@ -31,9 +31,11 @@ mod tests;
 mod tokens;
 
 pub use config::{Config, ConfigError};
+pub use pace::Throttle;
 
 use crate::clock::Clock;
-use crate::config::Snapshot;
+use crate::config::{Endpoint, Snapshot};
+use crate::model::TenantName;
 use crate::shutdown::Shutdown;
 use crate::statistics::Recorder;
 use crate::store::{CommitError, ReadError, Store};
@@ -52,6 +54,18 @@ pub struct Deliverer {
     sender: Sender,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     config: Config,
+}
+
+/// What bounds the sends to each endpoint, for who wants to know. It is in memory: after a start nothing is known. Clones are the same.
+#[derive(Clone)]
+pub struct Throttles(Gates);
+
+impl Throttles {
+    /// What bounds the sends to this endpoint now, beyond its own `rate_per_s`.
+    #[must_use]
+    pub fn of(&self, tenant: &TenantName, endpoint: &Endpoint, now_ms: u64) -> Throttle {
+        self.0.throttle(&(tenant.clone(), endpoint.name.clone()), endpoint, now_ms)
+    }
 }
 
 /// Why the deliverer stopped by itself. It can be run again: it then reads everything anew from the store.
@@ -87,6 +101,12 @@ impl Deliverer {
         let seen = snapshots.clone();
         let sender = Sender { store, transport, recorder, clock, gates, tokens, snapshots: seen, panics, origin };
         Self { sender, snapshots, config }
+    }
+
+    /// What bounds the sends to each endpoint.
+    #[must_use]
+    pub fn throttles(&self) -> Throttles {
+        Throttles(self.sender.gates.clone())
     }
 
     /// How many attempts panicked since the deliverer was made, over all its runs. More than 0 is a bug.

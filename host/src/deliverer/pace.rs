@@ -43,6 +43,15 @@ impl Rate {
     }
 }
 
+/// What bounds the sends to an endpoint beyond its own limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttle {
+    /// How many may begin in 1,000 seconds now; none where that is no less than the endpoint's own limit.
+    pub rate_per_1000_s: Option<u64>,
+    /// Nothing begins before this time, in milliseconds since 1970-01-01T00:00:00Z: the receiver has named it, or has had enough.
+    pub not_before_ms: Option<u64>,
+}
+
 /// The pace of one endpoint. Times are in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pace {
@@ -50,7 +59,7 @@ pub(super) struct Pace {
     next_us: u64,
     /// Nothing begins before this time.
     not_before_ms: u64,
-    throttle: Option<Throttle>,
+    throttle: Option<Growing>,
     /// How often in a row the receiver has had enough.
     refusals: u32,
     sent: Sent,
@@ -60,7 +69,7 @@ pub(super) struct Pace {
 
 /// A rate that grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Throttle {
+struct Growing {
     /// What it was at `since_ms`.
     rate: u64,
     since_ms: u64,
@@ -115,7 +124,7 @@ impl Pace {
             Some(rate) if self.throttle.is_some() => rate,
             rate => rate.unwrap_or(u64::MAX).min(self.sent.per_s(now_ms).saturating_mul(MILLI)),
         };
-        self.throttle = Some(Throttle { rate: (present / 2).max(THROTTLED_MIN), since_ms: now_ms });
+        self.throttle = Some(Growing { rate: (present / 2).max(THROTTLED_MIN), since_ms: now_ms });
         let pause_ms = PAUSE_MS_MIN.saturating_mul(1 << self.refusals.min(16)).min(PAUSE_MS_MAX);
         self.refusals = self.refusals.saturating_add(1);
         if retry_after_ms.is_none() {
@@ -139,7 +148,16 @@ impl Pace {
         self.see(now_ms);
         self.refusals = 0;
         self.not_before_ms = 0;
-        self.throttle = Some(Throttle { rate: DRAIN, since_ms: now_ms });
+        self.throttle = Some(Growing { rate: DRAIN, since_ms: now_ms });
+    }
+
+    /// What bounds it now, beyond the endpoint's own limit. `limit` is that one, or the receiver's.
+    pub(super) fn throttle(&self, own: Option<Rate>, limit: Option<Rate>, now_ms: u64) -> Throttle {
+        let rate = self.rate(limit, now_ms);
+        Throttle {
+            rate_per_1000_s: rate.filter(|rate| own.is_none_or(|Rate(own)| *rate < own)),
+            not_before_ms: Some(self.not_before_ms).filter(|not_before_ms| *not_before_ms > now_ms),
+        }
     }
 
     /// The time between two sends, in microseconds; none where nothing bounds the rate.
@@ -168,7 +186,7 @@ impl Pace {
     }
 }
 
-impl Throttle {
+impl Growing {
     fn at(self, now_ms: u64) -> u64 {
         let step = (self.rate / RECOVERY_S).max(STEP_MIN);
         let grown = step.saturating_mul(now_ms.saturating_sub(self.since_ms)) / 1000;
@@ -339,6 +357,25 @@ mod tests {
         let much_later = NOW + 20_000_000;
         assert_eq!(pace.rate(None, much_later), None);
         assert_eq!(pace.rate(per_s(7), much_later), Some(7 * MILLI));
+    }
+
+    #[test]
+    fn a_throttle_is_told_while_it_bounds_more_than_the_limit_does() {
+        let mut pace = Pace::default();
+        let own = |count| Some(Rate::per_s(count));
+        assert_eq!(pace.throttle(None, None, NOW), Throttle::default());
+        assert_eq!(pace.throttle(own(9), own(9), NOW), Throttle::default());
+        let allowed = Throttle { rate_per_1000_s: Some(9_000), not_before_ms: None };
+        assert_eq!([pace.throttle(None, own(9), NOW), pace.throttle(own(10), own(9), NOW)], [allowed; 2]);
+        (0..20).for_each(|n| pace.begun(None, NOW + n));
+        pace.refused(None, NOW + 20, NOW + 30, Some(5_000));
+        let refused = Throttle { rate_per_1000_s: Some(10_000), not_before_ms: Some(NOW + 5_030) };
+        assert_eq!(pace.throttle(None, None, NOW + 30), refused);
+        assert_eq!(pace.throttle(own(10), own(10), NOW + 30).rate_per_1000_s, None);
+        assert_eq!(
+            pace.throttle(None, None, NOW + 5_030),
+            Throttle { rate_per_1000_s: Some(15_000), not_before_ms: None }
+        );
     }
 
     #[test]

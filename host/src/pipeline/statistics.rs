@@ -173,3 +173,80 @@ async fn sweep(store: &Store, now_ms: u64, shutdown: &Shutdown) -> Result<(), St
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shutdown;
+    use crate::statistics::{Config, Kind};
+    use crate::store::{self, Configure, ResourceKey};
+    use crate::telemetry::Health;
+    use bytes::Bytes;
+    use tokio::task::yield_now;
+
+    /// 2024-03-01T12:34:56Z.
+    const NOW: u64 = 1_709_296_496_000;
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+
+    fn acme() -> TenantName {
+        "acme".parse().unwrap()
+    }
+
+    /// A store that knows the tenant and its source.
+    async fn store() -> Store {
+        let store = Store::in_memory(&store::Config::default(), &Health::default()).unwrap();
+        let key = |kind, name: &str| ResourceKey { tenant: Some(acme()), kind, name: name.to_owned() };
+        let puts = vec![(key("tenant", "acme"), Bytes::from("{}")), (key("source", "s"), Bytes::from("{}"))];
+        store.commit(Transition::Configure(Configure { puts, ..Configure::default() })).await.unwrap();
+        store
+    }
+
+    fn kept(store: &Store) -> Vec<(Period, u64)> {
+        let kept = store.reader().statistics(&acme(), Kind::Source, "s").unwrap();
+        let mut kept: Vec<_> = kept.into_iter().map(|(_, period, tally)| (period, tally.succeeded.total())).collect();
+        kept.sort();
+        kept
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_minute_is_kept_when_it_is_over_whatever_the_clock_does_and_what_is_old_goes() {
+        let (store, recorder, clock) = (store().await, Recorder::new(&Config::default()), Clock::manual(NOW));
+        let (stop, told) = shutdown::channel();
+        let worker = tokio::spawn(work(recorder.clone(), store.clone(), clock.clone(), told));
+        let note = || {
+            let source = Subject::Source("s".parse().unwrap());
+            recorder.note(&acme(), source, clock.now_ms(), |tally| tally.succeeded("accepted", 1));
+        };
+        // The clock of the worker's looks runs as fast as they are waited for.
+        let until_kept = async |now_ms: u64| {
+            clock.set_ms(now_ms);
+            let minute_ms = Period::Minute(Period::minute_of(now_ms)).from_ms();
+            while recorder.kept_until_ms() != Some(minute_ms) {
+                tokio::time::advance(LOOK_EVERY).await;
+                yield_now().await;
+            }
+        };
+        note();
+        until_kept(NOW).await;
+        assert_eq!(kept(&store), [], "the minute is under way");
+        until_kept(NOW + 60_000).await;
+        let (minute, hour) = (NOW / 60_000, NOW / 3_600_000);
+        assert_eq!(kept(&store), [(Period::Minute(minute), 1), (Period::Hour(hour), 1)]);
+        note();
+        until_kept(NOW - 3 * 60_000).await;
+        note();
+        until_kept(NOW).await;
+        let minutes = [minute - 3, minute, minute + 1].map(|minute| (Period::Minute(minute), 1));
+        assert_eq!(kept(&store), [&minutes[..], &[(Period::Hour(hour), 3)]].concat());
+        until_kept(NOW + 2 * DAY).await;
+        // What is old goes behind what is kept.
+        while !kept(&store).is_empty() {
+            tokio::time::advance(LOOK_EVERY).await;
+        }
+        stop.fire();
+        worker.await.unwrap().unwrap();
+        note();
+        keep(&recorder, &store, None).await.unwrap();
+        assert_eq!(kept(&store).len(), 2);
+    }
+}

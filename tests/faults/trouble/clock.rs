@@ -93,6 +93,7 @@ impl Scene {
         self.refuse(2 * EVENTS + 1).await;
         self.clock.shift_ms(0);
         slowest = slowest.max(self.send(2 * EVENTS + 2, "back again").await?);
+        self.counted(2 * EVENTS + 1).await?;
         let again = self.event(EVENTS + 1).await;
         if again["duplicate"] != true {
             return Err(format!("an event of tomorrow is not known today: {again}"));
@@ -114,6 +115,13 @@ impl Scene {
             "{} events around jumps of a day forwards and back, each once; {EVENTS} at most in {slowest:.0?}",
             3 * EVENTS + 3
         ))
+    }
+
+    /// What was counted in the last hour of this time: what was sent in it, and nothing of tomorrow's.
+    async fn counted(&self, requests: u64) -> Result<(), String> {
+        let counted = self.admin.get("/v1/tenants/acme/sources/in/statistics").await.expect(200);
+        let found = &counted["last_hour"]["requests"];
+        if *found == requests { Ok(()) } else { Err(format!("{found} requests were counted, and {requests} sent")) }
     }
 
     async fn event(&self, number: u64) -> Value {
