@@ -26,7 +26,8 @@ pub mod transport;
 pub mod deliverer;
 pub mod ingest;
 pub mod pipeline;
-// L3, upper half: a module tried out by a person, with the pipeline's state.
+// L3, upper half: one thing done to many; a module tried out by a person, with the pipeline's state.
+pub mod jobs;
 pub mod trial;
 // L4: the admin interface.
 pub mod api;

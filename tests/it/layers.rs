@@ -9,9 +9,9 @@ const LAYERS: [&[&str]; 9] = [
     &["problem", "retry", "signing", "statistics", "telemetry"],
     &["config"],
     &["runtime", "server", "store", "transport"],
-    // Within L3 the road has a direction: ingest hands events to the pipeline, and a trial borrows its state.
+    // Within L3 the road has a direction: ingest hands events to the pipeline, jobs read its configuration, and a trial borrows its state.
     &["deliverer", "pipeline"],
-    &["ingest", "trial"],
+    &["ingest", "jobs", "trial"],
     &["api"],
     &["app"],
     &["cli"],

@@ -377,7 +377,7 @@ pub(super) fn made_secret(scheme: KeyScheme) -> Result<String, ChangeError> {
     SigningKey::generate(scheme, random()?).map_err(|error| ChangeError::Seal(error.to_string()))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], ChangeError> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], ChangeError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| ChangeError::Seal(error.to_string()))?;
     Ok(bytes)

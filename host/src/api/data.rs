@@ -4,7 +4,9 @@ use super::Api;
 use super::body::Path;
 use super::change::ChangeError;
 use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
-use crate::model::{DeliveryId, DeliveryStatus, EndpointName, EventId, InvalidId, RouteName, SourceName, TenantName};
+use crate::model::{
+    DeliveryId, DeliveryStatus, EndpointName, EventId, InvalidId, RouteName, RunStatus, SourceName, TenantName,
+};
 use crate::problem::Problem;
 use crate::store::{DeliveryFilter, EventFilter, Outcome, Page, ReadError, Reader, Transition};
 use axum::Json;
@@ -22,6 +24,8 @@ pub(super) struct EventsQuery {
     cursor: Option<String>,
     source: Option<String>,
     event_type: Option<String>,
+    route: Option<String>,
+    run_status: Option<RunStatus>,
     since_ms: Option<u64>,
     until_ms: Option<u64>,
 }
@@ -35,12 +39,14 @@ pub(super) async fn list_events(
     let filter = EventFilter {
         source: query.source.as_deref().map(name::<SourceName>).transpose()?,
         event_type: query.event_type,
+        route: query.route.as_deref().map(name::<RouteName>).transpose()?,
+        run_status: query.run_status,
         since_ms: query.since_ms,
         until_ms: query.until_ms,
     };
     let cursor = query.cursor;
     let page = read(&api, &tenant, move |reader, tenant| reader.list_events(tenant, &filter, cursor.as_deref(), limit));
-    answer_page(page.await?)
+    answer_page(page.await?, limit)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -67,9 +73,9 @@ pub(super) async fn list_runs(
     let page = read(&api, &tenant, move |reader, tenant| {
         let page = reader.list_held(tenant, route.as_ref(), cursor.as_deref(), limit)?;
         let runs = page.items.iter().map(|held| reader.run(tenant, held.run)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page { items: runs.into_iter().flatten().collect(), next: page.next })
+        Ok(Page { items: runs.into_iter().flatten().collect(), next: page.next, looked_at: page.looked_at })
     });
-    answer_page(page.await?)
+    answer_page(page.await?, limit)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +86,8 @@ pub(super) struct DeliveriesQuery {
     endpoint: Option<String>,
     status: Option<DeliveryStatus>,
     event_type: Option<String>,
+    source: Option<String>,
+    route: Option<String>,
     since_ms: Option<u64>,
     until_ms: Option<u64>,
 }
@@ -94,13 +102,15 @@ pub(super) async fn list_deliveries(
         endpoint: query.endpoint.as_deref().map(name::<EndpointName>).transpose()?,
         status: query.status,
         event_type: query.event_type,
+        source: query.source.as_deref().map(name::<SourceName>).transpose()?,
+        route: query.route.as_deref().map(name::<RouteName>).transpose()?,
         since_ms: query.since_ms,
         until_ms: query.until_ms,
     };
     let cursor = query.cursor;
     let page =
         read(&api, &tenant, move |reader, tenant| reader.list_deliveries(tenant, &filter, cursor.as_deref(), limit));
-    answer_page(page.await?)
+    answer_page(page.await?, limit)
 }
 
 pub(super) async fn get_event(
@@ -203,8 +213,14 @@ pub(super) async fn read<T: Send + 'static>(
     Ok(api.parts().store.read(move |reader| look(reader, &tenant)).await?)
 }
 
-fn answer_page<T: Serialize>(page: Page<T>) -> Result<Response, Problem> {
-    Ok(Json(json!({ "items": page.items, "next": page.next })).into_response())
+/// A page. One that ended before it was full, because enough was looked at, says so.
+fn answer_page<T: Serialize>(page: Page<T>, limit: usize) -> Result<Response, Problem> {
+    let mut document = json!({ "items": page.items, "next": page.next });
+    if page.next.is_some() && page.items.len() < limit {
+        let words = format!("this page ends after a look at {} records; `next` goes on from there", page.looked_at);
+        document.as_object_mut().map(|members| members.insert("note".to_owned(), words.into()));
+    }
+    Ok(Json(document).into_response())
 }
 
 fn object(value: &impl Serialize) -> Result<serde_json::Map<String, Value>, Problem> {

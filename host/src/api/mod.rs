@@ -2,7 +2,7 @@
 //!
 //! `change` is how configuration changes, and `versions` how that of a module does; `resources`, `secrets` and `modules` put that on
 //! HTTP; `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
-//! runs again what is held, `endpoints` shows how they are doing, `state` what modules keep, `statistics` what was
+//! and `replay` run one again, `jobs` has many done so, `endpoints` shows how they are doing, `state` what modules keep, `statistics` what was
 //! counted, `backup` gives the whole store. Every refusal is a [`Problem`].
 
 mod access;
@@ -11,9 +11,11 @@ mod body;
 mod change;
 mod data;
 mod endpoints;
+mod jobs;
 mod module_test;
 mod modules;
 pub mod quarantine;
+mod replay;
 mod rerun;
 mod resources;
 mod secrets;
@@ -28,6 +30,7 @@ pub use uploads::Uploads;
 
 use crate::clock::Clock;
 use crate::deliverer::Throttles;
+use crate::jobs::Jobs;
 use crate::pipeline::{Library, Shadows};
 use crate::problem::Problem;
 use crate::runtime::Executor;
@@ -77,6 +80,8 @@ pub struct Parts {
     pub shadows: Shadows,
     /// What modules cost, for those who try one.
     pub costs: Costs,
+    /// What is done to many.
+    pub jobs: Jobs,
     /// The threads that modules run on.
     pub executor: Arc<Executor>,
     /// What was counted.
@@ -118,8 +123,8 @@ impl Api {
             .route(&at("/events"), get(data::list_events))
             .route(&at("/events/{event}"), get(data::get_event))
             .route(&at("/events/{event}/body"), get(data::get_event_body))
+            .route(&at("/events/{event}/replay"), post(replay::replay))
             .route(&at("/runs"), get(data::list_runs))
-            .route(&at("/runs/rerun"), post(rerun::rerun_held))
             .route(&at("/runs/{run}/rerun"), post(rerun::rerun))
             .route(&at("/deliveries"), get(data::list_deliveries))
             .route(&at("/deliveries/{delivery}"), get(data::get_delivery))
@@ -132,6 +137,9 @@ impl Api {
             .route(&at("/modules/{name}/statistics"), get(statistics::of_module))
             .route(&at("/endpoints/{name}/statistics"), get(statistics::of_endpoint))
             .route("/v1/operator/statistics", get(statistics::by_tenant))
+            .route(&at("/jobs"), get(jobs::list).post(jobs::create))
+            .route(&at("/jobs/{job}"), get(jobs::get))
+            .route(&at("/jobs/{job}/cancel"), post(jobs::cancel))
             .route(&at("/routes/{name}/state"), get(state::get).delete(state::delete))
             .route(&at(&format!("/{kind}")), get(resources::list))
             .route(&at(&format!("/{kind}/{{name}}")), put(resources::put).get(resources::get).delete(resources::delete))

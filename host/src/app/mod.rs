@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{PlanStep, Snapshot, Spec};
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
+use crate::jobs::Jobs;
 use crate::model::Digest;
 use crate::pipeline::{Library, Pipeline, Published, disk, notices, pending, shadow, statistics, sweep};
 use crate::runtime::{Compiler, Executor, Runtime};
@@ -169,6 +170,10 @@ impl Host {
         workers.spawn(supervise(health.worker("disk"), told_workers.clone(), move || {
             disk::work(for_disk.0.clone(), for_disk.1.clone(), told.clone())
         }));
+        let jobs = Jobs::new(store.clone(), published.clone(), clock.clone(), settings.jobs.clone());
+        let (told, for_jobs) = (told_workers.clone(), jobs.clone());
+        workers
+            .spawn(supervise(health.worker("jobs"), told_workers.clone(), move || for_jobs.clone().work(told.clone())));
         let (told, parts) = (told_workers.clone(), (configuration.clone(), pipeline.clone(), clock.clone()));
         workers.spawn(supervise(health.worker("quarantine"), told_workers, move || {
             let (configuration, pipeline, clock) = parts.clone();
@@ -202,6 +207,7 @@ impl Host {
             uploads,
             shadows,
             costs,
+            jobs,
             executor: executor.clone(),
             recorder: recorder.clone(),
             throttles,

@@ -1,6 +1,6 @@
 //! The host's own settings: one TOML file, a section for each part. A wrong one is refused with its line, or its key and bounds.
 
-use crate::{api, deliverer, ingest, pipeline, runtime, server, statistics, store, transport};
+use crate::{api, deliverer, ingest, jobs, pipeline, runtime, server, statistics, store, transport};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,6 +23,8 @@ pub struct Settings {
     pub runtime: runtime::Config,
     /// Section `[pipeline]`.
     pub pipeline: pipeline::Config,
+    /// Section `[jobs]`.
+    pub jobs: jobs::Config,
     /// Section `[deliverer]`.
     pub deliverer: deliverer::Config,
     /// Section `[transport]`.
@@ -112,6 +114,7 @@ struct Raw {
     store: RawStore,
     runtime: runtime::Config,
     pipeline: pipeline::Config,
+    jobs: jobs::Config,
     deliverer: deliverer::Config,
     transport: transport::Config,
     statistics: statistics::Config,
@@ -237,6 +240,8 @@ impl Raw {
         let section = |section, error: String| SettingsError::Section { path: path.to_owned(), section, error };
         self.pipeline.state.check().map_err(|error| section("pipeline", error.to_string()))?;
         within("statistics.subjects_max", self.statistics.subjects_max, 1, statistics::SUBJECTS_MAX)?;
+        within("jobs.pending_runs_max", self.jobs.pending_runs_max.into(), 1, 100_000)?;
+        within("jobs.pending_deliveries_max", self.jobs.pending_deliveries_max.into(), 1, 1_000_000)?;
         within("store.cache_bytes", self.store.cache_bytes, 8 << 20, 1 << 40)?;
         within("store.journal_bytes_max", self.store.journal_bytes_max, 1 << 20, 1 << 30)?;
         within("store.free_bytes_min", self.store.free_bytes_min, 0, 1 << 50)?;
@@ -278,6 +283,7 @@ impl Raw {
             },
             runtime: self.runtime,
             pipeline: self.pipeline,
+            jobs: self.jobs,
             deliverer: self.deliverer,
             transport: self.transport,
             statistics: self.statistics,

@@ -83,7 +83,8 @@ impl Planner {
             Hint::Endpoint { tenant, endpoint, health } => {
                 self.adopt((tenant.clone(), endpoint.clone()), health.clone(), now_ms);
             }
-            Hint::Pending { .. } | Hint::StateForgotten | Hint::Notice | Hint::Configured { .. } => {}
+            Hint::Pending { .. } | Hint::StateForgotten | Hint::Job { .. } | Hint::Notice | Hint::Configured { .. } => {
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Ids that the host gives. Every one of them begins with the event's: whoever holds the id of a run or a delivery knows where
+//! Ids that the host gives. Those of what comes of an event begin with the event's: whoever holds the id of a run or a delivery knows where
 //! the event is and on which day it came, without an index.
 
 use serde::{Deserialize, Serialize};
@@ -21,54 +21,67 @@ impl InvalidId {
     }
 }
 
-/// An event: `evt_<ULID>`. The ULID's time is when the event came in; ids order nothing, `seq` does.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventId(u128);
+macro_rules! whole {
+    ($($(#[$doc:meta])* $name:ident $prefix:literal $wanted:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// The id for one of `now_ms`, with 80 random bits (the rest of `random` is left out).
+            #[must_use]
+            pub fn new(now_ms: u64, random: u128) -> Self {
+                Self(Ulid::from_parts(now_ms, random).0)
+            }
+
+            /// The 16 bytes that sort by time.
+            #[must_use]
+            pub const fn to_bytes(self) -> [u8; 16] {
+                self.0.to_be_bytes()
+            }
+
+            /// The opposite of `to_bytes`.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(u128::from_be_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), Ulid(self.0))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let error = || InvalidId::new(text, $wanted);
+                parse_ulid(text.strip_prefix($prefix).ok_or_else(error)?).map(Self).ok_or_else(error)
+            }
+        }
+    )*};
+}
+
+whole! {
+    /// An event: `evt_<ULID>`. The ULID's time is when the event came in; ids order nothing, `seq` does.
+    EventId "evt_" "an event id: `evt_` and 26 letters and digits";
+    /// A job: `job_<ULID>`. The ULID's time is when it was made.
+    JobId "job_" "a job id: `job_` and 26 letters and digits";
+}
 
 impl EventId {
-    /// The id for an event received at `now_ms`, with 80 random bits (the rest of `random` is left out).
-    #[must_use]
-    pub fn new(now_ms: u64, random: u128) -> Self {
-        Self(Ulid::from_parts(now_ms, random).0)
-    }
-
     /// When the event came in, in milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn received_at_ms(self) -> u64 {
         Ulid(self.0).timestamp_ms()
     }
-
-    /// The 16 bytes that sort by time.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; 16] {
-        self.0.to_be_bytes()
-    }
-
-    /// The opposite of [`EventId::to_bytes`].
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(u128::from_be_bytes(bytes))
-    }
 }
 
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "evt_{}", Ulid(self.0))
-    }
-}
-
-impl FromStr for EventId {
-    type Err = InvalidId;
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let error = || InvalidId::new(text, "an event id: `evt_` and 26 letters and digits");
-        parse_ulid(text.strip_prefix("evt_").ok_or_else(error)?).ok_or_else(error)
-    }
-}
-
-fn parse_ulid(text: &str) -> Option<EventId> {
+fn parse_ulid(text: &str) -> Option<u128> {
     let ulid = Ulid::from_string(text).ok()?;
     // Ids are compared as text by people and their tools: there is one spelling.
-    (ulid.to_string() == text).then_some(EventId(ulid.0))
+    (ulid.to_string() == text).then_some(ulid.0)
 }
 
 macro_rules! parts {
@@ -111,7 +124,7 @@ macro_rules! parts {
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 let error = || InvalidId::new(text, $wanted);
                 let (ulid, tag) = text.strip_prefix($prefix).and_then(|rest| rest.split_once('-')).ok_or_else(error)?;
-                let event = parse_ulid(ulid).ok_or_else(error)?;
+                let event = parse_ulid(ulid).map(EventId).ok_or_else(error)?;
                 let lower = tag.len() == 16 && tag.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
                 let tag = u64::from_str_radix(tag, 16).ok().filter(|_| lower).ok_or_else(error)?;
                 Ok(Self { event, tag })
@@ -230,7 +243,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(EventId RunId DeliveryId Digest);
+as_text!(EventId JobId RunId DeliveryId Digest);
 
 #[cfg(test)]
 mod tests {
@@ -250,6 +263,9 @@ mod tests {
         assert!(event.to_string().to_lowercase().parse::<EventId>().is_err());
         assert!(delivery.to_string().to_uppercase().parse::<DeliveryId>().is_err());
         assert!(run.to_string().parse::<DeliveryId>().is_err());
+        let job = JobId::new(1_700_000_000_000, 42);
+        assert_eq!((job.to_string().parse(), JobId::from_bytes(job.to_bytes())), (Ok(job), job));
+        assert!(event.to_string().parse::<JobId>().is_err());
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! The vocabulary as types: names, ids, events, runs, deliveries. Plain data: it decides nothing and touches nothing.
+//! The vocabulary as types: names, ids, events, runs, deliveries, jobs. Plain data: it decides nothing and touches nothing.
 
 mod delivery;
 mod event;
 mod header_rules;
 mod health;
 mod id;
+mod job;
 mod name;
 mod run;
 mod step_key;
@@ -15,7 +16,8 @@ pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, END
 pub use event::{DELIVERY_DEAD, Event, Header, Message, OPERATIONAL_SOURCE};
 pub use header_rules::{is_credential, is_header_for_modules, is_header_of_the_host};
 pub use health::{EndpointHealth, EndpointState};
-pub use id::{DeliveryId, Digest, EventId, InvalidId, RunId};
+pub use id::{DeliveryId, Digest, EventId, InvalidId, JobId, RunId};
+pub use job::{Job, JobAction, JobFilter, JobState, PlanChoice};
 pub use name::{EndpointName, InvalidName, ModuleName, RouteName, SourceName, TenantName};
 pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, StepTrace, Verdict};
 pub use step_key::{InvalidStepKey, StepKey};

@@ -1,6 +1,6 @@
 //! What the store tells workers after a commit, so that they need not ask all the time.
 
-use crate::model::{DeliveryId, EndpointHealth, EndpointName, RouteName, RunId, TenantName};
+use crate::model::{DeliveryId, EndpointHealth, EndpointName, JobId, RouteName, RunId, TenantName};
 
 /// Something new to do. It is durable when the hint comes. Hints are lost on the way to a subscriber that lags, and at a restart:
 /// then the subscriber reads its lanes anew.
@@ -38,6 +38,13 @@ pub enum Hint {
         endpoint: EndpointName,
         /// How it is doing now; none where it was removed.
         health: Option<EndpointHealth>,
+    },
+    /// A job has begun.
+    Job {
+        /// Whose.
+        tenant: TenantName,
+        /// Which.
+        job: JobId,
     },
     /// There is a notice to tell.
     Notice,

@@ -17,6 +17,7 @@
 //! | `O` scope 0 event¹⁶ | a notice: an operational event that is still to be made; the host's own scope is empty |
 //! | `Z` state⁸ | a state that is nobody's any more: its entries are to go |
 //! | `U` tenant 0 kind¹ name 0 (version³²) length¹ place¹ | what was counted of a subject in a minute or an hour; of a module by its version |
+//! | `J` tenant 0 over¹ job¹⁶ | a job; over is 0 while it has something to do, 1 from then on |
 //!
 //! | in a day's tree | holds |
 //! | --- | --- |
@@ -27,6 +28,8 @@
 //! | `A` tenant 0 event¹⁶ tag⁸ number⁴ | an attempt before the last |
 //! | `B` tenant 0 event¹⁶ tag⁸ number⁴ | a chunk of that delivery's body; of the event's where the tag is 0 |
 //! | `S` tenant 0 endpoint 0 status¹ event¹⁶ tag⁸ | a delivery that is not pending, to be found by endpoint, status and time |
+//! | `F` tenant 0 status¹ event¹⁶ tag⁸ | one that is held or dead, to be found without an endpoint |
+//! | `I` tenant 0 event¹⁶ generation⁴ | a replay of an event: the runs it made |
 //!
 //! Every key written costs about the same, whatever its value: that is why an event, its short body and its finished runs are one
 //! record, why a pending delivery stands in its lane and in no other index, and why dedup keys stand in the day's tree, which goes
@@ -38,7 +41,8 @@
 use super::key::{Key, KeyRange};
 use super::{ResourceKey, statistics};
 use crate::model::{
-    DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, RouteName, RunId, SourceName, StepKey, TenantName, Turn,
+    DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, JobId, RouteName, RunId, SourceName, StepKey,
+    TenantName, Turn,
 };
 use crate::statistics::{Period, Subject};
 
@@ -334,23 +338,66 @@ pub(super) fn parts_of(record: &Key) -> Key {
     Key::of(b'V').bytes(record.as_bytes())
 }
 
-/// The deliveries of one endpoint that have one status, on one day. Pending ones stand in their lane instead: none here.
+/// A status as a byte. Pending deliveries stand in their lane instead.
+const fn status_byte(status: DeliveryStatus) -> Option<u8> {
+    match status {
+        DeliveryStatus::Pending => None,
+        DeliveryStatus::Delivered => Some(2),
+        DeliveryStatus::Held => Some(3),
+        DeliveryStatus::Dead => Some(4),
+    }
+}
+
+/// The deliveries of one endpoint that have one status, on one day. None where the status is found elsewhere.
 pub(super) fn by_status(tenant: &TenantName, endpoint: &EndpointName, status: DeliveryStatus) -> Option<Key> {
-    let status = match status {
-        DeliveryStatus::Pending => return None,
-        DeliveryStatus::Delivered => 2,
-        DeliveryStatus::Held => 3,
-        DeliveryStatus::Dead => 4,
-    };
+    let status = status_byte(status)?;
     Some(Key::of(b'S').name(tenant.as_str()).name(endpoint.as_str()).bytes(&[status]))
 }
 
-/// Where one delivery that is not pending stands under [`by_status`].
+/// The deliveries of a tenant that are held, or dead, on one day. None for another status: most deliveries are delivered, and cost no
+/// key here.
+pub(super) fn stopped(tenant: &TenantName, status: DeliveryStatus) -> Option<Key> {
+    let status = status_byte(status).filter(|_| status != DeliveryStatus::Delivered)?;
+    Some(Key::of(b'F').name(tenant.as_str()).bytes(&[status]))
+}
+
+/// Where a delivery with this status stands in the indexes of its day.
 pub(super) fn found_by_status(
     tenant: &TenantName,
     endpoint: &EndpointName,
     status: DeliveryStatus,
     delivery: DeliveryId,
-) -> Option<Key> {
-    by_status(tenant, endpoint, status).map(|key| key.id(delivery.event(), delivery.tag()))
+) -> impl Iterator<Item = Key> + use<> {
+    let indexes = [by_status(tenant, endpoint, status), stopped(tenant, status)];
+    indexes.into_iter().flatten().map(move |key| key.id(delivery.event(), delivery.tag()))
+}
+
+/// The replays of an event.
+pub(super) fn replays(tenant: &TenantName, event: EventId) -> Key {
+    Key::of(b'I').name(tenant.as_str()).bytes(&event.to_bytes())
+}
+
+/// A replay of an event.
+pub(super) fn replay(tenant: &TenantName, event: EventId, generation: u32) -> Key {
+    replays(tenant, event).bytes(&generation.to_be_bytes())
+}
+
+/// All jobs.
+pub(super) fn all_jobs() -> Key {
+    Key::of(b'J')
+}
+
+/// The jobs of a tenant.
+pub(super) fn jobs_of(tenant: &TenantName) -> Key {
+    all_jobs().name(tenant.as_str())
+}
+
+/// The jobs of a tenant that are over, or those that are not.
+pub(super) fn jobs(tenant: &TenantName, over: bool) -> Key {
+    jobs_of(tenant).bytes(&[u8::from(over)])
+}
+
+/// A job.
+pub(super) fn job(tenant: &TenantName, over: bool, job: JobId) -> Key {
+    jobs(tenant, over).bytes(&job.to_bytes())
 }

@@ -19,6 +19,7 @@ mod dedup;
 mod disk_backend;
 mod error;
 mod hint;
+mod job;
 mod journal;
 mod key;
 mod keys;
@@ -50,11 +51,12 @@ pub use backup::{
 pub use compiled_files::CompiledFiles;
 pub use error::{CommitError, OpenError, ReadError};
 pub use hint::Hint;
+pub use job::{JOBS_AT_WORK_MAX, JOBS_KEPT_MAX, JobEnd, JobItem, JobStep, REPLAYS_PER_EVENT_MAX, Replay};
 pub use module_files::ModuleFiles;
 pub use notice::Notice;
 pub use reader::{
-    Configuration, DeliveryFilter, Due, EventFilter, HeldRun, KeptPeriod, OverSubjects, PAGE_ITEMS_MAX, Page,
-    PendingRun, QUEUE_COUNTED_MAX, Queue, Reader,
+    Configuration, DeliveryFilter, Due, EventFilter, HeldRun, JobFound, KeptPeriod, OverSubjects, PAGE_ITEMS_MAX, Page,
+    PendingRun, QUEUE_COUNTED_MAX, Queue, Reader, Waiting,
 };
 pub use room::DiskFull;
 #[cfg(test)]

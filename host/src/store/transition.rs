@@ -1,10 +1,11 @@
 //! Every write there is, as a closed enum: what changes, and what must hold for it to change.
 
+use super::job::{JobStep, Replay};
 use super::notice::Notice;
 use super::state::{StateChange, StateEntry};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, Digest, EndpointHealth, EndpointName, Event, EventId, RouteName, Run, RunId,
-    StepKey, TenantName,
+    Attempt, Delivery, DeliveryId, Digest, EndpointHealth, EndpointName, Event, EventId, Job, JobId, RouteName, Run,
+    RunId, StepKey, TenantName,
 };
 use crate::statistics::{Counted, Subject};
 use bytes::Bytes;
@@ -99,6 +100,26 @@ pub enum Transition {
         /// Which, and whose.
         subjects: Vec<(TenantName, Subject)>,
         /// The time.
+        now_ms: u64,
+    },
+    /// An event goes again, as runs of a new generation. [`Outcome::TooMany`] where it did so too often.
+    Replay(Box<Replay>),
+    /// A job begins. [`Outcome::TooMany`] where its tenant has too many at work.
+    CreateJob {
+        /// Whose.
+        tenant: TenantName,
+        /// What it is to do. Its `seq_max` is given by the committer.
+        job: Box<Job>,
+    },
+    /// What a job does next, with the place from which it goes on. Stale unless it is at work and has made `step` steps.
+    Job(Box<JobStep>),
+    /// A job is to do nothing more. Stale where it is over.
+    CancelJob {
+        /// Whose.
+        tenant: TenantName,
+        /// Which.
+        job: JobId,
+        /// The time of the request.
         now_ms: u64,
     },
     /// Configuration changes. Stale unless the store's config revision is `expected_revision`.
@@ -263,7 +284,11 @@ impl Transition {
                 RECORD_BYTES + puts + plans
             }
             Self::KeepStatistics(counted) => 2 * RECORD_BYTES * counted.len(),
+            Self::Job(step) => RECORD_BYTES * (1 + step.items.len()),
+            Self::Replay(replay) => RECORD_BYTES * (1 + replay.runs.len()),
             Self::Settle(_)
+            | Self::CreateJob { .. }
+            | Self::CancelJob { .. }
             | Self::Retry { .. }
             | Self::Cancel { .. }
             | Self::Health { .. }
@@ -297,6 +322,21 @@ pub enum Outcome {
     Configured {
         /// From 1.
         revision: u64,
+    },
+    /// The event goes again by these runs; where the same was asked for before, it did so then, and nothing was written.
+    Replayed {
+        /// One for each route.
+        runs: Vec<RunId>,
+    },
+    /// The job began; or did so before, where the same was asked for then, and nothing was written.
+    JobIs {
+        /// Which.
+        job: JobId,
+    },
+    /// There are so many already that nothing was written.
+    TooMany {
+        /// How many there may be.
+        max: usize,
     },
     /// What the transition builds on is no longer so (or never was); nothing was written.
     Stale {

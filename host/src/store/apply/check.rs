@@ -1,8 +1,8 @@
 //! What must hold for a transition to make sense at all, whatever the store holds. Who breaks it has a bug.
 
 use super::Refusal;
-use crate::model::{BodyRef, Delivery, DeliveryId, DeliveryStatus, RunStatus};
-use crate::store::{Accept, Configure, DEDUP_MS_MAX, NewDelivery, ResourceKey, RoutedRun, StateChange};
+use crate::model::{BodyRef, Delivery, DeliveryId, DeliveryStatus, Job, JobState, RunStatus};
+use crate::store::{Accept, Configure, DEDUP_MS_MAX, NewDelivery, Replay, ResourceKey, RoutedRun, StateChange};
 use std::collections::BTreeSet;
 
 /// An event with its runs.
@@ -53,6 +53,19 @@ pub(super) fn states(status: RunStatus, changes: &[StateChange]) -> Result<(), R
         that(keys.len() == change.writes.len(), "no key of a state is written twice at once")?;
         that(keys.iter().all(|key| !key.is_empty() && !key.contains('\0')), "a key of a state has bytes, and no 0 byte")
     })
+}
+
+/// An event that goes again.
+pub(super) fn replay(replay: &Replay) -> Result<(), Refusal> {
+    let routes: BTreeSet<_> = replay.runs.iter().map(|(route, _)| route).collect();
+    that(!replay.runs.is_empty(), "a replay has a run")?;
+    that(routes.len() == replay.runs.len(), "no route comes twice")
+}
+
+/// A job before it began.
+pub(super) fn new_job(job: &Job) -> Result<(), Refusal> {
+    let untouched = (job.steps, job.looked_at, job.done, job.skipped) == (0, 0, 0, 0) && job.cursor.is_none();
+    that(untouched && job.state == JobState::Running, "a new job is to be done, and has done nothing")
 }
 
 /// A change of configuration.

@@ -4,7 +4,7 @@
 use super::{Applied, Refusal, check, health, state, statistics};
 use crate::model::{DeliveryStatus, EndpointName, TenantName};
 use crate::store::backend::{Look as _, Order};
-use crate::store::key::Key;
+use crate::store::key::{Key, KeyRange};
 use crate::store::keys;
 use crate::store::tree::TreeId;
 use crate::store::{Configure, Hint, Outcome, ReadError, View, meta, notice, record};
@@ -37,7 +37,10 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
                     health::forget(view, tenant, endpoint, &mut hints)?;
                 }
             }
-            ("tenant", Some(tenant)) => forget_notices(view, tenant)?,
+            ("tenant", Some(tenant)) => {
+                forget_all(view, &keys::notices_of(Some(tenant)).prefix())?;
+                forget_all(view, &keys::jobs_of(tenant).prefix())?;
+            }
             _ => {}
         }
     }
@@ -65,12 +68,11 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
     Ok(Applied { outcome: Outcome::Configured { revision }, hints })
 }
 
-/// Nobody is told any more.
-fn forget_notices(view: &mut View<'_>, tenant: &TenantName) -> Result<(), ReadError> {
-    let of_tenant = keys::notices_of(Some(tenant)).prefix();
-    let found = view.scan(TreeId::Hot, &of_tenant, Order::Ascending).map(|entry| Ok(Key::from(&entry?.0[..])));
+/// Removes records of the hot tree that went with their tenant: notices that nobody is told any more, jobs.
+fn forget_all(view: &mut View<'_>, of_tenant: &KeyRange) -> Result<(), ReadError> {
+    let found = view.scan(TreeId::Hot, of_tenant, Order::Ascending).map(|entry| Ok(Key::from(&entry?.0[..])));
     for key in found.collect::<Result<Vec<_>, ReadError>>()? {
-        notice::remove(view, key)?;
+        record::remove(view, TreeId::Hot, key)?;
     }
     Ok(())
 }

@@ -68,11 +68,11 @@ pub(super) fn put_delivery(
         if before.status == DeliveryStatus::Pending {
             view.remove(TreeId::Hot, keys::due(tenant, &before.endpoint, before.due_ms, id));
         }
-        if let Some(key) = keys::found_by_status(tenant, &before.endpoint, before.status, id) {
+        for key in keys::found_by_status(tenant, &before.endpoint, before.status, id) {
             view.remove(tree, key);
         }
     }
-    if let Some(key) = keys::found_by_status(tenant, &delivery.endpoint, delivery.status, id) {
+    for key in keys::found_by_status(tenant, &delivery.endpoint, delivery.status, id) {
         view.put(tree, key, "");
     }
     let due = if delivery.status == DeliveryStatus::Pending {

@@ -11,7 +11,9 @@ mod deliver;
 mod health;
 mod host;
 mod index;
+mod job;
 mod line;
+mod replay;
 mod route;
 mod state;
 mod statistics;
@@ -72,6 +74,10 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         Transition::Told { scope, event } => host::told(view, scope.as_ref(), event),
         Transition::KeepStatistics(counted) => statistics::keep(view, counted),
         Transition::SweepStatistics { subjects, now_ms } => statistics::sweep(view, &subjects, now_ms),
+        Transition::Replay(replay) => replay::replay(view, &replay),
+        Transition::CreateJob { tenant, job } => job::create(view, tenant, *job),
+        Transition::Job(step) => job::step(view, *step),
+        Transition::CancelJob { tenant, job, now_ms } => job::cancel(view, &tenant, job, now_ms),
         Transition::Configure(configure) => configure::configure(view, configure),
     }
 }

@@ -49,7 +49,10 @@ pub(super) fn rerun(
         return Ok(Applied::quietly(Outcome::Stale { why: "the run is not held" }));
     }
     run.status = RunStatus::Pending;
-    run.origin = Origin::Rerun;
+    // A replay stays one: what it writes to a state is never kept.
+    if run.origin != Origin::Replay {
+        run.origin = Origin::Rerun;
+    }
     run.plan = plan.unwrap_or(run.plan);
     run.updated_at_ms = now_ms;
     run.failure = None;

@@ -126,6 +126,70 @@ fn held_runs_come_by_route_and_order() {
 }
 
 #[test]
+fn events_are_found_by_what_became_of_their_runs_and_deliveries_by_source_and_route() {
+    on_each_backend(async |store| {
+        let statuses = [RunStatus::Routed, RunStatus::Filtered, RunStatus::Held, RunStatus::Dropped];
+        for (n, status) in (0..).zip(statuses) {
+            let id = event_id(NOON, n);
+            let mut given = accept(id, "");
+            given.event.source = format!("s{n}").parse().unwrap();
+            let mut ends = run(id, &format!("r{}", n % 2).parse().unwrap(), status);
+            let mut made = delivery(&ends, &endpoint());
+            if status == RunStatus::Routed || status == RunStatus::Filtered {
+                made.route = ends.route.clone();
+                ends.deliveries = vec![made.id];
+                given.runs.push(RoutedRun { run: ends, deliveries: vec![NewDelivery { delivery: made, body: None }] });
+            } else {
+                given.runs.push(RoutedRun { run: ends, deliveries: Vec::new() });
+            }
+            commit_accept(&store, given).await;
+        }
+        let reader = store.reader();
+        let sources = |route: Option<&str>, run_status| -> Vec<String> {
+            let route = route.map(|route| route.parse().unwrap());
+            let filter = EventFilter { route, run_status, ..EventFilter::default() };
+            let events = all(2, |cursor, limit| reader.list_events(&acme(), &filter, cursor, limit).unwrap());
+            events.iter().map(|event| event.source.to_string()).collect()
+        };
+        for (n, status) in statuses.into_iter().enumerate() {
+            assert_eq!(sources(None, Some(status)), [format!("s{n}")]);
+        }
+        assert_eq!(sources(Some("r1"), None), ["s3", "s1"]);
+        assert_eq!(sources(Some("r1"), Some(RunStatus::Routed)), [""; 0]);
+        let list = |source: Option<&str>, route: Option<&str>| -> usize {
+            let (source, route) = (source.map(|it| it.parse().unwrap()), route.map(|it| it.parse().unwrap()));
+            let filter = DeliveryFilter { source, route, ..DeliveryFilter::default() };
+            reader.list_deliveries(&acme(), &filter, None, 10).unwrap().items.len()
+        };
+        assert_eq!((list(None, None), list(Some("s1"), None), list(Some("s2"), None)), (2, 1, 0));
+        assert_eq!((list(None, Some("r0")), list(Some("s1"), Some("r0"))), (1, 0));
+    });
+}
+
+#[test]
+fn the_dead_of_a_tenant_are_found_without_reading_the_others() {
+    let store = Store::in_memory(&Config::default(), &Health::default()).unwrap();
+    wait(async {
+        let mut oldest = None;
+        // More delivered ones than one page looks at.
+        for n in 0..=5000_u32 {
+            let (given, id) = with_delivery(event_id(NOON, u128::from(n)));
+            commit_accept(&store, given).await;
+            let next = if n == 0 { Next::Dead } else { Next::Delivered };
+            commit(&store, settle(id, 1, next)).await;
+            oldest = oldest.or(Some(id));
+        }
+        let dead = DeliveryFilter { status: Some(DeliveryStatus::Dead), ..DeliveryFilter::default() };
+        let page = store.reader().list_deliveries(&acme(), &dead, None, 10).unwrap();
+        let ids: Vec<_> = page.items.iter().map(|delivery| delivery.id).collect();
+        assert_eq!((ids, page.next, page.looked_at), (vec![oldest.unwrap()], None, 1));
+        let retry = Transition::Retry { tenant: acme(), delivery: oldest.unwrap(), due_ms: NOON };
+        commit(&store, retry).await;
+        assert_eq!(store.reader().list_deliveries(&acme(), &dead, None, 10).unwrap().looked_at, 0);
+    });
+}
+
+#[test]
 fn a_search_for_what_is_rare_comes_back_with_a_cursor() {
     let store = Store::in_memory(&Config::default(), &Health::default()).unwrap();
     wait(async {
@@ -136,7 +200,7 @@ fn a_search_for_what_is_rare_comes_back_with_a_cursor() {
         }
         let rare = EventFilter { event_type: Some("rare".to_owned()), ..EventFilter::default() };
         let first = store.reader().list_events(&acme(), &rare, None, 10).unwrap();
-        assert_eq!(first.items, []);
+        assert_eq!((first.items, first.looked_at), (vec![], 5000));
         let second = store.reader().list_events(&acme(), &rare, first.next.as_deref(), 10).unwrap();
         assert_eq!((second.items.len(), second.next), (1, None));
         let many = store.reader().list_events(&acme(), &EventFilter::default(), None, usize::MAX).unwrap();

@@ -6,7 +6,7 @@
 
 use super::Reader;
 use super::cursor::Binding;
-use super::list::{PAGE_ITEMS_MAX, Page};
+use super::list::{PAGE_ITEMS_MAX, Page, found, page};
 use crate::model::{DeliveryId, EndpointName, RouteName, RunId, TenantName};
 use crate::store::ReadError;
 use crate::store::backend::Order;
@@ -140,29 +140,33 @@ impl Reader {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<HeldRun>, ReadError> {
-        let binding = Binding::new("held", tenant);
+        self.held_page(&Binding::new("held", tenant), tenant, route, cursor, limit, PAGE_ITEMS_MAX, |held| {
+            Ok(Some(held))
+        })
+    }
+
+    /// Those of the held runs that `load` takes, in the order of [`Reader::list_held`], from a look at `records_max` at most.
+    #[expect(clippy::too_many_arguments, reason = "a page of a list is asked for by all of these")]
+    pub(super) fn held_page<T>(
+        &self,
+        binding: &Binding,
+        tenant: &TenantName,
+        route: Option<&RouteName>,
+        cursor: Option<&str>,
+        limit: usize,
+        records_max: usize,
+        load: impl Fn(HeldRun) -> Result<Option<T>, ReadError>,
+    ) -> Result<Page<T>, ReadError> {
         let all = keys::held_by(tenant);
-        let named = all.as_bytes().len();
         let mut range = route.map_or_else(|| all.clone(), |route| keys::held_of(tenant, route)).prefix();
         if let Some(cursor) = cursor {
             let position = binding.decode(cursor)?;
             range = range.after(&Key::from(&[all.as_bytes(), &position].concat()[..]));
         }
-        let limit = limit.clamp(1, PAGE_ITEMS_MAX);
-        let mut page = Page { items: Vec::new(), next: None };
-        let mut last = Vec::new();
-        for entry in self.backend.scan(TreeId::Hot, &range, Order::Ascending) {
-            let (bytes, _) = entry?;
-            if page.items.len() == limit {
-                page.next = Some(binding.encode(&last));
-                break;
-            }
-            let mut key = KeyReader::new(TreeId::Hot, &bytes);
-            key.skip(named - 1)?;
-            page.items.push(HeldRun { route: key.name()?, seq: key.number()?, run: key.run()? });
-            last = bytes.slice(named..).to_vec();
-        }
-        Ok(page)
+        let entries = self.backend.scan(TreeId::Hot, &range, Order::Ascending);
+        page(found(entries, TreeId::Hot, all.as_bytes().len()), binding, limit, records_max, |key| {
+            load(HeldRun { route: key.name()?, seq: key.number()?, run: key.run()? })
+        })
     }
 
     /// The pairs of names that keys under `all` begin with; `one` makes the prefix of such a pair. Leaps from pair to pair.

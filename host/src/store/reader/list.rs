@@ -3,10 +3,14 @@
 
 use super::Reader;
 use super::cursor::Binding;
-use crate::model::{Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, EventId, SourceName, TenantName};
+use super::span::Span;
+use crate::model::{
+    Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, EventId, RouteName, Run, RunStatus, SourceName,
+    TenantName,
+};
 use crate::store::ReadError;
 use crate::store::backend::{BackendError, Order, Scan};
-use crate::store::key::{Key, KeyRange, KeyReader};
+use crate::store::key::{Key, KeyReader};
 use crate::store::keys;
 use crate::store::tree::TreeId;
 use bytes::Bytes;
@@ -24,6 +28,8 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The cursor for the next page; none at the end of the list.
     pub next: Option<String>,
+    /// How many records were looked at.
+    pub looked_at: usize,
 }
 
 /// Which events to list. An empty filter lets all pass.
@@ -33,6 +39,10 @@ pub struct EventFilter {
     pub source: Option<SourceName>,
     /// Only of this type.
     pub event_type: Option<String>,
+    /// Only with a run through this route.
+    pub route: Option<RouteName>,
+    /// Only with a run that stands there; through `route`, where that is given.
+    pub run_status: Option<RunStatus>,
     /// Only received at this time or later: milliseconds since 1970-01-01T00:00:00Z.
     pub since_ms: Option<u64>,
     /// Only received before this time.
@@ -44,10 +54,14 @@ pub struct EventFilter {
 pub struct DeliveryFilter {
     /// Only for this endpoint; found by index.
     pub endpoint: Option<EndpointName>,
-    /// Only with this status; found by index where an endpoint is given, and the pending ones by their lane.
+    /// Only with this status; found by index where an endpoint is given, or it is `held` or `dead`, and the pending ones by their lane.
     pub status: Option<DeliveryStatus>,
     /// Only of this type.
     pub event_type: Option<String>,
+    /// Only of events of this source.
+    pub source: Option<SourceName>,
+    /// Only of runs through this route.
+    pub route: Option<RouteName>,
     /// Only of events received at this time or later: milliseconds since 1970-01-01T00:00:00Z.
     pub since_ms: Option<u64>,
     /// Only of events received before this time.
@@ -59,9 +73,28 @@ impl EventFilter {
         self.source.as_ref().is_none_or(|source| *source == event.source)
             && self.event_type.as_ref().is_none_or(|event_type| *event_type == event.event_type)
     }
+
+    /// Whether the event's runs matter.
+    const fn asks_for_runs(&self) -> bool {
+        self.route.is_some() || self.run_status.is_some()
+    }
+
+    fn lets_run_pass(&self, run: &Run) -> bool {
+        self.route.as_ref().is_none_or(|route| *route == run.route)
+            && self.run_status.is_none_or(|status| status == run.status)
+    }
 }
 
 impl DeliveryFilter {
+    /// The shortest range of a day's keys in which all that it lets pass stand, in the order of their ids.
+    pub(super) fn narrowest(&self, tenant: &TenantName) -> Key {
+        let index = self.status.and_then(|status| match &self.endpoint {
+            Some(endpoint) => keys::by_status(tenant, endpoint, status),
+            None => keys::stopped(tenant, status),
+        });
+        index.unwrap_or_else(|| keys::deliveries(tenant))
+    }
+
     fn lets_pass(&self, delivery: &Delivery) -> bool {
         let received_at_ms = delivery.id.event().received_at_ms();
         self.since_ms.is_none_or(|since_ms| since_ms <= received_at_ms)
@@ -69,6 +102,7 @@ impl DeliveryFilter {
             && self.endpoint.as_ref().is_none_or(|endpoint| *endpoint == delivery.endpoint)
             && self.status.is_none_or(|status| status == delivery.status)
             && self.event_type.as_ref().is_none_or(|event_type| *event_type == delivery.event_type)
+            && self.route.as_ref().is_none_or(|route| *route == delivery.route)
     }
 }
 
@@ -87,13 +121,10 @@ impl Reader {
         limit: usize,
     ) -> Result<Page<Event>, ReadError> {
         let binding = Binding::new("events", tenant);
-        let span =
-            Span::new(filter.since_ms, filter.until_ms, cursor.map(|cursor| binding.decode(cursor)).transpose()?)?;
+        let page_end = cursor.map(|cursor| binding.decode(cursor)).transpose()?;
+        let span = Span::new(filter.since_ms, filter.until_ms).before(page_end)?;
         let found = self.newest_first(keys::events(tenant), &span);
-        page(found, &binding, limit, |id| {
-            let event: Option<Event> = self.event(tenant, id.event()?)?;
-            Ok(event.filter(|event| filter.lets_pass(event)))
-        })
+        page(found, &binding, limit, PAGE_RECORDS_MAX, |id| self.filtered_event(tenant, filter, id.event()?))
     }
 
     /// Deliveries of a tenant, those of the newest events first; at most `limit`, and never more than [`PAGE_ITEMS_MAX`].
@@ -110,12 +141,10 @@ impl Reader {
             return self.list_lane(tenant, endpoint, filter, cursor, limit);
         }
         let binding = Binding::new("deliveries", tenant);
-        let span =
-            Span::new(filter.since_ms, filter.until_ms, cursor.map(|cursor| binding.decode(cursor)).transpose()?)?;
-        let index = filter.endpoint.as_ref().zip(filter.status);
-        let index = index.and_then(|(endpoint, status)| keys::by_status(tenant, endpoint, status));
-        let found = self.newest_first(index.unwrap_or_else(|| keys::deliveries(tenant)), &span);
-        page(found, &binding, limit, |id| self.filtered(tenant, filter, id.delivery()?))
+        let page_end = cursor.map(|cursor| binding.decode(cursor)).transpose()?;
+        let span = Span::new(filter.since_ms, filter.until_ms).before(page_end)?;
+        let found = self.newest_first(filter.narrowest(tenant), &span);
+        page(found, &binding, limit, PAGE_RECORDS_MAX, |id| self.filtered_delivery(tenant, filter, id.delivery()?))
     }
 
     fn list_lane(
@@ -142,20 +171,35 @@ impl Reader {
         // Whose turn it is stands in the lane.
         let waiting = lines.filter(|entry| entry.as_ref().map_or(true, |(_, due)| !due.is_empty()));
         let all = found(lane, TreeId::Hot, lane_named).chain(found(Box::new(waiting), TreeId::Hot, lines_named));
-        page(all, &binding, limit, |id| {
+        page(all, &binding, limit, PAGE_RECORDS_MAX, |id| {
             id.skip(if id.left() > LANE_PLACE_BYTES { keys::IN_LINE_BYTES } else { keys::DUE_BYTES })?;
-            self.filtered(tenant, filter, id.delivery()?)
+            self.filtered_delivery(tenant, filter, id.delivery()?)
         })
     }
 
+    /// An event, if the filter lets it pass. Its runs are read only where the filter asks for them.
+    pub(super) fn filtered_event(
+        &self,
+        tenant: &TenantName,
+        filter: &EventFilter,
+        id: EventId,
+    ) -> Result<Option<Event>, ReadError> {
+        let Some(event) = self.event(tenant, id)?.filter(|event| filter.lets_pass(event)) else { return Ok(None) };
+        let passes = !filter.asks_for_runs() || self.runs(tenant, id)?.iter().any(|run| filter.lets_run_pass(run));
+        Ok(passes.then_some(event))
+    }
+
     /// A delivery, as it is now, if the filter lets it pass: it may have changed since its index entry was read.
-    fn filtered(
+    pub(super) fn filtered_delivery(
         &self,
         tenant: &TenantName,
         filter: &DeliveryFilter,
         id: DeliveryId,
     ) -> Result<Option<Delivery>, ReadError> {
-        Ok(self.delivery(tenant, id)?.filter(|delivery| filter.lets_pass(delivery)))
+        let delivery = self.delivery(tenant, id)?.filter(|delivery| filter.lets_pass(delivery));
+        let (Some(_), Some(source)) = (&delivery, &filter.source) else { return Ok(delivery) };
+        let of_source = self.event(tenant, id.event())?.is_some_and(|event| event.source == *source);
+        Ok(delivery.filter(|_| of_source))
     }
 
     /// What stands behind `prefix` in all days' trees, newest first.
@@ -164,86 +208,67 @@ impl Reader {
         prefix: Key,
         span: &'a Span,
     ) -> impl Iterator<Item = Result<Found, BackendError>> + 'a {
-        let days = self.backend.trees().into_iter().rev().filter(|tree| span.touches(*tree));
-        days.flat_map(move |tree| {
-            found(self.backend.scan(tree, &span.range(&prefix), Order::Descending), tree, prefix.as_bytes().len())
+        self.in_days(self.backend.trees().into_iter().rev(), prefix, span, Order::Descending)
+    }
+
+    /// The same, oldest first.
+    pub(super) fn oldest_first<'a>(
+        &'a self,
+        prefix: Key,
+        span: &'a Span,
+    ) -> impl Iterator<Item = Result<Found, BackendError>> + 'a {
+        self.in_days(self.backend.trees().into_iter(), prefix, span, Order::Ascending)
+    }
+
+    fn in_days<'a>(
+        &'a self,
+        trees: impl Iterator<Item = TreeId> + 'a,
+        prefix: Key,
+        span: &'a Span,
+        order: Order,
+    ) -> impl Iterator<Item = Result<Found, BackendError>> + 'a {
+        trees.filter(|tree| span.touches(*tree)).flat_map(move |tree| {
+            found(self.backend.scan(tree, &span.range(&prefix), order), tree, prefix.as_bytes().len())
         })
     }
 }
 
 /// Reads records, by the ids that were found, until the page is full, the budget spent, or the list at its end.
-fn page<T>(
+pub(super) fn page<T>(
     found: impl Iterator<Item = Result<Found, BackendError>>,
     binding: &Binding,
     limit: usize,
+    records_max: usize,
     load: impl Fn(&mut KeyReader<'_>) -> Result<Option<T>, ReadError>,
 ) -> Result<Page<T>, ReadError> {
     let limit = limit.clamp(1, PAGE_ITEMS_MAX);
-    let mut items = Vec::new();
+    let (mut items, mut looked_at) = (Vec::new(), 0);
     let mut last = Bytes::new();
-    for (records, found) in found.enumerate() {
+    for found in found {
         let Found { tree, key, place } = found?;
-        if items.len() == limit || records == PAGE_RECORDS_MAX {
-            return Ok(Page { items, next: Some(binding.encode(&last)) });
+        if items.len() == limit || looked_at == records_max {
+            return Ok(Page { items, next: Some(binding.encode(&last)), looked_at });
         }
         let mut id = KeyReader::new(tree, &key);
         id.skip(key.len() - place.len() - 1)?;
         items.extend(load(&mut id)?);
-        last = place;
+        (last, looked_at) = (place, looked_at + 1);
     }
-    Ok(Page { items, next: None })
+    Ok(Page { items, next: None, looked_at })
 }
 
 /// Keys of `tree` that begin with a prefix of `named` bytes.
-fn found(entries: Scan<'_>, tree: TreeId, named: usize) -> impl Iterator<Item = Result<Found, BackendError>> + '_ {
+pub(super) fn found(
+    entries: Scan<'_>,
+    tree: TreeId,
+    named: usize,
+) -> impl Iterator<Item = Result<Found, BackendError>> + '_ {
     entries.map(move |entry| entry.map(|(key, _)| Found { tree, place: key.slice(named..), key }))
 }
 
 /// A key that a list has come to, and its end, behind the list's prefix: an id, in a lane with the due time before it.
-struct Found {
+pub(super) struct Found {
     tree: TreeId,
     key: Bytes,
     place: Bytes,
 }
-
-/// A stretch of time, as ids.
-struct Span {
-    /// The id that could be the first one in it.
-    from: EventId,
-    /// The first one beyond it, as it stands at the end of a key: an event's id, or one and a tag. None reaches to the end of time.
-    until: Option<Vec<u8>>,
-}
-
-impl Span {
-    /// From `since_ms` to before `until_ms`, and before where a page ended.
-    fn new(since_ms: Option<u64>, until_ms: Option<u64>, page_end: Option<Vec<u8>>) -> Result<Self, ReadError> {
-        if page_end.as_ref().is_some_and(|end| !matches!(end.len(), 16 | 24)) {
-            return Err(ReadError::Cursor);
-        }
-        let until_ms = until_ms.filter(|ms| *ms <= ID_MS_MAX).map(|ms| EventId::new(ms, 0).to_bytes().to_vec());
-        let until = match (until_ms, page_end) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        Ok(Self { from: EventId::new(since_ms.unwrap_or(0).min(ID_MS_MAX), 0), until })
-    }
-
-    /// Whether a tree is a day's that this is about.
-    fn touches(&self, tree: TreeId) -> bool {
-        let until = self.until.as_ref().and_then(|until| until.first_chunk()).map(|until| EventId::from_bytes(*until));
-        tree >= TreeId::of(self.from) && until.is_none_or(|until| tree <= TreeId::of(until))
-    }
-
-    /// The part of the keys under `prefix` that it covers.
-    fn range(&self, prefix: &Key) -> KeyRange {
-        let mut range = prefix.clone().prefix();
-        range.from = [prefix.as_bytes(), &self.from.to_bytes()].concat();
-        if let Some(until) = &self.until {
-            range.until = [prefix.as_bytes(), until].concat();
-        }
-        range
-    }
-}
-
-/// The latest time that an id can carry.
-const ID_MS_MAX: u64 = (1 << 48) - 1;

@@ -7,11 +7,14 @@
 mod copy;
 mod cursor;
 mod health;
+mod jobs;
 mod lanes;
 mod list;
+mod span;
 mod state;
 mod statistics;
 
+pub use jobs::{JobFound, Waiting};
 pub use lanes::{Due, HeldRun, PendingRun};
 pub use list::{DeliveryFilter, EventFilter, PAGE_ITEMS_MAX, Page};
 pub use statistics::{KeptPeriod, OverSubjects, QUEUE_COUNTED_MAX, Queue};

@@ -71,7 +71,7 @@ impl Reader {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<(String, StateEntry)>, ReadError> {
-        let mut page = Page { items: Vec::new(), next: None };
+        let mut page = Page { items: Vec::new(), next: None, looked_at: 0 };
         let Some(head) = self.state(tenant, route, step)? else { return Ok(page) };
         let binding = Binding::new(&format!("state {} {prefix}", head.id), tenant);
         let mut range = keys::state_entries(head.id).bytes(prefix.as_bytes()).prefix();
@@ -86,6 +86,7 @@ impl Reader {
                 page.next = Some(binding.encode(&last));
                 break;
             }
+            page.looked_at += 1;
             last = key.to_vec();
             let entry = state::decode(&*self.backend, &Key::from(&key[..]), value)?;
             let mut key = KeyReader::new(TreeId::Hot, &key);
