@@ -29,6 +29,7 @@ mod hostile;
 #[path = "../hostile/call.rs"]
 mod hostile_call;
 mod ingest;
+mod jobs;
 mod languages;
 mod layers;
 mod module_commands;
@@ -36,6 +37,7 @@ mod module_trials;
 mod modules;
 mod operational;
 mod remembering;
+mod replays;
 mod requests;
 mod signing;
 mod state;

@@ -1,18 +1,23 @@
-//! Endpoints over HTTP, beyond what all resources have: how each is doing, and the request that enables one.
+//! Endpoints over HTTP, beyond what all resources have: how each is doing, the request that enables one, and the one that tests it.
 
 use super::Api;
-use super::body::Path;
+use super::body::{Path, Whole, parse_json};
+use super::change::{ChangeError, random};
 use super::data::{commit, read};
 use super::resources::{PageQuery, name, not_found, page_of, with_facts};
 use crate::config::{Kind, ResourceId, Spec};
 use crate::deliverer::Throttle;
-use crate::model::{EndpointHealth, EndpointName, EndpointState, TenantName};
+use crate::model::{EndpointHealth, EndpointName, EndpointState, EventId, TenantName};
+use crate::pipeline::{AcceptError, EndpointTest, EndpointTestError};
 use crate::problem::Problem;
 use crate::store::Transition;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -57,6 +62,60 @@ pub(super) async fn enable(
     let given = endpoint.to_string();
     let enable = Transition::Enable { tenant, endpoint, now_ms: api.parts().clock.now_ms() };
     commit(&api, enable, "endpoint", &given).await
+}
+
+/// What a test sends, where the request does not say.
+const TEST_EVENT_TYPE: &str = "endpoint.test";
+/// The longest event type, and the longest media type, in bytes.
+const TYPE_BYTES_MAX: usize = 128;
+
+/// The body of a test; all of it may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TestRequest {
+    event_type: Option<String>,
+    content_type: Option<String>,
+    payload: Option<Box<RawValue>>,
+}
+
+/// `POST …/endpoints/{name}/test`: 202 with the ids of an event that goes to this endpoint alone, and of its delivery.
+pub(super) async fn test(
+    State(api): State<Api>,
+    Path((tenant, endpoint)): Path<(String, String)>,
+    Whole(body): Whole,
+) -> Result<Response, Problem> {
+    let (tenant, endpoint): (TenantName, EndpointName) = (name(&tenant)?, name(&endpoint)?);
+    let request: TestRequest = if body.is_empty() { TestRequest::default() } else { parse_json(&body)? };
+    let event_type = request.event_type.unwrap_or_else(|| TEST_EVENT_TYPE.to_owned());
+    let content_type = request.content_type.unwrap_or_else(|| "application/json".to_owned());
+    for (text, pointer, also) in [(&event_type, "/event_type", ""), (&content_type, "/content_type", " ")] {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic() || also.as_bytes().contains(&byte));
+        if text.is_empty() || text.len() > TYPE_BYTES_MAX || !visible {
+            let detail = format!("the body: it is 1 to {TYPE_BYTES_MAX} bytes of visible ASCII");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "body_invalid", detail).at(pointer));
+        }
+    }
+    let id = ResourceId { tenant: Some(tenant.clone()), kind: Kind::Endpoint, name: endpoint.to_string() };
+    api.parts().store.room().map_err(Problem::from)?;
+    let now_ms = api.parts().clock.now_ms();
+    let event = EventId::new(now_ms, u128::from_be_bytes(random()?));
+    let own = || json!({ "test": true, "tenant": tenant, "endpoint": endpoint, "sent_at_ms": now_ms }).to_string();
+    let body = Bytes::from(request.payload.map_or_else(own, |payload| payload.get().to_owned()));
+    let test = EndpointTest { tenant, endpoint, event, event_type, content_type, body };
+    match api.parts().pipeline.test_endpoint(test).await {
+        Ok(delivery) => {
+            let answer = json!({ "event": event, "delivery": delivery });
+            Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+        }
+        Err(EndpointTestError::EndpointGone | EndpointTestError::Accept(AcceptError::TenantGone)) => {
+            Err(not_found(&id))
+        }
+        Err(EndpointTestError::Accept(AcceptError::Commit(error))) => Err(ChangeError::from(error).into()),
+        Err(error) => {
+            tracing::error!(%error, "a test event was not stored");
+            Err(Problem::internal())
+        }
+    }
 }
 
 fn with_status(

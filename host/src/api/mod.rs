@@ -31,7 +31,7 @@ pub use uploads::Uploads;
 use crate::clock::Clock;
 use crate::deliverer::Throttles;
 use crate::jobs::Jobs;
-use crate::pipeline::{Library, Shadows};
+use crate::pipeline::{Library, Pipeline, Shadows};
 use crate::problem::Problem;
 use crate::runtime::Executor;
 use crate::statistics::Recorder;
@@ -76,6 +76,8 @@ pub struct Parts {
     pub library: Library,
     /// Modules on their way.
     pub uploads: Uploads,
+    /// The road of an event.
+    pub pipeline: Pipeline,
     /// What the shadows of modules have said.
     pub shadows: Shadows,
     /// What modules cost, for those who try one.
@@ -137,6 +139,7 @@ impl Api {
             .route(&at("/modules/{name}/statistics"), get(statistics::of_module))
             .route(&at("/endpoints/{name}/statistics"), get(statistics::of_endpoint))
             .route("/v1/operator/statistics", get(statistics::by_tenant))
+            .route(&at("/endpoints/{name}/test"), post(endpoints::test))
             .route(&at("/jobs"), get(jobs::list).post(jobs::create))
             .route(&at("/jobs/{job}"), get(jobs::get))
             .route(&at("/jobs/{job}/cancel"), post(jobs::cancel))

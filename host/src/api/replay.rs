@@ -36,6 +36,7 @@ pub(super) async fn replay(
 ) -> Result<Response, Problem> {
     let id: EventId = parse_id(&event)?;
     let asked = idempotency_key(&headers)?;
+    api.parts().store.room().map_err(Problem::from)?;
     let ReplayRequest { plan, routes } = if body.is_empty() { ReplayRequest::default() } else { parse_json(&body)? };
     let found = read(&api, &tenant, move |reader, tenant| {
         let Some(event) = reader.event(tenant, id)? else { return Ok(None) };

@@ -183,8 +183,13 @@ impl Host {
         let (stop_edge, told_edge) = shutdown::channel();
         let mut edge = JoinSet::new();
         let shadows = pipeline.shadows().clone();
-        let ingest =
-            Ingest::new(pipeline, published.subscribe(), recorder.clone(), clock.clone(), settings.ingest.clone());
+        let ingest = Ingest::new(
+            pipeline.clone(),
+            published.subscribe(),
+            recorder.clone(),
+            clock.clone(),
+            settings.ingest.clone(),
+        );
         let ingest_at = listen(
             &mut edge,
             "ingest",
@@ -205,6 +210,7 @@ impl Host {
             files: backed_up,
             library,
             uploads,
+            pipeline,
             shadows,
             costs,
             jobs,

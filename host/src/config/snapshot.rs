@@ -11,7 +11,7 @@ use super::{
     TimeBound,
 };
 use crate::model::{
-    DELIVERY_DEAD, Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, TenantName,
+    DELIVERY_DEAD, Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, TEST_ROUTE, TenantName,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -316,6 +316,9 @@ impl Tenant {
             Spec::Source(_) if id.name == OPERATIONAL_SOURCE => {
                 let message = "is the host's own source, of operational events: name yours otherwise";
                 return Err(Invalid::new("", message));
+            }
+            Spec::Route(_) if id.name == TEST_ROUTE => {
+                return Err(Invalid::new("", "is what tests of endpoints go by: name yours otherwise"));
             }
             Spec::Source(spec) => {
                 self.sources.insert(name_of(id)?, Arc::new(Source::resolve(id, spec, key)?));

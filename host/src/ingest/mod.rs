@@ -156,7 +156,7 @@ impl Ingest {
             return Err(overloaded(format!("more than in_flight_max = {most} events are on their way")));
         };
         // Before the body is read: it would only be thrown away.
-        self.inner.pipeline.room().map_err(disk_full)?;
+        self.inner.pipeline.room().map_err(Problem::from)?;
         let (parts, body) = request.into_parts();
         let (body, room) = self.read(body, source).await?;
         let now_ms = self.inner.clock.now_ms();
@@ -252,11 +252,13 @@ fn overloaded(detail: String) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after_s(1)
 }
 
-fn disk_full(full: DiskFull) -> Problem {
-    Problem::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", full.to_string())
-        .with("free_bytes", full.free_bytes)
-        .with("free_bytes_min", full.free_bytes_min)
-        .retry_after_s(30)
+impl From<DiskFull> for Problem {
+    fn from(full: DiskFull) -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", full.to_string())
+            .with("free_bytes", full.free_bytes)
+            .with("free_bytes_min", full.free_bytes_min)
+            .retry_after_s(30)
+    }
 }
 
 fn source_unknown() -> Problem {

@@ -79,8 +79,8 @@ pub struct Jobs {
 enum Found {
     /// The job is over, or gone.
     Over,
-    /// So much waits already that it has to wait too.
-    NoRoom(Waiting),
+    /// It has to wait, for this.
+    NoRoom(String),
     /// Something to do.
     Page(Box<Job>, Page<JobFound>),
 }
@@ -143,9 +143,7 @@ impl Jobs {
         self.lock().remove(&key.1);
         match look {
             Ok(Found::Over) => board.over(key),
-            Ok(Found::NoRoom(waiting)) => {
-                let Waiting { runs, deliveries } = waiting;
-                let words = format!("room: {runs} runs and {deliveries} deliveries of the tenant are pending, or more");
+            Ok(Found::NoRoom(words)) => {
                 self.lock().insert(key.1, words);
                 board.rest(key, Instant::now() + ROOM_REST);
             }
@@ -160,6 +158,9 @@ impl Jobs {
     }
 
     async fn look(&self, (tenant, job): &Key, items_max: usize) -> Result<Found, ReadError> {
+        if let Err(full) = self.store.room() {
+            return Ok(Found::NoRoom(full.to_string()));
+        }
         let (tenant, job, config) = (tenant.clone(), *job, Arc::clone(&self.config));
         let look = move |reader: &Reader| {
             let Some(job) = reader.job(&tenant, job)?.filter(|job| !job.state.is_over()) else {
@@ -170,7 +171,10 @@ impl Jobs {
             let waiting = reader.waiting(&tenant, most)?;
             let room = (most.runs - waiting.runs).min(most.deliveries - waiting.deliveries);
             if room == 0 {
-                return Ok(Found::NoRoom(waiting));
+                let Waiting { runs, deliveries } = waiting;
+                let bounds = "jobs.pending_runs_max, jobs.pending_deliveries_max";
+                let words = format!("{runs} runs and {deliveries} deliveries of the tenant are pending ({bounds})");
+                return Ok(Found::NoRoom(words));
             }
             let page = reader.job_page(&tenant, &job, items_max.min(room), STEP_RECORDS_MAX)?;
             Ok(Found::Page(Box::new(job), page))

@@ -20,6 +20,9 @@ pub const OPERATIONAL_SOURCE: &str = "hookswitch";
 /// The type of the operational event that a delivery is dead.
 pub const DELIVERY_DEAD: &str = "delivery.dead";
 
+/// The route that the run of a test event for an endpoint is said to go through. Nobody makes one of this name.
+pub const TEST_ROUTE: &str = "hookswitch";
+
 /// What was received. The body is kept apart from it, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

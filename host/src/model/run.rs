@@ -41,7 +41,7 @@ pub enum Origin {
     Rerun,
     /// The event, again.
     Replay,
-    /// Somebody tries a module; nothing is kept.
+    /// Somebody tries a module, of which nothing is kept; or an endpoint, without a module.
     Test,
 }
 

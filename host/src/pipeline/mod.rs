@@ -6,6 +6,7 @@
 //! says of its modules is counted by [`failures`] and [`statistics`] and compared by [`shadow`], once it is committed.
 
 pub mod disk;
+mod endpoint_test;
 mod failures;
 mod inline;
 mod library;
@@ -18,6 +19,7 @@ mod state;
 pub mod statistics;
 pub mod sweep;
 
+pub use endpoint_test::{EndpointTest, EndpointTestError};
 pub use failures::{Failures, Streak, VersionOf};
 pub use inline::{AcceptError, Accepted, Pipeline};
 pub use library::{Library, LibraryError, LibraryReport, Place, Scope, Turn};

@@ -198,6 +198,17 @@ impl Host {
         .await
     }
 
+    /// Has a job of `acme` run to its end, and gives it.
+    pub(crate) async fn job(&self, body: Value) -> Value {
+        let jobs = "/v1/tenants/acme/jobs";
+        let job = self.admin.post(jobs, body.to_string()).await.expect(202);
+        until("the job to be done", || async {
+            let job = self.admin.get(&format!("{jobs}/{}", job["id"].as_str().unwrap())).await.expect(200);
+            (job["state"] == "done").then_some(job)
+        })
+        .await
+    }
+
     /// Waits until a delivery of `acme` has this status, and gives it with its attempts.
     pub(crate) async fn delivery_with(&self, id: &str, status: &str) -> Value {
         until(&format!("{id} to be {status}"), || async {

@@ -37,13 +37,10 @@ async fn a_failing_canary_is_quarantined_alone_and_its_share_goes_back_to_the_ac
     rerun(&waiting[0], "trap").await;
 
     // Only those with one code go again, where the request says so.
-    let none = host.admin.post("/v1/tenants/acme/runs/rerun?code=module_quarantined", "").await.expect(202);
-    assert_eq!((&none["rerun"], held(&host).await.len()), (&json!(0), 2));
+    let none = host.job(json!({ "do": "rerun", "filter": { "code": "module_quarantined" } })).await;
+    assert_eq!((&none["done"], &none["looked_at"], held(&host).await.len()), (&json!(0), &json!(2), 2));
     say(&host, "canary", json!({ "percent": 0 })).await;
-    // A page at a time: the cursor leads through the hold.
-    let first = host.admin.post("/v1/tenants/acme/runs/rerun?code=trap&limit=1", "").await.expect(202);
-    let next = format!("/v1/tenants/acme/runs/rerun?code=trap&limit=1&cursor={}", first["next"].as_str().unwrap());
-    assert_eq!(host.admin.post(&next, "").await.expect(202), json!({ "rerun": 1, "skipped": 0, "next": null }));
+    assert_eq!(host.job(json!({ "do": "rerun", "filter": { "code": "trap" } })).await["done"], 2);
     for _ in 0..2 {
         assert_eq!(receiver.next().await.json(), json!({ "mark": 1 }));
     }
@@ -61,7 +58,7 @@ async fn a_quarantine_rolls_back_by_itself_where_the_module_says_so() {
         (&module["versions"][0]["state"], &module["digest"]),
         (&json!("active"), &module["versions"][0]["digest"])
     );
-    host.admin.post("/v1/tenants/acme/runs/rerun", "").await.expect(202);
+    host.job(json!({ "do": "rerun" })).await;
     assert_eq!(receiver.next().await.json(), json!({ "mark": 1 }));
     let told = until("the operational event", || async { operational_events(&host).await.pop() }).await;
     let body = host.admin.get(&format!("/v1/tenants/acme/events/{}/body", told["id"].as_str().unwrap())).await.json();
@@ -191,6 +188,6 @@ async fn under_pass_a_quarantined_module_is_passed_by_and_under_drop_its_runs_ar
 
     // A run whose route is gone has no plan of today: it stays held.
     host.admin.delete("/v1/tenants/acme/routes/r").await.expect(204);
-    let rerun = host.admin.post("/v1/tenants/acme/runs/rerun", "").await.expect(202);
-    assert_eq!((&rerun["rerun"], &rerun["skipped"], held(&host).await.len()), (&json!(0), &json!(1), 1));
+    let rerun = host.job(json!({ "do": "rerun" })).await;
+    assert_eq!((&rerun["done"], &rerun["skipped"], held(&host).await.len()), (&json!(0), &json!(1), 1));
 }

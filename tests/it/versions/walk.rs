@@ -116,9 +116,9 @@ async fn a_walk_through_canary_shadow_quarantine_rollback_and_rerun() {
     sent.insert(host.event("order", "{}").await, 1);
     assert_eq!(receiver.next().await.json(), json!({ "mark": 1 }));
 
-    // And one request runs again what was held: the hold is empty.
-    let rerun = host.admin.post("/v1/tenants/acme/runs/rerun?route=r", "").await.expect(202);
-    assert_eq!(rerun, json!({ "rerun": 5, "skipped": 0, "next": null }));
+    // And one job runs again what was held: the hold is empty.
+    let rerun = host.job(json!({ "do": "rerun", "filter": { "route": "r" } })).await;
+    assert_eq!((&rerun["done"], &rerun["skipped"]), (&json!(5), &json!(0)));
     for event in waiting {
         assert_eq!(host.run_with(&event, "routed").await["origin"], "rerun");
         assert_eq!(receiver.next().await.json(), json!({ "mark": 1 }));
