@@ -8,6 +8,8 @@
 mod board;
 mod replay;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use replay::{NotReplayed, runs_of};
 

@@ -11,6 +11,7 @@ use crate::store::backend::Order;
 use crate::store::key::{Key, KeyReader};
 use crate::store::tree::TreeId;
 use crate::store::{ReadError, keys, record};
+use std::cmp::Reverse;
 
 /// What a job has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Reader {
             let (key, value) = entry?;
             jobs.push(record::decode(&*self.backend, TreeId::Hot, &Key::from(&key[..]), value)?);
         }
-        jobs.sort_by(|a, b| b.id.cmp(&a.id));
+        jobs.sort_by_key(|job| Reverse(job.id));
         // One that ended between two looks is there twice.
         jobs.dedup_by_key(|job| job.id);
         Ok(jobs)
