@@ -64,7 +64,7 @@ pub(super) async fn full(seed: u64) -> Result<String, String> {
 pub(super) async fn filled(seed: u64) -> Result<String, String> {
     let (mounted, host, world) = begin(seed, "store.free_bytes_min = 4194304\n").await;
     let fill = |disk: &mut Disk| disk.trouble.bytes_max = Some(disk.used());
-    failing(&mounted, &host, &world, fill).await
+    failing(&mounted, &host, &world, fill, 1).await
 }
 
 /// Every fdatasync fails for a while.
@@ -87,8 +87,8 @@ pub(super) fn fail_writes(disk: &mut Disk) {
 pub(super) async fn errors(seed: u64, fail: fn(&mut Disk)) -> Result<String, String> {
     let (mut mounted, mut host, world) = begin(seed, "").await;
     let (mut random, mut told, mut acked) = (Random::new(seed), String::new(), 0);
-    for _ in 0..ERRORS {
-        told = failing(&mounted, &host, &world, fail).await?;
+    for time in 1..=ERRORS {
+        told = failing(&mounted, &host, &world, fail, time).await?;
         let load = world.load.start(&host.ingest);
         world.acked(random.within(1, 1000), PATIENCE).await;
         host.kill().await;
@@ -102,12 +102,13 @@ pub(super) async fn errors(seed: u64, fail: fn(&mut Disk)) -> Result<String, Str
 }
 
 /// Load, a store that fails for it, and what has to come then: refusals, the reason at `/readyz`, reads; and when the disk is well again
-/// a host that is ready by itself, and books that balance.
+/// a host that is ready by itself, which has said so each time, and books that balance.
 async fn failing(
     mounted: &Mounted,
     host: &Host,
     world: &World,
     fail: impl FnOnce(&mut Disk),
+    time: usize,
 ) -> Result<String, String> {
     let load = world.load.start(&host.ingest);
     world.acked(500, PATIENCE).await;
@@ -130,7 +131,7 @@ async fn failing(
     world.readyz(host, true, PATIENCE).await;
     world.ledger.ready();
     again(host, world, 500).await?;
-    overseer_is_told(host, &["host.restarted"]).await;
+    overseer_is_told(host, &vec!["host.restarted"; time]).await;
     let counts = world.settle(host, PATIENCE).await?;
     Ok(format!(
         "{} events refused; /readyz: \"{reason}\"; ready again by itself, and {acked} + {} arrived, {} of them twice",
@@ -169,7 +170,7 @@ fn bound(mounted: &Mounted, room_bytes: u64) {
     disk.trouble.bytes_max = Some(bytes_max);
 }
 
-/// Waits until whoever looks after all tenants was told this of the host, once each, in this order. What is said of tenants is beside it, and so
+/// Waits until whoever looks after all tenants was told this of the host, each once, in this order. What is said of tenants is beside it, and so
 /// is the room where that is not what it is about.
 async fn overseer_is_told(host: &Host, wanted: &[&str]) {
     let about = |event_type: &str| {
