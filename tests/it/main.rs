@@ -42,6 +42,7 @@ mod requests;
 mod signing;
 mod state;
 mod statistics;
+mod stored_formats;
 #[expect(dead_code, reason = "the fault tests use more of it")]
 mod support;
 mod uploads;
