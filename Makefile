@@ -53,8 +53,8 @@ lint: ## formatting, clippy, and that no lock file names a registry's host
 	@! grep -nE '"resolved"|https?://' tests/demo/package-lock.json tests/demo/requirements.txt \
 	  host/templates/*/common/{package-lock.json,requirements.txt}
 
-bench: setup build ## measure the road of an event, what a million pending deliveries cost, and the calls of modules
-	cargo bench --workspace --locked --bench road --bench pending --bench modules
+bench: setup build ## measure the road of an event, what a million pending deliveries cost, starts after many were made, and the calls of modules
+	cargo bench --workspace --locked --bench road --bench pending --bench start --bench modules
 
 soak: build ## call modules CALLS times (a million by itself) and see that nothing leaks
 	cargo bench --workspace --locked --bench soak

@@ -15,6 +15,8 @@
 //! - At most one layer waits to be written out; a commit that would make it two waits. So memory and the journal are bounded.
 //! - After an error in either, nothing is committed any more.
 
+mod snapshots;
+
 use super::backend::{Backend, BackendError, Batch, Look, Order, Scan};
 use super::journal::{Generation, Journal, JournalError, Secret, new_secret};
 use super::key::{Key, KeyRange};
@@ -36,7 +38,7 @@ pub(super) struct DiskBackend {
     /// Whoever commits. One at a time.
     journal: Mutex<Journal>,
     journal_bytes_max: u64,
-    writer: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -52,6 +54,8 @@ struct State {
     open: Arc<Layer>,
     /// The one before, until sled has it, with its generation.
     full: Option<(u64, Arc<Layer>)>,
+    /// How many layers were written out.
+    written_out: u64,
     failed: Option<BackendError>,
     closing: bool,
 }
@@ -71,12 +75,16 @@ impl DiskBackend {
         })?;
         let shared = Arc::new(Shared { sled, state: Mutex::default(), changed: Condvar::new() });
         recover(&shared, done, found).map_err(failed)?;
-        let writer = std::thread::Builder::new().name("checkpoint".to_owned());
-        let writing = Arc::clone(&shared);
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let (writing, renewing) = (Arc::clone(&shared), Arc::clone(&shared));
         health.running();
-        let writer = writer.spawn(move || writing.write_out_until_closed(&health)).map_err(OpenError::Thread)?;
         let (journal, journal_bytes_max) = (Mutex::new(journal), config.journal_bytes_max);
-        Ok(Self { shared, journal, journal_bytes_max, writer: Some(writer) })
+        let mut disk = Self { shared, journal, journal_bytes_max, threads: Vec::new() };
+        let writer = thread("checkpoint").spawn(move || writing.write_out_until_closed(&health));
+        disk.threads.push(writer.map_err(OpenError::Thread)?);
+        let renewer = thread("snapshot").spawn(move || renewing.renew_snapshots_until_closed());
+        disk.threads.push(renewer.map_err(OpenError::Thread)?);
+        Ok(disk)
     }
 
     /// Begins a new generation, as soon as the one before the present one is in sled.
@@ -209,7 +217,7 @@ impl Drop for DiskBackend {
         self.shared.state().closing = true;
         self.shared.changed.notify_all();
         // What is not written out by then is in the journal.
-        let _ = self.writer.take().map(JoinHandle::join);
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 }
 
@@ -231,7 +239,10 @@ impl Shared {
             let panicked = || BackendError { doing: "write", why: "the database panicked".to_owned() };
             let mut state = self.state();
             match written.unwrap_or_else(|_| Err(panicked())) {
-                Ok(()) => state.full = None,
+                Ok(()) => {
+                    state.full = None;
+                    state.written_out += 1;
+                }
                 Err(error) => {
                     health.failed(&error.to_string());
                     state.failed = Some(error);

@@ -34,6 +34,7 @@ mod room;
 #[cfg(test)]
 mod simulated;
 mod sled_backend;
+mod sled_snapshot;
 mod state;
 mod statistics;
 mod stored;

@@ -6,6 +6,7 @@
 //!   leaves half written is written again from the journal.
 //! - **`flush` is not durable.** It waits for `sync_file_range`, which leaves the disk's cache and the file's length alone. So
 //!   every write ends with `fdatasync` on sled's file. It is never retried: after an error the kernel may call lost pages clean.
+//! - **Only opening makes a snapshot**, and what was written since the last is read again by the next. So `sled_snapshot` makes more.
 //! - **Opening writes**: over the end of the log, over torn and free segments, and a snapshot. It takes for granted that what it reads is
 //!   on the disk, and of the snapshots there are it reads the one with the last name, be it unfinished.
 //! - **Large items become files that are never synced.** [`super::backend::VALUE_BYTES_MAX`] keeps every item below that.
@@ -16,17 +17,17 @@ use super::OpenError;
 use super::backend::{BackendError, Batch, Look, Order, Scan};
 use super::key::{Key, KeyRange};
 use super::tree::TreeId;
-use super::whole_file;
+use super::{sled_snapshot, whole_file};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{PoisonError, RwLock};
 
 /// sled's unit of writing and of freeing, in bytes; fixed for the life of a store.
-const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// How many bytes go to sled between two syncs. sled writes several times as much, it must be less than one of its segments, and
 /// commits that come meanwhile wait for the disk to have it.
@@ -37,6 +38,8 @@ const REMOVALS_UNSYNCED_MAX: u64 = 4096;
 
 /// A sled database in a directory of its own.
 pub(super) struct SledBackend {
+    /// Where sled's files are.
+    home: PathBuf,
     db: sled::Db,
     /// The trees that exist. sled's own lookup makes those that do not; a read must not.
     trees: RwLock<BTreeMap<TreeId, sled::Tree>>,
@@ -74,7 +77,7 @@ impl SledBackend {
         }
         let file = File::open(home.join("db")).map_err(directory)?;
         sync_new_files(dir, &home).map_err(directory)?;
-        Ok(Self { db, trees: RwLock::new(trees), file, removed: AtomicU64::new(0), _lock: lock })
+        Ok(Self { home, db, trees: RwLock::new(trees), file, removed: AtomicU64::new(0), _lock: lock })
     }
 
     fn tree(&self, id: TreeId) -> Option<sled::Tree> {
@@ -133,6 +136,16 @@ impl SledBackend {
             return self.sync();
         }
         Ok(())
+    }
+
+    /// How far it has written. What it was given before this is on the disk once a [`SledBackend::write`] that began later is done.
+    pub(super) fn place(&self) -> io::Result<i64> {
+        sled_snapshot::place(&self.home)
+    }
+
+    /// Lets the next opening begin at such a place, where that saves it much. Commits go on meanwhile.
+    pub(super) fn renew_snapshot(&self, until: i64) -> io::Result<bool> {
+        sled_snapshot::renew(&self.home, until)
     }
 
     fn sync(&self) -> Result<(), BackendError> {
