@@ -89,11 +89,12 @@ impl Setup {
         Self { bounds, parties: parties.into(), arrivals, crashes_ms, hands_ms, mishaps: true }
     }
 
-    /// Steady traffic to an endpoint that is well; beside it, if wanted, a backlog for one that hangs.
+    /// Steady traffic to an endpoint that is well; beside it, if wanted, a backlog for one that hangs. Both may have more in flight than there
+    /// is room for, so that nothing but the lanes' shares keeps the one from the other.
     pub(super) fn good_lane(beside_a_dead_one: bool) -> Self {
         let party = |name, receiver| Party {
             name,
-            fields: r#""hold_after": 0, "retry": {"schedule_s": [0]}"#.to_owned(),
+            fields: r#""hold_after": 0, "concurrency_max": 100, "retry": {"schedule_s": [0]}"#.to_owned(),
             receiver,
         };
         let parties = vec![party("good", Receiver::Well { latency_ms_max: 40 }), party("dead", Receiver::Hangs)];
