@@ -60,21 +60,23 @@ pub(super) async fn run() -> Result<String, String> {
     if longest > GOOD_WAITS_MAX {
         return Err(format!("the good receiver waited {longest:?} for a delivery"));
     }
-    let mut told = Vec::new();
+    let mut failed = Vec::new();
     for (kind, expected) in KINDS {
         let codes = dead(&host, kind).await;
         if codes.keys().any(|code| !expected.contains(&code.as_str())) || codes.values().sum::<usize>() != 2 * EVENTS {
-            return Err(format!("{kind}: not only {expected:?}: {codes:?}"));
+            println!("faults: receivers: {kind}: FAILED: not only {expected:?}: {codes:?}");
+            failed.push(kind);
+        } else {
+            println!("faults: receivers: {kind}: well: dead after 2 attempts, {codes:?}");
         }
-        told.push(format!("{kind} {}", codes.into_keys().collect::<Vec<_>>().join("/")));
+    }
+    if !failed.is_empty() {
+        return Err(format!("{failed:?} are not taken as what they are"));
     }
     if let Some(received) = good.rest().await.first() {
         return Err(format!("something came to {}, which nobody was sent to", received.path));
     }
-    Ok(format!(
-        "{EVENTS} events, the good one waited at most {longest:.0?}; dead after 2 attempts: {}",
-        told.join(", ")
-    ))
+    Ok(format!("{EVENTS} events to {} of them; the good one beside them waited at most {longest:.0?}", KINDS.len()))
 }
 
 /// Waits until all deliveries to an endpoint are dead, and counts the codes of their last attempts.
