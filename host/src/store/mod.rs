@@ -119,7 +119,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            cache_bytes: 128 * 1024 * 1024,
+            cache_bytes: 32 * 1024 * 1024,
             journal_bytes_max: 16 * 1024 * 1024,
             free_bytes_min: 256 * 1024 * 1024,
             backup_redo_bytes_max: 1024 * 1024 * 1024,
