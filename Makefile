@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak simulate guests hostile fuzz crash powercut faults deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate guests hostile fuzz crash powercut faults deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: setup build ## measure the road of an event, what a million pending deliv
 
 soak: build ## call modules CALLS times (a million by itself) and see that nothing leaks
 	cargo bench --workspace --locked --bench soak
+
+retention: build ## take, deliver and sweep EVENTS (300,000) kept for RETENTION_S (60), and see where the disk settles
+	EVENTS="$(EVENTS)" RETENTION_S="$(RETENTION_S)" cargo bench --workspace --locked --bench retention
 
 guests: setup languages ## build the same two modules in seven languages, and compare them on GitHub's 329 payloads
 	cargo bench --workspace --locked --bench guests

@@ -1,16 +1,15 @@
 //! Load on an ingest, and what it costs.
 
+#[path = "connection.rs"]
+mod connection;
+
 use super::support::{Host, until};
 use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1 as client;
-use hyper_util::rt::TokioIo;
+use connection::Connection;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
 pub(super) const CONNECTIONS: usize = 64;
 pub(super) const BODY_BYTES: usize = 1024;
@@ -61,18 +60,12 @@ async fn send(address: &str, path: &str, another: impl Fn() -> bool + Clone + Se
 }
 
 async fn one_connection(address: String, path: String, another: impl Fn() -> bool) -> Vec<f64> {
-    let stream = TcpStream::connect(&address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
+    let mut connection = Connection::open(&address).await;
     let body = Bytes::from(json!({ "n": 1, "fill": "x".repeat(BODY_BYTES - 20) }).to_string());
     let mut times_ms = Vec::new();
     while another() {
-        let request = Request::post(&path).header("host", &address).header("content-type", "application/json");
         let began = Instant::now();
-        let response = sender.send_request(request.body(Full::new(body.clone())).unwrap()).await.unwrap();
-        assert_eq!(response.status(), 202);
-        response.into_body().collect().await.unwrap();
+        assert_eq!(connection.post(&path, body.clone()).await, 202);
         times_ms.push(began.elapsed().as_secs_f64() * 1000.0);
     }
     times_ms

@@ -16,20 +16,14 @@
 
 #[expect(dead_code, reason = "`pending` uses more of it")]
 mod load;
+mod receiver;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests use more of it")]
 mod support;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1 as server;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use load::{BODY_BYTES, CONNECTIONS, cpu_time, drained, load, median, micros_each, per_second};
+use receiver::serve;
 use serde_json::json;
-use std::convert::Infallible;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use support::Host;
@@ -106,17 +100,5 @@ async fn start_bare() -> (Child, String) {
 async fn serve_bare() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        tokio::spawn(async move {
-            let service = service_fn(|request: Request<Incoming>| async {
-                let _ = request.into_body().collect().await;
-                let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
-                *response.status_mut() = http::StatusCode::ACCEPTED;
-                Ok::<_, Infallible>(response)
-            });
-            let _ = server::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
+    serve(listener, |_| {}).await;
 }

@@ -39,6 +39,7 @@ mod operational;
 mod remembering;
 mod replays;
 mod requests;
+mod retention;
 mod signing;
 mod state;
 mod statistics;

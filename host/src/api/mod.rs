@@ -31,7 +31,7 @@ pub use uploads::Uploads;
 use crate::clock::Clock;
 use crate::deliverer::Throttles;
 use crate::jobs::Jobs;
-use crate::pipeline::{Library, Pipeline, Shadows};
+use crate::pipeline::{Library, Pipeline, Retention, Shadows};
 use crate::problem::Problem;
 use crate::runtime::Executor;
 use crate::statistics::Recorder;
@@ -80,6 +80,8 @@ pub struct Parts {
     pub pipeline: Pipeline,
     /// What the shadows of modules have said.
     pub shadows: Shadows,
+    /// What is kept for how long.
+    pub retention: Retention,
     /// What modules cost, for those who try one.
     pub costs: Costs,
     /// What is done to many.
@@ -122,6 +124,7 @@ impl Api {
             .merge(modules::routes("/v1/operator"))
             .route("/v1/operator/library", get(modules::report))
             .route("/v1/operator/backup", get(backup::backup))
+            .route("/v1/operator/retention", get(retention))
             .route(&at("/events"), get(data::list_events))
             .route(&at("/events/{event}"), get(data::get_event))
             .route(&at("/events/{event}/body"), get(data::get_event_body))
@@ -184,6 +187,11 @@ async fn readyz(State(api): State<Api>) -> Response {
         .collect();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(json!({ "ready": ready, "workers": workers }))).into_response()
+}
+
+/// How long things are kept, and how far the sweeps have come.
+async fn retention(State(api): State<Api>) -> Response {
+    axum::Json(api.parts().retention.report()).into_response()
 }
 
 async fn unknown_path(request: Request<Body>) -> Problem {

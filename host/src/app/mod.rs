@@ -16,7 +16,9 @@ use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
 use crate::jobs::Jobs;
 use crate::model::Digest;
-use crate::pipeline::{Library, Pipeline, Published, disk, notices, pending, shadow, statistics, sweep};
+use crate::pipeline::{
+    Library, Pipeline, Published, Retention, disk, notices, pending, retention, shadow, statistics, sweep,
+};
 use crate::runtime::{Compiler, Executor, Runtime};
 use crate::server::serve;
 use crate::shutdown::{self, Shutdown, Trigger};
@@ -158,6 +160,12 @@ impl Host {
             let (recorder, store, clock) = counted.clone();
             statistics::work(recorder, store, clock, told.clone())
         }));
+        let kept = Retention::new(settings.retention, clock.clone());
+        let (told, parts) = (told_workers.clone(), (store.clone(), kept.clone()));
+        workers.spawn(supervise(health.worker("retention"), told_workers.clone(), move || {
+            let (store, kept) = parts.clone();
+            retention::work(store, kept, told.clone())
+        }));
         let (told, for_shadow) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("shadow"), told_workers.clone(), move || {
             shadow::work(for_shadow.clone(), told.clone())
@@ -212,6 +220,7 @@ impl Host {
             uploads,
             pipeline,
             shadows,
+            retention: kept,
             costs,
             jobs,
             executor: executor.clone(),

@@ -19,6 +19,8 @@ pub struct Settings {
     pub admin: api::Config,
     /// Section `[store]`.
     pub store: store::Config,
+    /// Section `[retention]`.
+    pub retention: pipeline::RetentionConfig,
     /// Section `[runtime]`.
     pub runtime: runtime::Config,
     /// Section `[pipeline]`.
@@ -112,6 +114,7 @@ struct Raw {
     ingest: RawIngest,
     admin: RawAdmin,
     store: RawStore,
+    retention: pipeline::RetentionConfig,
     runtime: runtime::Config,
     pipeline: pipeline::Config,
     jobs: jobs::Config,
@@ -247,6 +250,7 @@ impl Raw {
         within("store.free_bytes_min", self.store.free_bytes_min, 0, 1 << 50)?;
         within("store.backup_redo_bytes_max", self.store.backup_redo_bytes_max, 1 << 20, 1 << 50)?;
         within("store.free_bytes_low", self.store.free_bytes_low, 0, 1 << 50)?;
+        within("retention.events_s", self.retention.events_s, 1, 315_360_000)?;
         self.runtime.check().map_err(|error| section("runtime", error.to_string()))?;
         self.deliverer.check().map_err(|error| section("deliverer", error.to_string()))?;
         Ok(Settings {
@@ -281,6 +285,7 @@ impl Raw {
                 free_bytes_low: self.store.free_bytes_low,
                 ..store::Config::default()
             },
+            retention: self.retention,
             runtime: self.runtime,
             pipeline: self.pipeline,
             jobs: self.jobs,

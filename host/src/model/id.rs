@@ -76,6 +76,12 @@ impl EventId {
     pub fn received_at_ms(self) -> u64 {
         Ulid(self.0).timestamp_ms()
     }
+
+    /// The id that follows; the last one is followed by itself.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
 }
 
 fn parse_ulid(text: &str) -> Option<u128> {

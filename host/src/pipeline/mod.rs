@@ -13,6 +13,7 @@ mod library;
 pub mod notices;
 pub mod pending;
 mod published;
+pub mod retention;
 mod run;
 pub mod shadow;
 mod state;
@@ -24,6 +25,7 @@ pub use failures::{Failures, Streak, VersionOf};
 pub use inline::{AcceptError, Accepted, Pipeline};
 pub use library::{Library, LibraryError, LibraryReport, Place, Scope, Turn};
 pub use published::{Published, Still};
+pub use retention::{Retention, RetentionConfig};
 pub use shadow::{ModuleId, Sample, ShadowReport, Shadows};
 pub use state::{RunState, StateConfig, StateConfigError};
 

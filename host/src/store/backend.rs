@@ -95,10 +95,10 @@ impl Batch {
         self.trees.entry(tree).or_default().insert(key, value)
     }
 
-    /// The keys that are removed.
-    pub(super) fn removed(&self) -> impl Iterator<Item = (TreeId, Key)> + '_ {
-        let writes = self.trees.iter().flat_map(|(tree, writes)| writes.iter().map(move |write| (*tree, write)));
-        writes.filter(|(_, (_, value))| value.is_none()).map(|(tree, (key, _))| (tree, key.clone()))
+    /// The keys of a tree that are removed.
+    pub(super) fn removed(&self, tree: TreeId) -> impl Iterator<Item = (TreeId, Key)> + '_ {
+        let writes = self.trees.get(&tree).into_iter().flatten();
+        writes.filter(|(_, value)| value.is_none()).map(move |(key, _)| (tree, key.clone()))
     }
 
     /// The write of a key.

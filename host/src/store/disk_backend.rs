@@ -5,8 +5,11 @@
 //! the next one. So a commit costs one sequential write; what is written and removed again within a generation, such as most
 //! entries of lanes, costs sled nothing; and nobody waits for sled's own log.
 //!
-//! Removals are the exception: they go to sled at once, unsynced, or each scan would have to step over them until then. The
-//! journal has them, too, so that a crash does not bring back what they removed.
+//! Removals from the hot tree are the exception: they go to sled at once, unsynced, or each scan would have to step over them until then.
+//! The journal has them, too, so that a crash does not bring back what they removed. Those from the days' trees wait like all else: what
+//! a sweep takes, nobody reads any more.
+//!
+//! A day's tree that is empty in sled when a layer was written out goes from it. What a later layer has for it makes it anew.
 //!
 //! What must hold:
 //!
@@ -75,6 +78,9 @@ impl DiskBackend {
         })?;
         let shared = Arc::new(Shared { sled, state: Mutex::default(), changed: Condvar::new() });
         recover(&shared, done, found).map_err(failed)?;
+        // A crash may have come between the last key and the tree.
+        let mut days = shared.sled.trees().into_iter().filter(|tree| *tree != TreeId::Hot);
+        days.try_for_each(|day| shared.sled.drop_if_empty(day)).map_err(failed)?;
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let (writing, renewing) = (Arc::clone(&shared), Arc::clone(&shared));
         health.running();
@@ -130,7 +136,7 @@ fn check_format(sled: &SledBackend, dir: &Path) -> Result<(), OpenError> {
         // The making of this store was cut short before its first commit, if it is not new.
         None => {
             let format = Bytes::copy_from_slice(&meta::FORMAT.to_be_bytes());
-            let written = sled.write(&[(TreeId::Hot, &keys::format(), Some(&format))]);
+            let written = sled.write(TreeId::Hot, [(&keys::format(), Some(&format))]);
             written.map_err(|source| OpenError::Backend { dir: dir.to_owned(), source })
         }
     }
@@ -143,7 +149,7 @@ fn journal_secret(sled: &SledBackend) -> Result<Secret, BackendError> {
         return Secret::try_from(&found[..]).map_err(|_| unreadable("its secret is not one"));
     }
     let secret = new_secret().map_err(journal_failed)?;
-    sled.write(&[(TreeId::Hot, &key, Some(&Bytes::copy_from_slice(&secret)))])?;
+    sled.write(TreeId::Hot, [(&key, Some(&Bytes::copy_from_slice(&secret)))])?;
     Ok(secret)
 }
 
@@ -201,7 +207,7 @@ impl Backend for DiskBackend {
         }
         self.shared.state().failed.clone().map_or(Ok(()), Err)?;
         journal.append(&batch).map_err(journal_failed)?;
-        let removed: Vec<_> = batch.removed().collect();
+        let removed: Vec<_> = batch.removed(TreeId::Hot).collect();
         let open = Arc::clone(&self.shared.state().open);
         open.add(batch);
         self.remove_at_once(&open, removed)
@@ -272,9 +278,10 @@ impl Shared {
 
     /// Gives sled a generation: its writes, and when they are on disk its number.
     fn write_out(&self, generation: u64, batch: &Batch) -> Result<(), BackendError> {
-        self.sled.write_in_slices(batch)?;
+        self.sled.write_batch(batch)?;
         let (key, number) = (keys::generation(), Bytes::copy_from_slice(&generation.to_be_bytes()));
-        self.sled.write(&[(TreeId::Hot, &key, Some(&number))])
+        self.sled.write(TreeId::Hot, [(&key, Some(&number))])?;
+        batch.trees.keys().filter(|tree| **tree != TreeId::Hot).try_for_each(|tree| self.sled.drop_if_empty(*tree))
     }
 }
 

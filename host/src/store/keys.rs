@@ -30,10 +30,11 @@
 //! | `S` tenant 0 endpoint 0 status¹ event¹⁶ tag⁸ | a delivery that is not pending, to be found by endpoint, status and time |
 //! | `F` tenant 0 status¹ event¹⁶ tag⁸ | one that is held or dead, to be found without an endpoint |
 //! | `I` tenant 0 event¹⁶ generation⁴ | a replay of an event: the runs it made |
+//! | `M` tenant 0 | how far the tenant's events of that day are swept |
 //!
 //! Every key written costs about the same, whatever its value: that is why an event, its short body and its finished runs are one
-//! record, why a pending delivery stands in its lane and in no other index, and why dedup keys stand in the day's tree, which goes
-//! whole, and not in the hot one, which they would have to be swept from.
+//! record, and why a pending delivery stands in its lane and in no other index. Dedup keys stand in the day's tree: they may outlive
+//! their events, but not for longer than a week, and then the tree goes.
 //!
 //! In both, `V` key number⁴ holds a part of a record that is too long for one value (see `record`). No key is the beginning of
 //! another one of its kind, so the parts of one record are never among another's.
@@ -109,7 +110,7 @@ pub(super) fn plan(digest: &Digest) -> Key {
 
 /// A dedup key, by a hash: the keys themselves are as long as senders like.
 pub(super) fn dedup(tenant: &TenantName, source: &SourceName, key: &str) -> Key {
-    Key::of(b'K').name(tenant.as_str()).name(source.as_str()).bytes(&half_hash(key))
+    all_dedup().name(tenant.as_str()).name(source.as_str()).bytes(&half_hash(key))
 }
 
 fn half_hash(text: &str) -> [u8; 16] {
@@ -285,7 +286,7 @@ pub(super) fn statistics_in(tenant: &TenantName, subject: &Subject, period: Peri
 
 /// All events of a tenant on one day.
 pub(super) fn events(tenant: &TenantName) -> Key {
-    Key::of(b'E').name(tenant.as_str())
+    all_events().name(tenant.as_str())
 }
 
 /// An event.
@@ -293,14 +294,19 @@ pub(super) fn event(tenant: &TenantName, event: EventId) -> Key {
     events(tenant).bytes(&event.to_bytes())
 }
 
+/// All runs of a tenant on one day that have records of their own.
+pub(super) fn runs_of(tenant: &TenantName) -> Key {
+    Key::of(b'R').name(tenant.as_str())
+}
+
 /// The runs of an event.
 pub(super) fn runs(tenant: &TenantName, event: EventId) -> KeyRange {
-    Key::of(b'R').name(tenant.as_str()).bytes(&event.to_bytes()).prefix()
+    runs_of(tenant).bytes(&event.to_bytes()).prefix()
 }
 
 /// A run.
 pub(super) fn run(tenant: &TenantName, run: RunId) -> Key {
-    Key::of(b'R').name(tenant.as_str()).id(run.event(), run.tag())
+    runs_of(tenant).id(run.event(), run.tag())
 }
 
 /// All deliveries of a tenant on one day.
@@ -313,19 +319,29 @@ pub(super) fn delivery(tenant: &TenantName, delivery: DeliveryId) -> Key {
     deliveries(tenant).id(delivery.event(), delivery.tag())
 }
 
+/// All attempts of a tenant on one day that have records of their own.
+pub(super) fn attempts_of(tenant: &TenantName) -> Key {
+    Key::of(b'A').name(tenant.as_str())
+}
+
 /// The attempts of a delivery.
 pub(super) fn attempts(tenant: &TenantName, delivery: DeliveryId) -> KeyRange {
-    Key::of(b'A').name(tenant.as_str()).id(delivery.event(), delivery.tag()).prefix()
+    attempts_of(tenant).id(delivery.event(), delivery.tag()).prefix()
 }
 
 /// An attempt.
 pub(super) fn attempt(tenant: &TenantName, delivery: DeliveryId, number: u32) -> Key {
-    Key::of(b'A').name(tenant.as_str()).id(delivery.event(), delivery.tag()).bytes(&number.to_be_bytes())
+    attempts_of(tenant).id(delivery.event(), delivery.tag()).bytes(&number.to_be_bytes())
+}
+
+/// All chunks of bodies of a tenant on one day.
+pub(super) fn bodies_of(tenant: &TenantName) -> Key {
+    Key::of(b'B').name(tenant.as_str())
 }
 
 /// A body, as the beginning of its chunks' keys: the event's own has the tag 0.
 pub(super) fn body(tenant: &TenantName, event: EventId, tag: u64) -> Key {
-    Key::of(b'B').name(tenant.as_str()).id(event, tag)
+    bodies_of(tenant).id(event, tag)
 }
 
 /// A part of something long: of a body, or of a record ([`parts_of`]).
@@ -336,6 +352,26 @@ pub(super) fn part(whole: &Key, number: u32) -> Key {
 /// The beginning of the keys of a record's parts.
 pub(super) fn parts_of(record: &Key) -> Key {
     Key::of(b'V').bytes(record.as_bytes())
+}
+
+/// How far all tenants' events of a day are swept.
+pub(super) fn sweep_marks() -> Key {
+    Key::of(b'M')
+}
+
+/// How far a tenant's events of a day are swept.
+pub(super) fn sweep_mark(tenant: &TenantName) -> Key {
+    sweep_marks().name(tenant.as_str())
+}
+
+/// All events of a day.
+pub(super) fn all_events() -> Key {
+    Key::of(b'E')
+}
+
+/// All dedup keys of a day.
+pub(super) fn all_dedup() -> Key {
+    Key::of(b'K')
 }
 
 /// A status as a byte. Pending deliveries stand in their lane instead.
@@ -372,9 +408,14 @@ pub(super) fn found_by_status(
     indexes.into_iter().flatten().map(move |key| key.id(delivery.event(), delivery.tag()))
 }
 
+/// All replays of a tenant's events of one day.
+pub(super) fn replays_of(tenant: &TenantName) -> Key {
+    Key::of(b'I').name(tenant.as_str())
+}
+
 /// The replays of an event.
 pub(super) fn replays(tenant: &TenantName, event: EventId) -> Key {
-    Key::of(b'I').name(tenant.as_str()).bytes(&event.to_bytes())
+    replays_of(tenant).bytes(&event.to_bytes())
 }
 
 /// A replay of an event.

@@ -73,6 +73,7 @@ impl Backend for MemoryBackend {
                 };
             }
         }
+        trees.retain(|_, tree| !tree.is_empty());
         Ok(())
     }
 

@@ -38,6 +38,7 @@ mod sled_snapshot;
 mod state;
 mod statistics;
 mod stored;
+mod sweep;
 mod transition;
 mod tree;
 mod view;
@@ -63,10 +64,12 @@ pub use room::DiskFull;
 #[cfg(test)]
 pub(crate) use simulated::Simulated;
 pub use state::{StateChange, StateEntry, StateHead};
+pub use sweep::{Sweep, Swept};
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, HostFact, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle,
     Transition,
 };
+pub use tree::Day;
 pub use waiting_uploads::{WaitingUpload, WaitingUploads};
 pub use whole_file::{NewFile, make_dir, on_disk, write as write_whole};
 

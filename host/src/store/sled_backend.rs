@@ -11,7 +11,9 @@
 //!   on the disk, and of the snapshots there are it reads the one with the last name, be it unfinished.
 //! - **Large items become files that are never synced.** [`super::backend::VALUE_BYTES_MAX`] keeps every item below that.
 //! - **A segment is used again once its records were rewritten two segments further on, synced or not.** So less than a segment
-//!   may be written between two syncs, sled's own rewriting included; `disk_backend` writes in slices for that.
+//!   may be written between two syncs, sled's own rewriting included; so [`SledBackend::write`] syncs as it goes.
+//! - **A tree is dropped by its name first, then page by page.** A crash in between leaves its pages for good. So only an empty tree is
+//!   dropped: it has few. Whoever reads it meanwhile is told that there is no such tree.
 
 use super::OpenError;
 use super::backend::{BackendError, Batch, Look, Order, Scan};
@@ -29,11 +31,14 @@ use std::sync::{PoisonError, RwLock};
 /// sled's unit of writing and of freeing, in bytes; fixed for the life of a store.
 pub(super) const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// How many bytes go to sled between two syncs. sled writes several times as much, it must be less than one of its segments, and
+/// How many bytes go to sled between two syncs, about. sled writes several times as much, it must be less than one of its segments, and
 /// commits that come meanwhile wait for the disk to have it.
-const SLICE_BYTES_MAX: usize = 256 << 10;
+const UNSYNCED_BYTES_MAX: usize = 256 << 10;
 
-/// How many keys are removed between two syncs. sled writes about 300 bytes for each.
+/// What a removed key counts for, in bytes. Of its value a half does: sled rewrites a page some times while it empties.
+const REMOVAL_BYTES: usize = 128;
+
+/// How many keys are removed by [`SledBackend::remove`] between two syncs. sled writes about 300 bytes for each.
 const REMOVALS_UNSYNCED_MAX: u64 = 4096;
 
 /// A sled database in a directory of its own.
@@ -93,17 +98,31 @@ impl SledBackend {
         Ok(tree)
     }
 
-    /// Puts or removes each of these keys, and syncs. Trees that do not exist are made. A crash may leave a part of it.
+    /// Puts or removes each of these keys, and syncs. A tree that does not exist is made where something is put. A crash may leave a
+    /// part of it.
     ///
     /// After an error the database must not be written again: what is on disk is unknown.
-    pub(super) fn write(&self, writes: &[(TreeId, &Key, Option<&Bytes>)]) -> Result<(), BackendError> {
-        for (tree, key, value) in writes {
-            let tree = self.tree_or_new(*tree).map_err(failed("make a tree"))?;
-            let written = match value {
-                Some(value) => tree.insert(key.as_bytes(), &value[..]),
-                None => tree.remove(key.as_bytes()),
-            };
-            written.map_err(failed("write"))?;
+    pub(super) fn write<'a>(
+        &self,
+        tree: TreeId,
+        writes: impl IntoIterator<Item = (&'a Key, Option<&'a Bytes>)>,
+    ) -> Result<(), BackendError> {
+        let mut unsynced_bytes = 0;
+        for (key, value) in writes {
+            let key = key.as_bytes();
+            unsynced_bytes += key.len();
+            if let Some(value) = value {
+                let tree = self.tree_or_new(tree).map_err(failed("make a tree"))?;
+                tree.insert(key, &value[..]).map_err(failed("write"))?;
+                unsynced_bytes += value.len();
+            } else if let Some(tree) = self.tree(tree) {
+                let removed = tree.remove(key).map_err(failed("write"))?;
+                unsynced_bytes += removed.map_or(0, |value| REMOVAL_BYTES + value.len() / 2);
+            }
+            if unsynced_bytes >= UNSYNCED_BYTES_MAX {
+                self.sync()?;
+                unsynced_bytes = 0;
+            }
         }
         self.sync()
     }
@@ -111,21 +130,20 @@ impl SledBackend {
     /// Writes a batch of any length, and syncs as often as it takes. A crash may leave a part of it.
     ///
     /// After an error the database must not be written again: what is on disk is unknown.
-    pub(super) fn write_in_slices(&self, batch: &Batch) -> Result<(), BackendError> {
-        let mut slice = Vec::new();
-        let mut slice_bytes = 0;
-        for (tree, writes) in &batch.trees {
-            for (key, value) in writes {
-                slice_bytes += key.as_bytes().len() + value.as_ref().map_or(0, Bytes::len);
-                slice.push((*tree, key, value.as_ref()));
-                if slice_bytes >= SLICE_BYTES_MAX {
-                    self.write(&slice)?;
-                    slice.clear();
-                    slice_bytes = 0;
-                }
-            }
+    pub(super) fn write_batch(&self, batch: &Batch) -> Result<(), BackendError> {
+        let mut trees = batch.trees.iter();
+        trees.try_for_each(|(tree, writes)| self.write(*tree, writes.iter().map(|(key, value)| (key, value.as_ref()))))
+    }
+
+    /// Drops a tree if there is nothing in it.
+    pub(super) fn drop_if_empty(&self, id: TreeId) -> Result<(), BackendError> {
+        let Some(tree) = self.tree(id) else { return Ok(()) };
+        if tree.first().map_err(failed("read"))?.is_some() {
+            return Ok(());
         }
-        self.write(&slice)
+        self.trees.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.db.drop_tree(id.to_string()).map_err(failed("drop a tree"))?;
+        self.sync()
     }
 
     /// Removes a key, if it is there. On disk with the next [`SledBackend::write`], or before.
@@ -158,18 +176,24 @@ impl SledBackend {
 impl Look for SledBackend {
     fn get(&self, tree: TreeId, key: &Key) -> Result<Option<Bytes>, BackendError> {
         let Some(tree) = self.tree(tree) else { return Ok(None) };
-        Ok(tree.get(key.as_bytes()).map_err(failed("read"))?.map(Bytes::from_owner))
+        match tree.get(key.as_bytes()) {
+            Ok(value) => Ok(value.map(Bytes::from_owner)),
+            Err(sled::Error::CollectionNotFound(_)) => Ok(None),
+            Err(error) => Err(failed("read")(error)),
+        }
     }
 
     fn scan(&self, tree: TreeId, range: &KeyRange, order: Order) -> Scan<'_> {
         let Some(tree) = self.tree(tree).filter(|_| !range.is_empty()) else { return Box::new(std::iter::empty()) };
-        let entries = tree.range(range.from.as_slice()..range.until.as_slice()).map(|entry| match entry {
-            Ok((key, value)) => Ok((Bytes::from_owner(key), Bytes::from_owner(value))),
-            Err(error) => Err(failed("read")(error)),
-        });
+        let entries = tree.range(range.from.as_slice()..range.until.as_slice());
+        let read = |entry| match entry {
+            Ok((key, value)) => Some(Ok((Bytes::from_owner(key), Bytes::from_owner(value)))),
+            Err(sled::Error::CollectionNotFound(_)) => None,
+            Err(error) => Some(Err(failed("read")(error))),
+        };
         match order {
-            Order::Ascending => Box::new(entries),
-            Order::Descending => Box::new(entries.rev()),
+            Order::Ascending => Box::new(entries.map_while(read)),
+            Order::Descending => Box::new(entries.rev().map_while(read)),
         }
     }
 

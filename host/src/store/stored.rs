@@ -10,7 +10,9 @@ use super::key::Key;
 use super::keys;
 use super::tree::TreeId;
 use super::{ReadError, View, body, record};
-use crate::model::{Attempt, BodyRef, Delivery, DeliveryId, DeliveryStatus, Event, EventId, Run, RunId, TenantName};
+use crate::model::{
+    Attempt, BodyRef, Delivery, DeliveryId, DeliveryStatus, Event, EventId, Run, RunId, SourceName, TenantName,
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -21,16 +23,43 @@ struct EventToStore<'a> {
     runs: &'a [Run],
 }
 
-/// What most ask an event's record for.
+/// What most ask an event's record for. None in what is left of one that was erased.
 #[derive(Deserialize)]
 struct EventAlone {
-    event: Event,
+    event: Option<Event>,
 }
 
 /// The other part.
 #[derive(Deserialize)]
 struct RunsAlone {
+    #[serde(default)]
     runs: Vec<Run>,
+}
+
+/// What a sweep asks for.
+#[derive(Deserialize)]
+struct EventToSweep {
+    event: Option<DedupAlone>,
+    erased: Option<ErasedAlone>,
+}
+
+#[derive(Deserialize)]
+struct DedupAlone {
+    source: SourceName,
+    dedup_key: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ErasedAlone {
+    erased_at_ms: u64,
+}
+
+/// Of an event's record, what decides what goes with it.
+pub(super) struct ToSweep {
+    /// The source and the dedup key, where it has one.
+    pub(super) dedup: Option<(SourceName, String)>,
+    /// When it was erased, if it was.
+    pub(super) erased_at_ms: Option<u64>,
 }
 
 /// Stores an event and its body, and with it the runs that are done.
@@ -56,7 +85,15 @@ pub(super) fn put_event(view: &mut View<'_>, event: &Event, runs: &[Run], bytes:
 /// An event.
 pub(super) fn event(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Option<Event>, ReadError> {
     let alone: Option<EventAlone> = event_part(look, tenant, event)?;
-    Ok(alone.map(|alone| alone.event))
+    Ok(alone.and_then(|alone| alone.event))
+}
+
+/// Reads what a sweep asks of an event's record, from the value that stands under its key.
+pub(super) fn to_sweep(look: &dyn Look, tree: TreeId, key: &Key, value: Bytes) -> Result<ToSweep, ReadError> {
+    let (json, _) = in_two(look, tree, key, value)?;
+    let EventToSweep { event, erased } = record::decode_json(&json, tree, key)?;
+    let dedup = event.and_then(|event| Some((event.source, event.dedup_key?)));
+    Ok(ToSweep { dedup, erased_at_ms: erased.map(|erased| erased.erased_at_ms) })
 }
 
 /// The body of an event; empty where there is no such event.
@@ -102,14 +139,19 @@ fn event_part<T: serde::de::DeserializeOwned>(
 fn event_record(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Option<(Bytes, Bytes)>, ReadError> {
     let (tree, key) = (TreeId::of(event), keys::event(tenant, event));
     let Some(value) = look.get(tree, &key)? else { return Ok(None) };
-    let mut json = record::content(look, tree, &key, value)?;
+    in_two(look, tree, &key, value).map(Some)
+}
+
+/// The two parts of an event's record, from the value that stands under its key.
+fn in_two(look: &dyn Look, tree: TreeId, key: &Key, value: Bytes) -> Result<(Bytes, Bytes), ReadError> {
+    let mut json = record::content(look, tree, key, value)?;
     let length = json.first_chunk().map_or(u32::MAX, |length| u32::from_be_bytes(*length));
     let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(4);
     if end > json.len() {
-        return Err(record::unreadable(tree, &key, "it is shorter than it says".to_owned()));
+        return Err(record::unreadable(tree, key, "it is shorter than it says".to_owned()));
     }
     let body = json.split_off(end);
-    Ok(Some((json.split_off(4), body)))
+    Ok((json.split_off(4), body))
 }
 
 /// A delivery and its last attempt.

@@ -3,6 +3,8 @@
 use super::job::{JobStep, Replay};
 use super::notice::Notice;
 use super::state::{StateChange, StateEntry};
+use super::sweep::{Sweep, Swept};
+use super::tree::Day;
 use crate::model::{
     Attempt, Delivery, DeliveryId, Digest, EndpointHealth, EndpointName, Event, EventId, Job, JobId, RouteName, Run,
     RunId, StepKey, TenantName,
@@ -120,6 +122,17 @@ pub enum Transition {
         /// Which.
         job: JobId,
         /// The time of the request.
+        now_ms: u64,
+    },
+    /// Some events that are past their time go, with all that came of them; those that are not finished stay.
+    Sweep(Box<Sweep>),
+    /// Of a day whose events were all looked at, dedup keys that have expired go; and when nothing else is left, the day.
+    SweepDay {
+        /// Which.
+        day: Day,
+        /// Where the step before ended; none to begin.
+        after: Option<Bytes>,
+        /// The time, in milliseconds since 1970-01-01T00:00:00Z.
         now_ms: u64,
     },
     /// Configuration changes. Stale unless the store's config revision is `expected_revision`.
@@ -298,7 +311,9 @@ impl Transition {
             | Self::Happened { .. }
             | Self::Told { .. }
             | Self::SweepState
-            | Self::SweepStatistics { .. } => RECORD_BYTES,
+            | Self::SweepStatistics { .. }
+            | Self::Sweep(_)
+            | Self::SweepDay { .. } => RECORD_BYTES,
         }
     }
 }
@@ -318,6 +333,13 @@ pub enum Outcome {
     },
     /// It is done and durable.
     Done,
+    /// That much was swept.
+    Swept(Swept),
+    /// Some dedup keys were looked at.
+    SweptDay {
+        /// Where to go on; none where all of the day were looked at.
+        next: Option<Bytes>,
+    },
     /// The configuration has this revision now.
     Configured {
         /// From 1.

@@ -1,8 +1,8 @@
 //! Which trees there are: one hot tree, and one history tree for each UTC day on which events came in.
 //!
 //! A record never moves. What belongs to an event (its runs, deliveries, attempts, bodies) lives in the tree of the day that the
-//! event's id carries, from the first write on; the hot tree holds what is live, and the configuration. So retention is the
-//! removal of whole trees.
+//! event's id carries, from the first write on; the hot tree holds what is live, and the configuration. So what a sweep takes lies
+//! together, and a tree that is empty goes whole.
 
 use crate::model::EventId;
 use std::fmt;
@@ -66,12 +66,25 @@ impl FromStr for TreeId {
 
 /// A UTC day, counted from 1970-01-01.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Day(u64);
+pub struct Day(u64);
 
 impl Day {
     /// The day of this moment.
-    pub(super) const fn of_ms(ms: u64) -> Self {
+    #[must_use]
+    pub const fn of_ms(ms: u64) -> Self {
         Self(ms / DAY_MS)
+    }
+
+    /// When it begins, in milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn begin_ms(self) -> u64 {
+        self.0 * DAY_MS
+    }
+
+    /// When it ends: the first moment of the next one, in milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn end_ms(self) -> u64 {
+        (self.0 + 1) * DAY_MS
     }
 
     /// Year, month and date. The year is counted from March here, so that the leap day is a year's last, and in cycles of 400

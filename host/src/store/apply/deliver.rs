@@ -5,7 +5,7 @@ use super::{Applied, Refusal, health};
 use crate::model::{DeliveryId, DeliveryStatus, TenantName};
 use crate::store::keys;
 use crate::store::notice::{self, Notice};
-use crate::store::stored::StoredDelivery;
+use crate::store::stored::{self, StoredDelivery};
 use crate::store::tree::TreeId;
 use crate::store::{Hint, Next, Outcome, ReadError, Settle, View, record};
 
@@ -51,13 +51,16 @@ pub(super) fn settle(view: &mut View<'_>, settle: &Settle) -> Result<Applied, Re
     Ok(applied)
 }
 
-/// Puts a delivery back on its schedule, from the start.
+/// Puts a delivery back on its schedule, from the start. One whose event is gone is going too.
 pub(super) fn retry(
     view: &mut View<'_>,
     tenant: &TenantName,
     delivery: DeliveryId,
     due_ms: u64,
 ) -> Result<Applied, Refusal> {
+    if stored::event(view, tenant, delivery.event())?.is_none() {
+        return Ok(Applied::quietly(Outcome::NotFound));
+    }
     change(view, tenant, delivery, |_, StoredDelivery { delivery, .. }| {
         if delivery.status == DeliveryStatus::Pending {
             return Err(Outcome::Stale { why: "the delivery is pending already" }.into());

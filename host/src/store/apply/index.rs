@@ -1,8 +1,9 @@
 //! Runs and deliveries with their entries in the indexes: they change together, here and nowhere else.
 
 use super::line;
-use crate::model::{Delivery, DeliveryStatus, Run, RunStatus, TenantName};
-use crate::store::key::Key;
+use crate::model::{Delivery, DeliveryId, DeliveryStatus, EventId, Run, RunStatus, TenantName};
+use crate::store::backend::{Look as _, Order};
+use crate::store::key::{Key, KeyRange};
 use crate::store::keys;
 use crate::store::stored::StoredDelivery;
 use crate::store::tree::TreeId;
@@ -17,23 +18,25 @@ pub(super) fn put_run(
     run: &Run,
     hints: &mut Vec<Hint>,
 ) -> Result<(), ReadError> {
-    let entry = |status| -> Option<Key> {
-        match status {
-            RunStatus::Pending => Some(keys::pending(tenant, &run.route, seq, run.id)),
-            RunStatus::Held => Some(keys::held(tenant, &run.route, seq, run.id)),
-            RunStatus::Routed | RunStatus::Filtered | RunStatus::Dropped => None,
-        }
-    };
-    if let Some(key) = before.and_then(entry) {
+    if let Some(key) = before.and_then(|before| entry(tenant, seq, run, before)) {
         view.remove(TreeId::Hot, key);
     }
-    if let Some(key) = entry(run.status) {
+    if let Some(key) = entry(tenant, seq, run, run.status) {
         view.put(TreeId::Hot, key, "");
     }
     if run.status == RunStatus::Pending {
         hints.push(Hint::Pending { tenant: tenant.clone(), route: run.route.clone(), seq, run: run.id });
     }
     record::put(view, TreeId::of(run.id.event()), keys::run(tenant, run.id), run)
+}
+
+/// Where a run stands among those that wait, in this status.
+fn entry(tenant: &TenantName, seq: u64, run: &Run, status: RunStatus) -> Option<Key> {
+    match status {
+        RunStatus::Pending => Some(keys::pending(tenant, &run.route, seq, run.id)),
+        RunStatus::Held => Some(keys::held(tenant, &run.route, seq, run.id)),
+        RunStatus::Routed | RunStatus::Filtered | RunStatus::Dropped => None,
+    }
 }
 
 /// Stores a delivery that was not there before, and its body. `seq` is its event's place in the order.
@@ -54,6 +57,75 @@ pub(super) fn put_new_delivery(
     put_delivery(view, tenant, None, &StoredDelivery { delivery, last: None }, hints)
 }
 
+/// Removes what belongs to an event beside its own record, with all entries in the indexes: whole runs and deliveries, until about
+/// `keys_max` keys are gone. `seq` is the event's place in the order; a run that is pending or held goes only where it is known. Answers
+/// whether nothing is left.
+pub(super) fn remove_some(
+    view: &mut View<'_>,
+    tenant: &TenantName,
+    event: EventId,
+    seq: Option<u64>,
+    keys_max: usize,
+    hints: &mut Vec<Hint>,
+) -> Result<bool, ReadError> {
+    let tree = TreeId::of(event);
+    let mut gone = 0;
+    for key in some_keys(view, tree, &keys::runs(tenant, event), keys_max)? {
+        let run: Option<Run> = record::get(view, tree, &key)?;
+        let entry = run.zip(seq).and_then(|(run, seq)| entry(tenant, seq, &run, run.status));
+        entry.into_iter().for_each(|key| view.remove(TreeId::Hot, key));
+        record::remove(view, tree, key)?;
+        gone += 1;
+    }
+    for key in some_keys(view, tree, &keys::replays(tenant, event).prefix(), keys_max)? {
+        record::remove(view, tree, key)?;
+        gone += 1;
+    }
+    let deliveries = keys::deliveries(tenant).bytes(&event.to_bytes()).prefix();
+    for key in some_keys(view, tree, &deliveries, keys_max)? {
+        if gone >= keys_max {
+            return Ok(false);
+        }
+        if let Some(stored) = record::get::<StoredDelivery>(view, tree, &key)? {
+            gone += remove_delivery(view, tenant, &stored.delivery, hints)?;
+        }
+    }
+    let body = keys::body(tenant, event, body::OF_EVENT).prefix();
+    let chunks = some_keys(view, tree, &body, keys_max.saturating_sub(gone))?;
+    gone += chunks.len();
+    chunks.into_iter().for_each(|key| view.remove(tree, key));
+    Ok(gone < keys_max)
+}
+
+/// Removes a delivery, pending or not, with its attempts and its own body. Answers how many keys went, about.
+fn remove_delivery(
+    view: &mut View<'_>,
+    tenant: &TenantName,
+    delivery: &Delivery,
+    hints: &mut Vec<Hint>,
+) -> Result<usize, ReadError> {
+    let (tree, id) = (TreeId::of(delivery.id.event()), delivery.id);
+    leave_indexes(view, tenant, delivery);
+    if delivery.status == DeliveryStatus::Pending
+        && let Some((due_ms, next)) = line::leave(view, tenant, delivery)?
+    {
+        put_due(view, tenant, delivery, (due_ms, next), hints);
+    }
+    let attempts = some_keys(view, tree, &keys::attempts(tenant, id), usize::MAX)?;
+    let chunks = some_keys(view, tree, &keys::body(tenant, id.event(), id.tag()).prefix(), usize::MAX)?;
+    let gone = 2 + attempts.len() + chunks.len();
+    for key in attempts.into_iter().chain([keys::delivery(tenant, id)]) {
+        record::remove(view, tree, key)?;
+    }
+    chunks.into_iter().for_each(|key| view.remove(tree, key));
+    Ok(gone)
+}
+
+/// The first keys of a range.
+fn some_keys(view: &View<'_>, tree: TreeId, range: &KeyRange, keys_max: usize) -> Result<Vec<Key>, ReadError> {
+    view.scan(tree, range, Order::Ascending).take(keys_max).map(|entry| Ok(Key::from(&entry?.0[..]))).collect()
+}
+
 /// Stores a delivery in its new state. `before` is the state it had.
 pub(super) fn put_delivery(
     view: &mut View<'_>,
@@ -65,12 +137,7 @@ pub(super) fn put_delivery(
     let StoredDelivery { delivery, .. } = stored;
     let (tree, id) = (TreeId::of(delivery.id.event()), delivery.id);
     if let Some(before) = before {
-        if before.status == DeliveryStatus::Pending {
-            view.remove(TreeId::Hot, keys::due(tenant, &before.endpoint, before.due_ms, id));
-        }
-        for key in keys::found_by_status(tenant, &before.endpoint, before.status, id) {
-            view.remove(tree, key);
-        }
+        leave_indexes(view, tenant, before);
     }
     for key in keys::found_by_status(tenant, &delivery.endpoint, delivery.status, id) {
         view.put(tree, key, "");
@@ -82,10 +149,32 @@ pub(super) fn put_delivery(
     } else {
         None
     };
-    if let Some((due_ms, delivery)) = due {
-        let endpoint = &stored.delivery.endpoint;
-        view.put(TreeId::Hot, keys::due(tenant, endpoint, due_ms, delivery), "");
-        hints.push(Hint::Due { tenant: tenant.clone(), endpoint: endpoint.clone(), due_ms, delivery });
+    if let Some(place) = due {
+        put_due(view, tenant, delivery, place, hints);
     }
     stored.put(view, tenant)
+}
+
+/// Takes a delivery out of its lane, or from where it is found by its status.
+fn leave_indexes(view: &mut View<'_>, tenant: &TenantName, delivery: &Delivery) {
+    let Delivery { id, endpoint, status, due_ms, .. } = delivery;
+    if *status == DeliveryStatus::Pending {
+        view.remove(TreeId::Hot, keys::due(tenant, endpoint, *due_ms, *id));
+    }
+    for key in keys::found_by_status(tenant, endpoint, *status, *id) {
+        view.remove(TreeId::of(id.event()), key);
+    }
+}
+
+/// Puts a delivery in the lane of the endpoint that `of` goes to: itself, or the next of its line.
+fn put_due(
+    view: &mut View<'_>,
+    tenant: &TenantName,
+    of: &Delivery,
+    (due_ms, delivery): (u64, DeliveryId),
+    hints: &mut Vec<Hint>,
+) {
+    let endpoint = of.endpoint.clone();
+    view.put(TreeId::Hot, keys::due(tenant, &endpoint, due_ms, delivery), "");
+    hints.push(Hint::Due { tenant: tenant.clone(), endpoint, due_ms, delivery });
 }

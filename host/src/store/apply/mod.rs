@@ -17,6 +17,7 @@ mod replay;
 mod route;
 mod state;
 mod statistics;
+mod sweep;
 
 use super::backend::BackendError;
 use super::{Hint, Outcome, ReadError, Transition, View};
@@ -78,6 +79,8 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         Transition::CreateJob { tenant, job } => job::create(view, tenant, *job),
         Transition::Job(step) => job::step(view, *step),
         Transition::CancelJob { tenant, job, now_ms } => job::cancel(view, &tenant, job, now_ms),
+        Transition::Sweep(sweep) => sweep::events(view, &sweep),
+        Transition::SweepDay { day, after, now_ms } => sweep::day(view, day, after.as_ref(), now_ms),
         Transition::Configure(configure) => configure::configure(view, configure),
     }
 }

@@ -268,7 +268,7 @@ impl Writing<'_> {
                 }
             }
         }
-        Ok(self.sled.write_in_slices(&batch)?)
+        Ok(self.sled.write_batch(&batch)?)
     }
 
     fn file(&mut self, content: Bytes, at: u64) -> Result<(), RestoreError> {

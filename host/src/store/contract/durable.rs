@@ -122,7 +122,7 @@ fn a_store_of_another_format_is_refused_untouched() {
     let dir = tempfile::tempdir().unwrap();
     for (written, found) in [(vec![0, 0, 0, 99], 99), (vec![1], 0)] {
         let backend = SledBackend::open(dir.path(), 1 << 20).unwrap();
-        backend.write(&[(TreeId::Hot, &keys::format(), Some(&Bytes::from(written)))]).unwrap();
+        backend.write(TreeId::Hot, [(&keys::format(), Some(&Bytes::from(written)))]).unwrap();
         drop(backend);
         let error = Store::open(dir.path(), &Config::default(), &Health::default()).err().unwrap();
         assert!(

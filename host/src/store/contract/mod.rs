@@ -14,6 +14,7 @@ mod replay;
 mod route;
 mod state;
 mod statistics;
+mod sweep;
 
 use super::{Accept, Config, NewDelivery, Next, Outcome, Reader, RoutedRun, Settle, Store, Transition};
 use crate::model::{

@@ -103,7 +103,7 @@ fn what_is_in_sled_is_not_read_from_the_journal_again() {
         (key(0), value.clone()),
         (keys::generation(), one),
     ];
-    sled.write(&writes.each_ref().map(|(key, value)| (TreeId::Hot, key, Some(value)))).unwrap();
+    sled.write(TreeId::Hot, writes.each_ref().map(|(key, value)| (key, Some(value)))).unwrap();
     drop(sled);
     let (mut journal, _) = Journal::open(dir.path(), 0, [7; 16]).unwrap();
     journal.append(&batch(&[(0, Some("old".to_owned())), (3, Some("old".to_owned()))])).unwrap();

@@ -13,6 +13,7 @@ mod list;
 mod span;
 mod state;
 mod statistics;
+mod sweep;
 
 pub use jobs::{JobFound, Waiting};
 pub use lanes::{Due, HeldRun, PendingRun};

@@ -1,0 +1,63 @@
+//! What the sweeper asks: where there may be something to sweep, and what there is. It asks before it commits, so that the committer, which
+//! asks again, finds it in memory.
+
+use super::Reader;
+use crate::model::TenantName;
+use crate::store::backend::Order;
+use crate::store::key::{KeyRange, KeyReader};
+use crate::store::sweep::{Mark, Sweep, plan};
+use crate::store::tree::{Day, TreeId};
+use crate::store::{ReadError, keys};
+
+/// Each method's error is a [`ReadError`]: the database failed, or holds what cannot be read.
+#[expect(clippy::missing_errors_doc, reason = "they are the same for all, and stand above")]
+impl Reader {
+    /// The days of which anything is there, the oldest first.
+    #[must_use]
+    pub fn days(&self) -> Vec<Day> {
+        let day = |tree| if let TreeId::Day(day) = tree { Some(day) } else { None };
+        self.backend.trees().into_iter().filter_map(day).collect()
+    }
+
+    /// The tenants that have events of a day, and those of whom there were some.
+    pub fn tenants_of(&self, day: Day) -> Result<Vec<TenantName>, ReadError> {
+        let tree = TreeId::Day(day);
+        let mut tenants = Vec::new();
+        for entry in self.backend.scan(tree, &keys::sweep_marks().prefix(), Order::Ascending) {
+            tenants.push(KeyReader::new(tree, &entry?.0).name::<TenantName>()?);
+        }
+        // Those between them that were never swept. The events of one that was begin with emptied pages.
+        let all = keys::all_events().prefix();
+        let known = tenants.clone();
+        let mut rest = all.clone();
+        for tenant in known.iter().map(Some).chain([None]) {
+            let own = tenant.map(|tenant| keys::events(tenant).prefix());
+            let until = own.as_ref().map_or(&all.until, |own| &own.from).clone();
+            let mut gap = KeyRange { from: rest.from.clone(), until };
+            while let Some(entry) = self.backend.scan(tree, &gap, Order::Ascending).next() {
+                let new: TenantName = KeyReader::new(tree, &entry?.0).name()?;
+                gap = gap.past(keys::events(&new));
+                tenants.push(new);
+            }
+            if let Some(own) = own {
+                rest.from = own.until;
+            }
+        }
+        Ok(tenants)
+    }
+
+    /// Whether such a sweep would change anything now.
+    pub fn anything_to_sweep(&self, sweep: &Sweep) -> Result<bool, ReadError> {
+        let (mark, stored) = Mark::get(&*self.backend, sweep)?;
+        let plan = plan(&*self.backend, sweep, mark.from)?;
+        let again = mark.left.is_some() && mark.looked_ms.saturating_add(sweep.again_ms) <= sweep.now_ms;
+        Ok(!stored || again || !plan.keys.is_empty() || !plan.left.is_empty() || plan.long.is_some() || !plan.through)
+    }
+
+    /// How many keys a day has.
+    #[cfg(test)]
+    pub(crate) fn keys_of(&self, day: Day) -> usize {
+        let all = KeyRange { from: Vec::new(), until: vec![u8::MAX] };
+        self.backend.scan(TreeId::Day(day), &all, Order::Ascending).count()
+    }
+}

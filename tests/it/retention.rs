@@ -1,0 +1,42 @@
+//! What is past its time goes, once it is finished.
+
+use super::support::{Host, Receiver, until};
+use serde_json::json;
+
+#[tokio::test]
+async fn an_event_goes_when_its_time_is_over_and_it_is_finished() {
+    let receiver = Receiver::start().await;
+    let host = Host::start_with("retention.events_s = 1\n").await;
+    host.acme(&receiver.url("/out")).await;
+    let waits = json!({ "url": receiver.url("/waits"), "secrets": [], "disabled": true });
+    host.put("/v1/tenants/acme/endpoints/waits", &waits).await;
+    for (name, endpoint) in [("goes", "out"), ("stays", "waits")] {
+        let route = json!({ "source": "in", "event_types": [name], "to": { "endpoints": [endpoint] } });
+        host.put(&format!("/v1/tenants/acme/routes/{name}"), &route).await;
+    }
+    let (goes, stays) = (host.event("goes", "{}").await, host.event("stays", "{}").await);
+    let gone = async |event: &str| {
+        let path = format!("/v1/tenants/acme/events/{event}");
+        until(&format!("{event} to be gone"), || async { (host.admin.get(&path).await.status == 404).then_some(()) })
+            .await;
+        assert_eq!(host.admin.get(&format!("{path}/body")).await.problem(404)["code"], "not_found");
+    };
+    gone(&goes).await;
+    let listed = |what: &str| {
+        let path = format!("/v1/tenants/acme/{what}");
+        async { host.admin.get(&{ path }).await.expect(200)["items"].as_array().unwrap().clone() }
+    };
+    // It came before the other one went, and its time is over as well.
+    let events = listed("events").await;
+    assert_eq!((events.len(), events[0]["id"].as_str()), (1, Some(stays.as_str())));
+    let deliveries = listed("deliveries").await;
+    assert_eq!((deliveries.len(), deliveries[0]["status"].as_str()), (1, Some("pending")));
+    let enabled = json!({ "url": receiver.url("/waits"), "secrets": [] });
+    host.put("/v1/tenants/acme/endpoints/waits", &enabled).await;
+    assert_eq!(receiver.next().await.path, "/out");
+    assert_eq!(receiver.next().await.path, "/waits");
+    gone(&stays).await;
+    assert!(listed("deliveries").await.is_empty());
+    let report = host.admin.get("/v1/operator/retention").await.expect(200);
+    assert_eq!((report["events_s"].as_u64(), report["events_swept"].as_u64()), (Some(1), Some(2)));
+}
