@@ -1,6 +1,6 @@
 //! What is past its time goes, once it is finished.
 
-use super::support::{Host, Receiver, until};
+use super::support::{Host, Receiver, Reply, until};
 use serde_json::json;
 
 #[tokio::test]
@@ -39,4 +39,30 @@ async fn an_event_goes_when_its_time_is_over_and_it_is_finished() {
     assert!(listed("deliveries").await.is_empty());
     let report = host.admin.get("/v1/operator/retention").await.expect(200);
     assert_eq!((report["events_s"].as_u64(), report["events_swept"].as_u64()), (Some(1), Some(2)));
+}
+
+#[tokio::test]
+async fn an_event_is_erased_on_request_and_what_is_left_says_so() {
+    let receiver = Receiver::answering(|_| Reply::Hang).await;
+    let host = Host::start().await;
+    host.acme(&receiver.url("/out")).await;
+    host.route("all", json!([])).await;
+    let (event, other) = (host.event("x", r#"{"name": "Ada"}"#).await, host.event("x", "{}").await);
+    let path = format!("/v1/tenants/acme/events/{event}");
+    let delivery = host.show(&event).await["runs"][0]["deliveries"][0].as_str().unwrap().to_owned();
+    // It is under way when its event is erased.
+    receiver.next().await;
+    let left = host.admin.delete(&path).await.expect(200);
+    assert_eq!((left["id"].as_str(), left["deliveries_given_up"].as_u64()), (Some(event.as_str()), Some(1)), "{left}");
+    assert_eq!(host.admin.delete(&path).await.expect(200), left, "erasing twice is erasing once");
+    assert_eq!(host.admin.get(&path).await.expect(200), left);
+    let body = host.admin.get(&format!("{path}/body")).await.problem(410);
+    assert_eq!((&body["code"], &body["erased_at_ms"]), (&json!("event_erased"), &left["erased_at_ms"]));
+    for rest in [format!("deliveries/{delivery}"), format!("deliveries/{delivery}/body")] {
+        assert_eq!(host.admin.get(&format!("/v1/tenants/acme/{rest}")).await.problem(404)["code"], "not_found");
+    }
+    let listed = host.admin.get("/v1/tenants/acme/events").await.expect(200);
+    assert_eq!((listed["items"].as_array().unwrap().len(), &listed["items"][0]["id"]), (1, &json!(other)));
+    let unknown = host.admin.delete(&format!("{}{}", &path[..path.len() - 4], "0000")).await;
+    assert_eq!(unknown.problem(404)["code"], "not_found");
 }

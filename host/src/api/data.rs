@@ -5,7 +5,7 @@ use super::body::Path;
 use super::change::ChangeError;
 use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
 use crate::model::{
-    DeliveryId, DeliveryStatus, EndpointName, EventId, InvalidId, RouteName, RunStatus, SourceName, TenantName,
+    DeliveryId, DeliveryStatus, EndpointName, Erased, EventId, InvalidId, RouteName, RunStatus, SourceName, TenantName,
 };
 use crate::problem::Problem;
 use crate::store::{DeliveryFilter, EventFilter, Outcome, Page, ReadError, Reader, Transition};
@@ -119,11 +119,33 @@ pub(super) async fn get_event(
 ) -> Result<Response, Problem> {
     let id: EventId = parse_id(&event)?;
     let found = read(&api, &tenant, move |reader, tenant| {
-        let Some(event) = reader.event(tenant, id)? else { return Ok(None) };
-        Ok(Some((event, reader.runs(tenant, id)?)))
+        let Some(event) = reader.event(tenant, id)? else { return reader.erased(tenant, id).map(Err) };
+        Ok(Ok((event, reader.runs(tenant, id)?)))
     });
-    let (event, runs) = found.await?.ok_or_else(|| missing("event", &event))?;
-    with_member(&event, "runs", &runs)
+    match found.await? {
+        Ok((event, runs)) => with_member(&event, "runs", &runs),
+        Err(Some(erased)) => Ok(Json(erased).into_response()),
+        Err(None) => Err(missing("event", &event)),
+    }
+}
+
+/// Erases an event with all that came of it, and shows what is left.
+pub(super) async fn erase_event(
+    State(api): State<Api>,
+    Path((tenant, event)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id: EventId = parse_id(&event)?;
+    let known = read(&api, &tenant, |_, tenant| Ok(tenant.clone())).await?;
+    let now_ms = api.parts().clock.now_ms();
+    loop {
+        let erase = Transition::Erase { tenant: known.clone(), event: id, now_ms };
+        match api.parts().store.commit(erase).await.map_err(ChangeError::from)? {
+            Outcome::More => {}
+            Outcome::Done => return get_event(State(api), Path((tenant, event))).await,
+            Outcome::NotFound => return Err(missing("event", &event)),
+            other => return Err(ChangeError::Answer(other).into()),
+        }
+    }
 }
 
 pub(super) async fn get_event_body(
@@ -133,10 +155,13 @@ pub(super) async fn get_event_body(
     let id: EventId = parse_id(&event)?;
     let body = read(&api, &tenant, move |reader, tenant| {
         let known = reader.event(tenant, id)?.is_some();
-        if known { reader.body(tenant, id).map(Some) } else { Ok(None) }
-    })
-    .await?;
-    Ok(raw(body.ok_or_else(|| missing("event", &event))?))
+        if known { reader.body(tenant, id).map(Ok) } else { reader.erased(tenant, id).map(Err) }
+    });
+    match body.await? {
+        Ok(body) => Ok(raw(body)),
+        Err(Some(erased)) => Err(gone(&erased)),
+        Err(None) => Err(missing("event", &event)),
+    }
 }
 
 pub(super) async fn get_delivery(
@@ -162,7 +187,7 @@ pub(super) async fn get_delivery_body(
     let id: DeliveryId = parse_id(&delivery)?;
     let body = read(&api, &tenant, move |reader, tenant| {
         let Some(delivery) = reader.delivery(tenant, id)? else { return Ok(None) };
-        reader.delivery_body(tenant, &delivery).map(Some)
+        reader.delivery_body(tenant, &delivery)
     });
     Ok(raw(body.await?.ok_or_else(|| missing("delivery", &delivery))?))
 }
@@ -244,6 +269,11 @@ fn raw(body: Bytes) -> Response {
 
 pub(super) fn parse_id<T: std::str::FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|e: InvalidId| Problem::new(StatusCode::BAD_REQUEST, "id_invalid", e.to_string()))
+}
+
+fn gone(erased: &Erased) -> Problem {
+    let detail = format!("the event `{}` was erased; what is left of it says when", erased.id);
+    Problem::new(StatusCode::GONE, "event_erased", detail).with("erased_at_ms", erased.erased_at_ms)
 }
 
 pub(super) fn missing(what: &str, given: &str) -> Problem {

@@ -126,7 +126,7 @@ impl Api {
             .route("/v1/operator/backup", get(backup::backup))
             .route("/v1/operator/retention", get(retention))
             .route(&at("/events"), get(data::list_events))
-            .route(&at("/events/{event}"), get(data::get_event))
+            .route(&at("/events/{event}"), get(data::get_event).delete(data::erase_event))
             .route(&at("/events/{event}/body"), get(data::get_event_body))
             .route(&at("/events/{event}/replay"), post(replay::replay))
             .route(&at("/runs"), get(data::list_runs))

@@ -57,6 +57,25 @@ impl Event {
     }
 }
 
+/// What is left of an event that was erased.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// The event's id.
+    pub id: EventId,
+    /// Its place in the order of commits.
+    pub seq: u64,
+    /// How it came in.
+    pub source: SourceName,
+    /// When: milliseconds since 1970-01-01T00:00:00Z.
+    pub received_at_ms: u64,
+    /// When it was erased.
+    pub erased_at_ms: u64,
+    /// How many of its runs were pending or held then, and are given up.
+    pub runs_given_up: u64,
+    /// How many of its deliveries were pending or held then, and are given up.
+    pub deliveries_given_up: u64,
+}
+
 /// One message on its way along a route, as the step before left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {

@@ -1,5 +1,5 @@
 //! Takes away what is past its time: events that are finished, with their runs, deliveries, attempts and bodies; and the rest of a day when
-//! nothing of it is left but dedup keys.
+//! nothing of it is left but dedup keys. It also goes on with erasures that were cut short.
 //!
 //! A part at a time: the sweep is looked at by a thread that may wait for the disk, then committed, and the committer finds in memory
 //! what it has to look at again. Each part is followed by a rest as long as it took, so that what comes in goes first; who has fallen behind
@@ -40,6 +40,9 @@ const AGAIN_MAX_MS: u64 = 60 * 60 * 1000;
 const BEHIND_MS: u64 = 5_000;
 /// Whoever is further behind than this says so in the log, in milliseconds.
 const BEHIND_TOLD_MS: u64 = 10 * 60 * 1000;
+
+/// How many erasures that were cut short are read at once.
+const ERASURES_AT_ONCE: usize = 64;
 
 /// Why the worker stopped; it is started again.
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +171,7 @@ struct Sweeper {
 impl Sweeper {
     /// Looks once at everything that may be past its time.
     async fn round(&mut self) -> Result<(), RetentionError> {
+        self.erasures().await?;
         let now_ms = self.retention.clock.now_ms();
         let before_ms = self.retention.before_ms(now_ms);
         let days = self.store.read(|reader| Ok(reader.days())).await?;
@@ -221,6 +225,16 @@ impl Sweeper {
             more = still;
         }
         Ok(true)
+    }
+
+    /// Goes on with erasures that were cut short.
+    async fn erasures(&self) -> Result<(), RetentionError> {
+        for (tenant, event) in self.store.read(|reader| reader.erasures(ERASURES_AT_ONCE)).await? {
+            let now_ms = self.retention.clock.now_ms();
+            let step = || Transition::Erase { tenant: tenant.clone(), event, now_ms };
+            while !self.shutdown.fired() && self.store.commit(step()).await? == Outcome::More {}
+        }
+        Ok(())
     }
 
     /// Sweeps the dedup keys of a day that is over, and the day where nothing else is left.

@@ -15,6 +15,7 @@
 //! | `Y` state⁸ expires⁸ key 0 | an entry that expires, by the time |
 //! | `G` tenant 0 endpoint 0 | how an endpoint is doing, once something went wrong |
 //! | `O` scope 0 event¹⁶ | a notice: an operational event that is still to be made; the host's own scope is empty |
+//! | `W` tenant 0 event¹⁶ | an event that was erased and of which not everything is gone yet |
 //! | `Z` state⁸ | a state that is nobody's any more: its entries are to go |
 //! | `U` tenant 0 kind¹ name 0 (version³²) length¹ place¹ | what was counted of a subject in a minute or an hour; of a module by its version |
 //! | `J` tenant 0 over¹ job¹⁶ | a job; over is 0 while it has something to do, 1 from then on |
@@ -282,6 +283,16 @@ pub(super) fn statistics_on(tenant: &TenantName, subject: &Subject) -> Key {
 /// What was counted of a subject in a period. Periods share places by turns, so what is there is of the period that it says.
 pub(super) fn statistics_in(tenant: &TenantName, subject: &Subject, period: Period) -> Key {
     statistics_on(tenant, subject).bytes(&statistics::place_of(period))
+}
+
+/// The erasures that are under way.
+pub(super) fn erasures() -> Key {
+    Key::of(b'W')
+}
+
+/// An erasure that is under way.
+pub(super) fn erasure(tenant: &TenantName, event: EventId) -> Key {
+    erasures().name(tenant.as_str()).bytes(&event.to_bytes())
 }
 
 /// All events of a tenant on one day.

@@ -11,7 +11,7 @@ use super::keys;
 use super::tree::TreeId;
 use super::{ReadError, View, body, record};
 use crate::model::{
-    Attempt, BodyRef, Delivery, DeliveryId, DeliveryStatus, Event, EventId, Run, RunId, SourceName, TenantName,
+    Attempt, BodyRef, Delivery, DeliveryId, DeliveryStatus, Erased, Event, EventId, Run, RunId, SourceName, TenantName,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ struct RunsAlone {
 #[derive(Deserialize)]
 struct EventToSweep {
     event: Option<DedupAlone>,
-    erased: Option<ErasedAlone>,
+    erased: Option<Erased>,
 }
 
 #[derive(Deserialize)]
@@ -49,9 +49,10 @@ struct DedupAlone {
     dedup_key: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// The record of an event that was erased, as it is written: its length, this as JSON. It stands where the event stood.
+#[derive(Serialize, Deserialize)]
 struct ErasedAlone {
-    erased_at_ms: u64,
+    erased: Option<Erased>,
 }
 
 /// Of an event's record, what decides what goes with it.
@@ -65,14 +66,7 @@ pub(super) struct ToSweep {
 /// Stores an event and its body, and with it the runs that are done.
 pub(super) fn put_event(view: &mut View<'_>, event: &Event, runs: &[Run], bytes: &Bytes) -> Result<(), ReadError> {
     let (tree, key) = (TreeId::of(event.id), keys::event(&event.tenant, event.id));
-    let mut value = record::begin(512 + bytes.len());
-    value.extend_from_slice(&[0; 4]);
-    let at = value.len();
-    record::encode_into(&mut value, &EventToStore { event, runs }, tree, &key)?;
-    let length = u32::try_from(value.len() - at).unwrap_or(u32::MAX);
-    if let Some(place) = value.get_mut(at - 4..at) {
-        place.copy_from_slice(&length.to_be_bytes());
-    }
+    let mut value = begin(&EventToStore { event, runs }, bytes.len(), tree, &key)?;
     if value.len() + bytes.len() <= VALUE_BYTES_MAX {
         value.extend_from_slice(bytes);
     } else {
@@ -80,6 +74,34 @@ pub(super) fn put_event(view: &mut View<'_>, event: &Event, runs: &[Run], bytes:
     }
     record::finish(view, tree, key, value);
     Ok(())
+}
+
+/// Stores what is left of an event, in the place of its record.
+pub(super) fn put_erased(view: &mut View<'_>, tenant: &TenantName, erased: &Erased) -> Result<(), ReadError> {
+    let (tree, key) = (TreeId::of(erased.id), keys::event(tenant, erased.id));
+    record::remove(view, tree, key.clone())?;
+    let value = begin(&ErasedAlone { erased: Some(erased.clone()) }, 0, tree, &key)?;
+    record::finish(view, tree, key, value);
+    Ok(())
+}
+
+/// An event's record up to its body, which is to have so many bytes.
+fn begin<T: Serialize>(stored: &T, body_bytes: usize, tree: TreeId, key: &Key) -> Result<Vec<u8>, ReadError> {
+    let mut value = record::begin(512 + body_bytes);
+    value.extend_from_slice(&[0; 4]);
+    let at = value.len();
+    record::encode_into(&mut value, stored, tree, key)?;
+    let length = u32::try_from(value.len() - at).unwrap_or(u32::MAX);
+    if let Some(place) = value.get_mut(at - 4..at) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
+    Ok(value)
+}
+
+/// What is left of an event, if it was erased.
+pub(super) fn erased(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Option<Erased>, ReadError> {
+    let alone: Option<ErasedAlone> = event_part(look, tenant, event)?;
+    Ok(alone.and_then(|alone| alone.erased))
 }
 
 /// An event.
@@ -96,13 +118,15 @@ pub(super) fn to_sweep(look: &dyn Look, tree: TreeId, key: &Key, value: Bytes) -
     Ok(ToSweep { dedup, erased_at_ms: erased.map(|erased| erased.erased_at_ms) })
 }
 
-/// The body of an event; empty where there is no such event.
-pub(super) fn event_body(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Bytes, ReadError> {
-    match event_record(look, tenant, event)? {
-        Some((_, body)) if !body.is_empty() => Ok(body),
-        Some(_) => body::read(look, tenant, event, body::OF_EVENT),
-        None => Ok(Bytes::new()),
+/// The body of an event; none where there is no such event.
+pub(super) fn event_body(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Option<Bytes>, ReadError> {
+    let Some((json, body)) = event_record(look, tenant, event)? else { return Ok(None) };
+    if !body.is_empty() {
+        return Ok(Some(body));
     }
+    // It stands beside the event, or is going with it.
+    let alone: EventAlone = record::decode_json(&json, TreeId::of(event), &keys::event(tenant, event))?;
+    alone.event.map(|_| body::read(look, tenant, event, body::OF_EVENT)).transpose()
 }
 
 /// A run, wherever it is.
@@ -183,15 +207,20 @@ pub(super) type ToSend = (Delivery, Bytes);
 pub(super) fn to_send(look: &dyn Look, tenant: &TenantName, delivery: DeliveryId) -> Result<Option<ToSend>, ReadError> {
     let stored = StoredDelivery::get(look, tenant, delivery)?.map(|stored| stored.delivery);
     let pending = stored.filter(|delivery| delivery.status == DeliveryStatus::Pending);
-    pending.map(|delivery| delivery_body(look, tenant, &delivery).map(|body| (delivery, body))).transpose()
+    let Some(delivery) = pending else { return Ok(None) };
+    Ok(delivery_body(look, tenant, &delivery)?.map(|body| (delivery, body)))
 }
 
-/// What a delivery carries: its own body, or its event's.
-pub(super) fn delivery_body(look: &dyn Look, tenant: &TenantName, delivery: &Delivery) -> Result<Bytes, ReadError> {
+/// What a delivery carries: its own body, or its event's. None where the event is gone.
+pub(super) fn delivery_body(
+    look: &dyn Look,
+    tenant: &TenantName,
+    delivery: &Delivery,
+) -> Result<Option<Bytes>, ReadError> {
     let (event, tag) = (delivery.id.event(), delivery.id.tag());
     match delivery.body {
         BodyRef::Event => event_body(look, tenant, event),
-        BodyRef::Own => body::read(look, tenant, event, tag),
+        BodyRef::Own => body::read(look, tenant, event, tag).map(Some),
     }
 }
 

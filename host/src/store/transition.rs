@@ -135,6 +135,16 @@ pub enum Transition {
         /// The time, in milliseconds since 1970-01-01T00:00:00Z.
         now_ms: u64,
     },
+    /// An event is erased, with all that came of it, finished or not; what is left of it says that. [`Outcome::More`] where not
+    /// everything is gone yet. It is no error if it is erased already.
+    Erase {
+        /// Whose.
+        tenant: TenantName,
+        /// Which.
+        event: EventId,
+        /// The time of the request.
+        now_ms: u64,
+    },
     /// Configuration changes. Stale unless the store's config revision is `expected_revision`.
     Configure(Configure),
 }
@@ -313,6 +323,7 @@ impl Transition {
             | Self::SweepState
             | Self::SweepStatistics { .. }
             | Self::Sweep(_)
+            | Self::Erase { .. }
             | Self::SweepDay { .. } => RECORD_BYTES,
         }
     }
@@ -333,6 +344,8 @@ pub enum Outcome {
     },
     /// It is done and durable.
     Done,
+    /// A part of it is done and durable: commit it again for the rest.
+    More,
     /// That much was swept.
     Swept(Swept),
     /// Some dedup keys were looked at.

@@ -84,9 +84,8 @@ impl Pipeline {
     ) -> Result<Routed, Fate> {
         let loaded = match self.load_run(tenant, run).await {
             Ok(Some(loaded)) => loaded,
-            Ok(None) => {
-                return Err(Fate::Failed("it is listed as pending, but it or its event is not there".to_owned()));
-            }
+            // It was erased since it was listed.
+            Ok(None) => return Err(Fate::Over),
             Err(error) => return Err(Fate::Failed(format!("it cannot be read: {error}"))),
         };
         if loaded.run.status != RunStatus::Pending {
@@ -179,9 +178,9 @@ impl Pipeline {
     async fn load_run(&self, tenant: &TenantName, id: RunId) -> Result<Option<Loaded>, ReadError> {
         let tenant = tenant.clone();
         let load = move |reader: &Reader| {
-            let (Some(run), Some(event)) = (reader.run(&tenant, id)?, reader.event(&tenant, id.event())?) else {
-                return Ok(None);
-            };
+            // In this order: an event is erased with its runs.
+            let Some(event) = reader.event(&tenant, id.event())? else { return Ok(None) };
+            let Some(run) = reader.run(&tenant, id)? else { return Ok(None) };
             let (body, plan) = (reader.body(&tenant, id.event())?, reader.plan(run.plan)?);
             Ok(Some(Loaded { run, event, body, plan }))
         };

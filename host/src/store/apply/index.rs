@@ -1,9 +1,9 @@
 //! Runs and deliveries with their entries in the indexes: they change together, here and nowhere else.
 
 use super::line;
-use crate::model::{Delivery, DeliveryId, DeliveryStatus, EventId, Run, RunStatus, TenantName};
+use crate::model::{Delivery, DeliveryId, DeliveryStatus, EventId, RouteName, Run, RunStatus, TenantName};
 use crate::store::backend::{Look as _, Order};
-use crate::store::key::{Key, KeyRange};
+use crate::store::key::{Key, KeyRange, KeyReader};
 use crate::store::keys;
 use crate::store::stored::StoredDelivery;
 use crate::store::tree::TreeId;
@@ -57,9 +57,19 @@ pub(super) fn put_new_delivery(
     put_delivery(view, tenant, None, &StoredDelivery { delivery, last: None }, hints)
 }
 
+/// What was removed of an event.
+#[derive(Debug, Default)]
+pub(super) struct Removed {
+    /// How many of its runs were pending or held.
+    pub(super) runs_given_up: u64,
+    /// How many of its deliveries were pending or held.
+    pub(super) deliveries_given_up: u64,
+    /// Whether nothing is left.
+    pub(super) all: bool,
+}
+
 /// Removes what belongs to an event beside its own record, with all entries in the indexes: whole runs and deliveries, until about
-/// `keys_max` keys are gone. `seq` is the event's place in the order; a run that is pending or held goes only where it is known. Answers
-/// whether nothing is left.
+/// `keys_max` keys are gone. `seq` is the event's place in the order; a run that is pending or held goes only where it is known.
 pub(super) fn remove_some(
     view: &mut View<'_>,
     tenant: &TenantName,
@@ -67,13 +77,19 @@ pub(super) fn remove_some(
     seq: Option<u64>,
     keys_max: usize,
     hints: &mut Vec<Hint>,
-) -> Result<bool, ReadError> {
+) -> Result<Removed, ReadError> {
     let tree = TreeId::of(event);
-    let mut gone = 0;
+    let (mut removed, mut gone) = (Removed::default(), 0);
     for key in some_keys(view, tree, &keys::runs(tenant, event), keys_max)? {
         let run: Option<Run> = record::get(view, tree, &key)?;
-        let entry = run.zip(seq).and_then(|(run, seq)| entry(tenant, seq, &run, run.status));
-        entry.into_iter().for_each(|key| view.remove(TreeId::Hot, key));
+        if let Some((run, seq)) = run.zip(seq)
+            && let Some(entry) = entry(tenant, seq, &run, run.status)
+        {
+            view.remove(TreeId::Hot, entry);
+            removed.runs_given_up += 1;
+            // It may have been what the route waited for.
+            hints.extend(first_pending(view, tenant, &run.route)?);
+        }
         record::remove(view, tree, key)?;
         gone += 1;
     }
@@ -81,20 +97,33 @@ pub(super) fn remove_some(
         record::remove(view, tree, key)?;
         gone += 1;
     }
-    let deliveries = keys::deliveries(tenant).bytes(&event.to_bytes()).prefix();
-    for key in some_keys(view, tree, &deliveries, keys_max)? {
-        if gone >= keys_max {
-            return Ok(false);
-        }
-        if let Some(stored) = record::get::<StoredDelivery>(view, tree, &key)? {
-            gone += remove_delivery(view, tenant, &stored.delivery, hints)?;
-        }
-    }
     let body = keys::body(tenant, event, body::OF_EVENT).prefix();
     let chunks = some_keys(view, tree, &body, keys_max.saturating_sub(gone))?;
     gone += chunks.len();
     chunks.into_iter().for_each(|key| view.remove(tree, key));
-    Ok(gone < keys_max)
+    let deliveries = keys::deliveries(tenant).bytes(&event.to_bytes()).prefix();
+    for key in some_keys(view, tree, &deliveries, keys_max)? {
+        if gone >= keys_max {
+            return Ok(removed);
+        }
+        let Some(StoredDelivery { delivery, .. }) = record::get(view, tree, &key)? else { continue };
+        removed.deliveries_given_up +=
+            u64::from(matches!(delivery.status, DeliveryStatus::Pending | DeliveryStatus::Held));
+        gone += remove_delivery(view, tenant, &delivery, hints)?;
+    }
+    removed.all = gone < keys_max;
+    Ok(removed)
+}
+
+/// The first pending run of a route.
+fn first_pending(view: &View<'_>, tenant: &TenantName, route: &RouteName) -> Result<Option<Hint>, ReadError> {
+    let all = keys::pending_of(tenant, route);
+    let first = some_keys(view, TreeId::Hot, &all.clone().prefix(), 1)?.pop();
+    let Some(first) = first else { return Ok(None) };
+    let mut reader = KeyReader::new(TreeId::Hot, first.as_bytes());
+    reader.skip(all.as_bytes().len() - 1)?;
+    let (seq, run) = (reader.number()?, reader.run()?);
+    Ok(Some(Hint::Pending { tenant: tenant.clone(), route: route.clone(), seq, run }))
 }
 
 /// Removes a delivery, pending or not, with its attempts and its own body. Answers how many keys went, about.

@@ -8,6 +8,7 @@ mod accept;
 mod check;
 mod configure;
 mod deliver;
+mod erase;
 mod health;
 mod host;
 mod index;
@@ -80,6 +81,7 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         Transition::Job(step) => job::step(view, *step),
         Transition::CancelJob { tenant, job, now_ms } => job::cancel(view, &tenant, job, now_ms),
         Transition::Sweep(sweep) => sweep::events(view, &sweep),
+        Transition::Erase { tenant, event, now_ms } => erase::erase(view, &tenant, event, now_ms),
         Transition::SweepDay { day, after, now_ms } => sweep::day(view, day, after.as_ref(), now_ms),
         Transition::Configure(configure) => configure::configure(view, configure),
     }

@@ -22,7 +22,7 @@ pub(super) fn events(view: &mut View<'_>, sweep: &Sweep) -> Result<Applied, Refu
     }
     if let Some(event) = plan.long {
         record::remove(view, tree, keys::event(tenant, event))?;
-        if remove_some(view, tenant, event, None, KEYS_MAX, &mut Vec::new())? {
+        if remove_some(view, tenant, event, None, KEYS_MAX, &mut Vec::new())?.all {
             mark.from = event.next();
         }
     }

@@ -5,6 +5,7 @@ mod backup;
 mod configure;
 mod deliver;
 mod durable;
+mod erase;
 mod fail;
 mod health;
 mod jobs;

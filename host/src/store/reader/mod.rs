@@ -26,7 +26,7 @@ use super::keys;
 use super::stored::{self, StoredDelivery, ToSend};
 use super::tree::TreeId;
 use super::{DEDUP_MS_MAX, ReadError, ResourceKey, dedup, meta, record};
-use crate::model::{Attempt, Delivery, DeliveryId, Digest, Event, EventId, Run, RunId, SourceName, TenantName};
+use crate::model::{Attempt, Delivery, DeliveryId, Digest, Erased, Event, EventId, Run, RunId, SourceName, TenantName};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -60,9 +60,14 @@ impl Reader {
         stored::event(&*self.backend, tenant, event)
     }
 
+    /// What is left of an event, if it was erased.
+    pub fn erased(&self, tenant: &TenantName, event: EventId) -> Result<Option<Erased>, ReadError> {
+        stored::erased(&*self.backend, tenant, event)
+    }
+
     /// The body of an event; empty where there is no such event.
     pub fn body(&self, tenant: &TenantName, event: EventId) -> Result<Bytes, ReadError> {
-        stored::event_body(&*self.backend, tenant, event)
+        Ok(stored::event_body(&*self.backend, tenant, event)?.unwrap_or_default())
     }
 
     /// The runs of an event: those that were done when it was accepted, as they were given, then the others.
@@ -80,8 +85,8 @@ impl Reader {
         Ok(StoredDelivery::get(&*self.backend, tenant, delivery)?.map(|stored| stored.delivery))
     }
 
-    /// What a delivery carries: its own body, or its event's.
-    pub fn delivery_body(&self, tenant: &TenantName, delivery: &Delivery) -> Result<Bytes, ReadError> {
+    /// What a delivery carries: its own body, or its event's. None where the event is gone.
+    pub fn delivery_body(&self, tenant: &TenantName, delivery: &Delivery) -> Result<Option<Bytes>, ReadError> {
         stored::delivery_body(&*self.backend, tenant, delivery)
     }
 

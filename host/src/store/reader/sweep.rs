@@ -2,12 +2,13 @@
 //! asks again, finds it in memory.
 
 use super::Reader;
-use crate::model::TenantName;
-use crate::store::backend::Order;
+use crate::model::{EventId, TenantName};
+use crate::store::backend::{BackendError, Order};
 use crate::store::key::{KeyRange, KeyReader};
 use crate::store::sweep::{Mark, Sweep, plan};
 use crate::store::tree::{Day, TreeId};
 use crate::store::{ReadError, keys};
+use bytes::Bytes;
 
 /// Each method's error is a [`ReadError`]: the database failed, or holds what cannot be read.
 #[expect(clippy::missing_errors_doc, reason = "they are the same for all, and stand above")]
@@ -44,6 +45,17 @@ impl Reader {
             }
         }
         Ok(tenants)
+    }
+
+    /// The erasures that were cut short, at most `limit`.
+    pub fn erasures(&self, limit: usize) -> Result<Vec<(TenantName, EventId)>, ReadError> {
+        let found = self.backend.scan(TreeId::Hot, &keys::erasures().prefix(), Order::Ascending).take(limit);
+        let decode = |entry: Result<(Bytes, Bytes), BackendError>| {
+            let (key, _) = entry?;
+            let mut key = KeyReader::new(TreeId::Hot, &key);
+            Ok((key.name()?, key.event()?))
+        };
+        found.map(decode).collect()
     }
 
     /// Whether such a sweep would change anything now.
