@@ -66,3 +66,30 @@ async fn an_event_is_erased_on_request_and_what_is_left_says_so() {
     let unknown = host.admin.delete(&format!("{}{}", &path[..path.len() - 4], "0000")).await;
     assert_eq!(unknown.problem(404)["code"], "not_found");
 }
+
+#[tokio::test]
+async fn modules_go_that_nothing_needs_and_stay_while_a_run_waits_for_them() {
+    let (host, receiver) = (Host::start_with("retention.events_s = 1\n").await, Receiver::start().await);
+    host.acme(&receiver.url("/out")).await;
+    for name in ["match", "misbehave"] {
+        host.upload(name).await;
+    }
+    host.route("traps", json!([{ "module": "operator/misbehave", "settings": { "do": "trap" } }])).await;
+    let event = host.event("x", "{}").await;
+    let run = host.run_with(&event, "held").await["id"].as_str().unwrap().to_owned();
+    for path in ["tenants/acme/routes/traps", "operator/modules/match", "operator/modules/misbehave"] {
+        assert!(host.admin.delete(&format!("/v1/{path}")).await.status.is_success(), "{path}");
+    }
+    let files = || std::fs::read_dir(host.data().join("modules")).unwrap().count();
+    until("the module to go that nothing needs", || async { (files() == 1).then_some(()) }).await;
+    let again = host.admin.post(&format!("/v1/tenants/acme/runs/{run}/rerun"), r#"{"plan": "pinned"}"#).await;
+    again.expect(202);
+    let failed = until("the run to fail as before", || async {
+        let run = host.show(&event).await["runs"][0].clone();
+        (run["status"] == "held" && run["origin"] == "rerun").then_some(run)
+    })
+    .await;
+    assert_eq!(failed["failure"]["code"], "trap", "{failed}");
+    host.admin.delete(&format!("/v1/tenants/acme/events/{event}")).await.expect(200);
+    until("the other module to go", || async { (files() == 0).then_some(()) }).await;
+}

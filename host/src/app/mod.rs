@@ -11,7 +11,7 @@ pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsErr
 
 use crate::api::{Access, Api, Configuration, Parts, Uploads, quarantine};
 use crate::clock::Clock;
-use crate::config::{PlanStep, Snapshot, Spec};
+use crate::config::PlanStep;
 use crate::deliverer::Deliverer;
 use crate::ingest::Ingest;
 use crate::jobs::Jobs;
@@ -101,7 +101,9 @@ impl Host {
         let (compiler, confinement) = Compiler::subprocess(&settings.runtime).await?;
         let costs = Costs::new(settings.runtime.clone(), compiler.clone(), files.clone());
         tracing::info!(%confinement, "modules are compiled in processes of their own");
-        let (engine, key, known) = (runtime.engine_id(), master.derive(COMPILED_LABEL), versions(&snapshot));
+        // What was compiled of others only takes room: a run that is pinned to one has it compiled again.
+        let known: BTreeSet<Digest> = snapshot.module_versions().collect();
+        let (engine, key) = (runtime.engine_id(), master.derive(COMPILED_LABEL));
         let compiled = CompiledFiles::open(&data.join("compiled"), engine, &key, |digest| known.contains(digest))
             .context("cannot open the directory of compiled modules")?;
         let (waiting, found) =
@@ -161,10 +163,10 @@ impl Host {
             statistics::work(recorder, store, clock, told.clone())
         }));
         let kept = Retention::new(settings.retention, clock.clone());
-        let (told, parts) = (told_workers.clone(), (store.clone(), kept.clone()));
+        let (told, parts) = (told_workers.clone(), (pipeline.clone(), kept.clone()));
         workers.spawn(supervise(health.worker("retention"), told_workers.clone(), move || {
-            let (store, kept) = parts.clone();
-            retention::work(store, kept, told.clone())
+            let (pipeline, kept) = parts.clone();
+            retention::work(pipeline, kept, told.clone())
         }));
         let (told, for_shadow) = (told_workers.clone(), pipeline.clone());
         workers.spawn(supervise(health.worker("shadow"), told_workers.clone(), move || {
@@ -296,18 +298,6 @@ where
         }
     }));
     Ok(address)
-}
-
-/// All versions of all modules. What was compiled of others only takes room: a run that is pinned to one has it compiled again.
-fn versions(snapshot: &Snapshot) -> BTreeSet<Digest> {
-    let of_tenants =
-        snapshot.tenant_names().filter_map(|name| snapshot.tenant(name)).flat_map(|it| it.records.values());
-    let of_tenants = of_tenants.filter_map(|spec| match spec {
-        Spec::Module(record) => Some(record),
-        _ => None,
-    });
-    let records = snapshot.operator_modules().values().chain(of_tenants);
-    records.flat_map(|record| record.versions.iter().map(|version| version.digest)).collect()
 }
 
 /// Loads the modules that routes use, one after the other and as many as memory is given, so that the first events find them ready.

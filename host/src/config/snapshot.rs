@@ -158,6 +158,22 @@ impl Snapshot {
         self.tenants.get(name)
     }
 
+    /// All versions of all modules.
+    pub fn module_versions(&self) -> impl Iterator<Item = Digest> + '_ {
+        let of_tenants = self.tenants.values().flat_map(|tenant| tenant.records.values());
+        let of_tenants = of_tenants.filter_map(|spec| match spec {
+            Spec::Module(record) => Some(record),
+            _ => None,
+        });
+        let records = self.operator_modules().values().chain(of_tenants);
+        records.flat_map(|record| record.versions.iter().map(|version| version.digest))
+    }
+
+    /// The plans of all routes.
+    pub fn plans(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.tenants.values().flat_map(|tenant| tenant.routes.values().map(|route| route.plan_digest))
+    }
+
     /// The names of all tenants, in no order.
     pub fn tenant_names(&self) -> impl Iterator<Item = &TenantName> {
         self.tenants.keys()

@@ -19,6 +19,7 @@ pub mod shadow;
 mod state;
 pub mod statistics;
 pub mod sweep;
+mod unused;
 
 pub use endpoint_test::{EndpointTest, EndpointTestError};
 pub use failures::{Failures, Streak, VersionOf};

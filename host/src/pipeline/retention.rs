@@ -1,11 +1,12 @@
 //! Takes away what is past its time: events that are finished, with their runs, deliveries, attempts and bodies; and the rest of a day when
-//! nothing of it is left but dedup keys. It also goes on with erasures that were cut short.
+//! nothing of it is left but dedup keys. It also goes on with erasures that were cut short, and looks for what nothing needs (`unused`).
 //!
 //! A part at a time: the sweep is looked at by a thread that may wait for the disk, then committed, and the committer finds in memory
 //! what it has to look at again. Each part is followed by a rest as long as it took, so that what comes in goes first; who has fallen behind
 //! does not rest, and one part at a time in the committer's queue is fast enough for a host that takes all it can. Where it was cut
 //! short it goes on after the next start.
 
+use super::Pipeline;
 use crate::clock::Clock;
 use crate::model::TenantName;
 use crate::shutdown::Shutdown;
@@ -147,8 +148,9 @@ impl Retention {
 ///
 /// # Errors
 /// Where the store fails it.
-pub async fn work(store: Store, retention: Retention, shutdown: Shutdown) -> Result<(), RetentionError> {
-    let mut sweeper = Sweeper { store, retention, shutdown, days: BTreeMap::new() };
+pub async fn work(pipeline: Pipeline, retention: Retention, shutdown: Shutdown) -> Result<(), RetentionError> {
+    let store = pipeline.store.clone();
+    let mut sweeper = Sweeper { pipeline, store, retention, shutdown, days: BTreeMap::new(), unused_ms: 0 };
     while !sweeper.shutdown.fired() {
         sweeper.round().await?;
         let rest = sweeper.retention.round();
@@ -161,11 +163,14 @@ pub async fn work(store: Store, retention: Retention, shutdown: Shutdown) -> Res
 }
 
 struct Sweeper {
+    pipeline: Pipeline,
     store: Store,
     retention: Retention,
     shutdown: Shutdown,
     /// When days are to be looked at again whose events are all past their time: what is left of them is not finished.
     days: BTreeMap<Day, u64>,
+    /// When plans and modules that nothing needs are to be looked for again.
+    unused_ms: u64,
 }
 
 impl Sweeper {
@@ -192,6 +197,10 @@ impl Sweeper {
             }
         }
         self.retention.through(before_ms);
+        if self.unused_ms <= now_ms {
+            super::unused::sweep(&self.pipeline, now_ms, now_ms - before_ms).await?;
+            self.unused_ms = now_ms.saturating_add(self.retention.again_ms());
+        }
         Ok(())
     }
 

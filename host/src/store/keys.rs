@@ -6,6 +6,7 @@
 //! | `M` name | the store's own facts: format, last `seq`, last state, config revision, generation and secret of the journal |
 //! | `C` scope 0 kind 0 name 0 | a resource of the configuration; the operator's scope is empty |
 //! | `P` digest³² | a plan |
+//! | `I` digest³² | since when no route has a plan, nor any run that waits |
 //! | `Q` tenant 0 endpoint 0 due⁸ event¹⁶ tag⁸ | a pending delivery whose turn it is, in its endpoint's lane by due time |
 //! | `L` tenant 0 endpoint 0 hash¹⁶ seq⁸ ordinal⁴ event¹⁶ tag⁸ | a pending delivery in the line of its ordering key: its due time while it waits |
 //! | `N` tenant 0 route 0 seq⁸ event¹⁶ tag⁸ | a pending run, by its event's place in the order |
@@ -106,7 +107,17 @@ pub(super) fn resources() -> KeyRange {
 
 /// A plan.
 pub(super) fn plan(digest: &Digest) -> Key {
-    Key::of(b'P').bytes(digest.as_bytes())
+    plans().bytes(digest.as_bytes())
+}
+
+/// All plans.
+pub(super) fn plans() -> Key {
+    Key::of(b'P')
+}
+
+/// Since when a plan is not needed.
+pub(super) fn unused_plan(digest: &Digest) -> Key {
+    Key::of(b'I').bytes(digest.as_bytes())
 }
 
 /// A dedup key, by a hash: the keys themselves are as long as senders like.
@@ -201,9 +212,14 @@ pub(super) fn pending(tenant: &TenantName, route: &RouteName, seq: u64, run: Run
     pending_of(tenant, route).bytes(&seq.to_be_bytes()).id(run.event(), run.tag())
 }
 
+/// All held runs.
+pub(super) fn all_held() -> Key {
+    Key::of(b'H')
+}
+
 /// The held runs of one tenant.
 pub(super) fn held_by(tenant: &TenantName) -> Key {
-    Key::of(b'H').name(tenant.as_str())
+    all_held().name(tenant.as_str())
 }
 
 /// The held runs of one route.

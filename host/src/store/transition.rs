@@ -145,6 +145,18 @@ pub enum Transition {
         /// The time of the request.
         now_ms: u64,
     },
+    /// Plans that nothing needs any more go, or are marked: not needed since now. Stale unless the store's config revision is
+    /// `expected_revision`: what no route has is said of that one.
+    SweepPlans {
+        /// The revision that was looked at.
+        expected_revision: u64,
+        /// Plans that neither a route has, nor a run that is pending or held.
+        unused: Vec<Digest>,
+        /// The time, in milliseconds since 1970-01-01T00:00:00Z.
+        now_ms: u64,
+        /// Those that were marked at this time or before go.
+        marked_by_ms: u64,
+    },
     /// Configuration changes. Stale unless the store's config revision is `expected_revision`.
     Configure(Configure),
 }
@@ -323,6 +335,7 @@ impl Transition {
             | Self::SweepState
             | Self::SweepStatistics { .. }
             | Self::Sweep(_)
+            | Self::SweepPlans { .. }
             | Self::Erase { .. }
             | Self::SweepDay { .. } => RECORD_BYTES,
         }

@@ -14,7 +14,7 @@ use crate::runtime::{Compiled, Compiler, Module, ModuleError, Runtime};
 use crate::store::{CompiledFiles, ModuleFiles, on_disk};
 use bytes::Bytes;
 use shelf::Shelf;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -175,6 +175,15 @@ impl Library {
         let (loaded, loaded_bytes) = self.inner.shelf.size();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LibraryReport { loaded, loaded_bytes, loads: count(&self.inner.loads), compiles: count(&self.inner.compiles) }
+    }
+
+    /// Removes uploaded modules that are not wanted, and were not uploaded within this time. Answers how many.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub async fn sweep(&self, wanted: BTreeSet<Digest>, uploaded_within: Duration) -> Result<usize, LibraryError> {
+        let files = self.inner.files.clone();
+        Ok(on_disk(move || files.sweep(&wanted, uploaded_within)).await?)
     }
 
     async fn load_or_compile(&self, digest: Digest) -> Result<Module, LibraryError> {

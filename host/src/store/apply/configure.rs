@@ -1,8 +1,8 @@
-//! Configure: resources and plans, fenced by the revision they were made against. What a route's modules kept goes with the route,
-//! and what was counted of something goes with it.
+//! Configure and SweepPlans: resources and plans, fenced by the revision they were made against. What a route's modules kept goes with the
+//! route, and what was counted of something goes with it.
 
 use super::{Applied, Refusal, check, health, state, statistics};
-use crate::model::{DeliveryStatus, EndpointName, TenantName};
+use crate::model::{DeliveryStatus, Digest, EndpointName, TenantName};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::{Key, KeyRange};
 use crate::store::keys;
@@ -61,11 +61,38 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
     }
     for (digest, plan) in &configure.plans {
         record::put_bytes(view, TreeId::Hot, keys::plan(digest), plan);
+        view.remove(TreeId::Hot, keys::unused_plan(digest));
     }
     let revision = revision + 1;
     meta::put_revision(view, revision);
     hints.push(Hint::Configured { revision });
     Ok(Applied { outcome: Outcome::Configured { revision }, hints })
+}
+
+/// Marks plans that are not needed, and removes those that have not been for long enough.
+pub(super) fn sweep_plans(
+    view: &mut View<'_>,
+    expected_revision: u64,
+    unused: Vec<Digest>,
+    now_ms: u64,
+    marked_by_ms: u64,
+) -> Result<Applied, Refusal> {
+    if meta::revision(view)? != expected_revision {
+        return Ok(Applied::quietly(Outcome::Stale { why: "the configuration has changed since it was read" }));
+    }
+    for digest in unused {
+        let mark = keys::unused_plan(&digest);
+        let marked = view.get(TreeId::Hot, &mark)?;
+        match marked.map(|ms| ms.first_chunk().map_or(0, |ms| u64::from_be_bytes(*ms))) {
+            None => view.put(TreeId::Hot, mark, now_ms.to_be_bytes().to_vec()),
+            Some(marked_ms) if marked_ms <= marked_by_ms => {
+                record::remove(view, TreeId::Hot, keys::plan(&digest))?;
+                view.remove(TreeId::Hot, mark);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(Applied::quietly(Outcome::Done))
 }
 
 /// Removes records of the hot tree that went with their tenant: notices that nobody is told any more, jobs.

@@ -82,6 +82,9 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         Transition::CancelJob { tenant, job, now_ms } => job::cancel(view, &tenant, job, now_ms),
         Transition::Sweep(sweep) => sweep::events(view, &sweep),
         Transition::Erase { tenant, event, now_ms } => erase::erase(view, &tenant, event, now_ms),
+        Transition::SweepPlans { expected_revision, unused, now_ms, marked_by_ms } => {
+            configure::sweep_plans(view, expected_revision, unused, now_ms, marked_by_ms)
+        }
         Transition::SweepDay { day, after, now_ms } => sweep::day(view, day, after.as_ref(), now_ms),
         Transition::Configure(configure) => configure::configure(view, configure),
     }

@@ -115,3 +115,39 @@ fn what_contradicts_itself_is_refused() {
         assert_eq!(store.reader().config().unwrap(), Configuration::default());
     });
 }
+
+#[test]
+fn plans_that_nothing_needs_go_a_while_after_they_are_found() {
+    on_each_backend(async |store| {
+        let (plan, other) = (Digest::of(b"plan"), Digest::of(b"other"));
+        let plans = vec![(plan, Bytes::from_static(b"plan")), (other, Bytes::from_static(b"other"))];
+        let configure = |expected_revision, plans| {
+            Transition::Configure(Configure { expected_revision, plans, ..Configure::default() })
+        };
+        commit(&store, configure(0, plans.clone())).await;
+        let mut waits = accept(event_id(NOON, 1), "{}");
+        waits.runs.push(RoutedRun { run: run(waits.event.id, &route(), RunStatus::Held), deliveries: vec![] });
+        commit_accept(&store, waits).await;
+        let reader = store.reader();
+        assert_eq!(reader.pinned_plans(9).unwrap(), Some([plan].into()));
+        assert_eq!(reader.pinned_plans(0).unwrap(), None);
+        assert_eq!(reader.plans(None, 1).unwrap().len(), 1);
+        let sweep = |expected_revision, now_ms| Transition::SweepPlans {
+            expected_revision,
+            unused: vec![other],
+            now_ms,
+            marked_by_ms: now_ms - 10,
+        };
+        assert!(matches!(commit(&store, sweep(0, NOON)).await, Outcome::Stale { .. }));
+        for (now_ms, there) in [(NOON, true), (NOON + 9, true), (NOON + 10, false)] {
+            assert_eq!(commit(&store, sweep(1, now_ms)).await, Outcome::Done);
+            assert_eq!(reader.plan(other).unwrap().is_some(), there, "{now_ms}");
+        }
+        // One that is configured again begins anew.
+        commit(&store, configure(1, plans.clone())).await;
+        commit(&store, sweep(2, NOON + 20)).await;
+        commit(&store, configure(2, plans)).await;
+        commit(&store, sweep(3, NOON + 99)).await;
+        assert!(reader.plan(other).unwrap().is_some() && reader.plan(plan).unwrap().is_some());
+    });
+}

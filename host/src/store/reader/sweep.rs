@@ -2,13 +2,14 @@
 //! asks again, finds it in memory.
 
 use super::Reader;
-use crate::model::{EventId, TenantName};
+use crate::model::{Digest, EventId, TenantName};
 use crate::store::backend::{BackendError, Order};
-use crate::store::key::{KeyRange, KeyReader};
+use crate::store::key::{Key, KeyRange, KeyReader};
 use crate::store::sweep::{Mark, Sweep, plan};
 use crate::store::tree::{Day, TreeId};
-use crate::store::{ReadError, keys};
+use crate::store::{ReadError, keys, record};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// Each method's error is a [`ReadError`]: the database failed, or holds what cannot be read.
 #[expect(clippy::missing_errors_doc, reason = "they are the same for all, and stand above")]
@@ -45,6 +46,38 @@ impl Reader {
             }
         }
         Ok(tenants)
+    }
+
+    /// The plans behind `after` where it is given, by digest; at most `limit`.
+    pub fn plans(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<(Digest, Bytes)>, ReadError> {
+        let mut range = keys::plans().prefix();
+        if let Some(after) = after {
+            range = range.after(&keys::plan(after));
+        }
+        let mut plans = Vec::new();
+        for entry in self.backend.scan(TreeId::Hot, &range, Order::Ascending).take(limit) {
+            let (bytes, value) = entry?;
+            let (key, mut reader) = (Key::from(&bytes[..]), KeyReader::new(TreeId::Hot, &bytes));
+            plans.push((reader.digest()?, record::content(&*self.backend, TreeId::Hot, &key, value)?));
+        }
+        Ok(plans)
+    }
+
+    /// The plans that pending and held runs are pinned to; none where there are more than `runs_max` of them.
+    pub fn pinned_plans(&self, runs_max: usize) -> Result<Option<BTreeSet<Digest>>, ReadError> {
+        let mut plans = BTreeSet::new();
+        let ranges = [keys::all_pending().prefix(), keys::all_held().prefix()];
+        let entries = ranges.iter().flat_map(|range| self.backend.scan(TreeId::Hot, range, Order::Ascending));
+        for (number, entry) in entries.enumerate() {
+            if number == runs_max {
+                return Ok(None);
+            }
+            let (key, _) = entry?;
+            let mut key = KeyReader::new(TreeId::Hot, &key);
+            let (tenant, _, _): (TenantName, _, _) = (key.name()?, key.text()?, key.number()?);
+            plans.extend(self.run(&tenant, key.run()?)?.map(|run| run.plan));
+        }
+        Ok(Some(plans))
     }
 
     /// The erasures that were cut short, at most `limit`.
