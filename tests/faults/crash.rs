@@ -5,7 +5,7 @@
 
 use super::random::Random;
 use super::support::Host;
-use super::world::{SETTINGS, World, tell};
+use super::world::{World, sweeping, tell};
 use std::time::{Duration, Instant};
 
 /// How long nothing may arrive before what is missing counts as lost.
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn run(rounds: u64, seed: u64) -> bool {
     let mut random = Random::new(seed);
     let world = World::new(seed).await;
-    let mut host = Host::start_with(SETTINGS).await;
+    let mut host = Host::start_with(&sweeping()).await;
     world.configure(&host).await;
     let began = Instant::now();
     for round in 1..=rounds {

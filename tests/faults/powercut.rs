@@ -6,7 +6,7 @@
 use super::disk::{DATABASE, Disk, Mounted, is_there};
 use super::random::Random;
 use super::support::Host;
-use super::world::{SETTINGS, World, tell};
+use super::world::{World, sweeping, tell};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl Rounds {
     /// A new host on a new disk.
     async fn begin(&mut self) -> (Mounted, Host) {
         let mut mounted = Mounted::new(Disk::new()).expect("it mounted before");
-        let mut host = Host::start_on(mounted.data(), SETTINGS).await.expect("a new host starts");
+        let mut host = Host::start_on(mounted.data(), &sweeping()).await.expect("a new host starts");
         // Nothing is promised yet, but what a cut leaves of the very first starts must not be in the way of another.
         host.kill().await;
         mounted.mount_again(|disk| *disk = Disk::new());

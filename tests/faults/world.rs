@@ -14,6 +14,11 @@ use tokio::time::timeout;
 /// Settings of all hosts here: small, so that what happens seldom happens often.
 pub(crate) const SETTINGS: &str =
     "log.filter = \"warn\"\nstore.cache_bytes = 16777216\nstore.journal_bytes_max = 1048576\n";
+/// The same, of hosts that sweep all the time what is three seconds old. What is acknowledged arrives all the same.
+pub(crate) fn sweeping() -> String {
+    format!("{SETTINGS}retention.events_s = 3\n")
+}
+
 /// How long an attempt may take: so long that none ends for this.
 const TIMEOUT_MS: u64 = 120_000;
 /// How often, and how many requests at a time, the slow endpoint answers.
