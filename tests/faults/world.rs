@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Settings of all hosts here: small, so that what happens seldom happens often.
-pub(crate) const SETTINGS: &str =
-    "log.filter = \"warn\"\nstore.cache_bytes = 16777216\nstore.journal_bytes_max = 1048576\n";
+pub(crate) const SETTINGS: &str = "log.filter = \"warn\"\nstore.cache_bytes = 16777216\n\
+     store.journal_bytes_max = 1048576\nstore.snapshot_bytes_min = 8388608\n";
 /// The same, of hosts that sweep all the time what is three seconds old. What is acknowledged arrives all the same.
 pub(crate) fn sweeping() -> String {
     format!("{SETTINGS}retention.events_s = 3\n")

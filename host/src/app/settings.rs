@@ -128,6 +128,7 @@ struct Raw {
 struct RawStore {
     cache_bytes: u64,
     journal_bytes_max: u64,
+    snapshot_bytes_min: u64,
     free_bytes_min: u64,
     backup_redo_bytes_max: u64,
     free_bytes_low: u64,
@@ -136,9 +137,22 @@ struct RawStore {
 impl Default for RawStore {
     fn default() -> Self {
         let store::Config {
-            cache_bytes, journal_bytes_max, free_bytes_min, backup_redo_bytes_max, free_bytes_low, ..
+            cache_bytes,
+            journal_bytes_max,
+            snapshot_bytes_min,
+            free_bytes_min,
+            backup_redo_bytes_max,
+            free_bytes_low,
+            ..
         } = store::Config::default();
-        Self { cache_bytes, journal_bytes_max, free_bytes_min, backup_redo_bytes_max, free_bytes_low }
+        Self {
+            cache_bytes,
+            journal_bytes_max,
+            snapshot_bytes_min,
+            free_bytes_min,
+            backup_redo_bytes_max,
+            free_bytes_low,
+        }
     }
 }
 
@@ -247,6 +261,7 @@ impl Raw {
         within("jobs.pending_deliveries_max", self.jobs.pending_deliveries_max.into(), 1, 1_000_000)?;
         within("store.cache_bytes", self.store.cache_bytes, 8 << 20, 1 << 40)?;
         within("store.journal_bytes_max", self.store.journal_bytes_max, 1 << 20, 1 << 30)?;
+        within("store.snapshot_bytes_min", self.store.snapshot_bytes_min, 1 << 20, 1 << 40)?;
         within("store.free_bytes_min", self.store.free_bytes_min, 0, 1 << 50)?;
         within("store.backup_redo_bytes_max", self.store.backup_redo_bytes_max, 1 << 20, 1 << 50)?;
         within("store.free_bytes_low", self.store.free_bytes_low, 0, 1 << 50)?;
@@ -280,6 +295,7 @@ impl Raw {
             store: store::Config {
                 cache_bytes: self.store.cache_bytes,
                 journal_bytes_max: self.store.journal_bytes_max,
+                snapshot_bytes_min: self.store.snapshot_bytes_min,
                 free_bytes_min: self.store.free_bytes_min,
                 backup_redo_bytes_max: self.store.backup_redo_bytes_max,
                 free_bytes_low: self.store.free_bytes_low,

@@ -88,7 +88,8 @@ impl DiskBackend {
         let mut disk = Self { shared, journal, journal_bytes_max, threads: Vec::new() };
         let writer = thread("checkpoint").spawn(move || writing.write_out_until_closed(&health));
         disk.threads.push(writer.map_err(OpenError::Thread)?);
-        let renewer = thread("snapshot").spawn(move || renewing.renew_snapshots_until_closed());
+        let bytes_min = config.snapshot_bytes_min;
+        let renewer = thread("snapshot").spawn(move || renewing.renew_snapshots_until_closed(bytes_min));
         disk.threads.push(renewer.map_err(OpenError::Thread)?);
         Ok(disk)
     }

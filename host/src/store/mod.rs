@@ -95,6 +95,9 @@ pub struct Config {
     pub cache_bytes: u64,
     /// How long one of the journal's two files gets, about, in bytes; up to twice as much is kept in memory.
     pub journal_bytes_max: u64,
+    /// How much is written to the database, about, in bytes, before it is noted anew what is where in it: at most this much more is read
+    /// again at the next start.
+    pub snapshot_bytes_min: u64,
     /// With less than this free on the disk, in bytes, [`Store::room`] says that it is full: what is left is for what became of the
     /// events that were taken.
     pub free_bytes_min: u64,
@@ -124,6 +127,7 @@ impl Default for Config {
         Self {
             cache_bytes: 32 * 1024 * 1024,
             journal_bytes_max: 16 * 1024 * 1024,
+            snapshot_bytes_min: 128 * 1024 * 1024,
             free_bytes_min: 256 * 1024 * 1024,
             backup_redo_bytes_max: 1024 * 1024 * 1024,
             free_bytes_low: 1024 * 1024 * 1024,

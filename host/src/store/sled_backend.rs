@@ -161,9 +161,9 @@ impl SledBackend {
         sled_snapshot::place(&self.home)
     }
 
-    /// Lets the next opening begin at such a place, where that saves it much. Commits go on meanwhile.
-    pub(super) fn renew_snapshot(&self, until: i64) -> io::Result<bool> {
-        sled_snapshot::renew(&self.home, until)
+    /// Lets the next opening begin at such a place, where that saves it `bytes_min`. Commits go on meanwhile.
+    pub(super) fn renew_snapshot(&self, until: i64, bytes_min: u64) -> io::Result<bool> {
+        sled_snapshot::renew(&self.home, until, bytes_min)
     }
 
     fn sync(&self) -> Result<(), BackendError> {
@@ -213,7 +213,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Removes snapshots that were not finished: sled would take one for the newest, and refuse it for not being whole. And makes what is read
+/// Removes snapshots that were not finished: sled would take one of its own for the newest, and refuse it for not being whole. And makes what is read
 /// what is on the disk, as sled takes for granted: a snapshot of anything else would be durable before that is, and all that sled writes
 /// behind a gap in its log is lost as soon as the gap shows.
 fn settle_what_was_left(home: &Path) -> io::Result<()> {
@@ -226,7 +226,8 @@ fn settle_what_was_left(home: &Path) -> io::Result<()> {
         if !entry.file_type()?.is_file() {
             continue;
         }
-        if entry.path().extension().is_some_and(|extension| extension == "generating") {
+        if entry.path().extension().is_some_and(|extension| extension == "generating" || extension == whole_file::PART)
+        {
             std::fs::remove_file(entry.path())?;
         } else {
             whole_file::settle(&entry.path())?;

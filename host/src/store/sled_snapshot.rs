@@ -44,8 +44,7 @@ enum Page {
     Present(Piece, Vec<Piece>),
 }
 
-/// How much is written at least from one snapshot to the next, in bytes, and as a multiple of the snapshot itself.
-const BETWEEN_BYTES_MIN: u64 = 128 << 20;
+/// How much is written at least from one snapshot to the next, as a multiple of the snapshot itself.
 const BETWEEN_SNAPSHOTS_MIN: u64 = 4;
 
 /// Where the newest segment begins, in the order of the log. What is before that is on the disk when sled has been synced once more.
@@ -56,15 +55,15 @@ pub(super) fn place(home: &Path) -> io::Result<i64> {
     Ok(heads(&File::open(home.join("db"))?)?.into_iter().flatten().max().unwrap_or(0))
 }
 
-/// Makes a snapshot as of `until`, a place that [`place`] gave before the last sync, in `home`, where sled is. Does nothing where little was
-/// written since the last. Answers whether there is a new one.
+/// Makes a snapshot as of `until`, a place that [`place`] gave before the last sync, in `home`, where sled is. Does nothing where less than
+/// `bytes_min` was written since the last. Answers whether there is a new one.
 ///
 /// # Errors
 /// Where the disk fails. The old snapshot is as good as before.
-pub(super) fn renew(home: &Path, until: i64) -> io::Result<bool> {
+pub(super) fn renew(home: &Path, until: i64, bytes_min: u64) -> io::Result<bool> {
     let (old, from) = last(home)?.map_or((None, 0), |(path, place)| (Some(path), place));
     let old_bytes = old.as_ref().map_or(Ok(0), |old| fs::metadata(old).map(|found| found.len()))?;
-    let bytes_min = BETWEEN_BYTES_MIN.max(old_bytes.saturating_mul(BETWEEN_SNAPSHOTS_MIN));
+    let bytes_min = bytes_min.max(old_bytes.saturating_mul(BETWEEN_SNAPSHOTS_MIN));
     if u64::try_from(until - from).unwrap_or(0) < bytes_min {
         return Ok(false);
     }

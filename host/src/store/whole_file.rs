@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How the name of a file ends that is not whole yet. One that a crash left is removed by [`open_dir`].
-const PART: &str = "part";
+pub(super) const PART: &str = "part";
 
 static PARTS: AtomicU64 = AtomicU64::new(0);
 

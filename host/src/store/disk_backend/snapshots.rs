@@ -4,7 +4,7 @@ use super::{PoisonError, Shared};
 
 impl Shared {
     /// Works until the end, or until sled has failed. A snapshot that does not come about is no loss: the start takes longer.
-    pub(super) fn renew_snapshots_until_closed(&self) {
+    pub(super) fn renew_snapshots_until_closed(&self, bytes_min: u64) {
         let (mut written_out, mut place) = (0, None);
         while let Some(now) = self.next_written_out(written_out) {
             written_out = now;
@@ -12,7 +12,7 @@ impl Shared {
                 // The second one to end since began after the place was taken: what is before it is on the disk.
                 Some((until, at)) if now >= at + 2 => {
                     place = None;
-                    self.sled.renew_snapshot(until).map(drop)
+                    self.sled.renew_snapshot(until, bytes_min).map(drop)
                 }
                 Some(_) => Ok(()),
                 None => self.sled.place().map(|until| place = Some((until, now))),

@@ -8,6 +8,8 @@ use super::*;
 use bytes::Bytes;
 
 const CACHE_BYTES: u64 = 8 << 20;
+/// How much is written between two snapshots: two segments.
+const BYTES_MIN: u64 = 16 << 20;
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -71,9 +73,9 @@ fn opening_makes_the_same_of_our_snapshots_as_of_sleds_own() {
         let at_start: Vec<_> = snapshots(&home).iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
         let mut renewed = 0;
         for part in 0..6 {
-            let first = life * 900 + part * 150;
+            let first = life * 180 + part * 30;
             let until = place(&home.join("sled")).unwrap();
-            work(&sled, first..first + 150);
+            work(&sled, first..first + 30);
             // A day goes, as a sweep leaves it.
             if part == 3 {
                 let day = TreeId::days(0, 0).next().unwrap();
@@ -85,7 +87,7 @@ fn opening_makes_the_same_of_our_snapshots_as_of_sleds_own() {
                 sled.drop_if_empty(day).unwrap();
                 assert!(!sled.trees().contains(&day));
             }
-            renewed += u32::from(renew(&home.join("sled"), until).unwrap());
+            renewed += u32::from(renew(&home.join("sled"), until, BYTES_MIN).unwrap());
             assert!(snapshots(&home).len() <= 1, "the old one goes");
         }
         assert!(renewed >= 1, "there was enough to write");
@@ -120,7 +122,7 @@ fn little_makes_no_snapshot_and_a_damaged_one_is_left_for_sled_to_refuse() {
     let (home, sled_home) = (top.path().join("home"), top.path().join("home/sled"));
     let sled = SledBackend::open(&home, CACHE_BYTES).unwrap();
     work(&sled, 0..20);
-    assert!(!renew(&sled_home, place(&sled_home).unwrap()).unwrap());
+    assert!(!renew(&sled_home, place(&sled_home).unwrap(), BYTES_MIN).unwrap());
     drop(sled);
     let sled = SledBackend::open(&home, CACHE_BYTES).unwrap();
     let path = snapshots(&home).pop().unwrap();
