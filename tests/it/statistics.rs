@@ -20,7 +20,7 @@ async fn tenant(admin: &Client, good: &Receiver, failing: &Receiver, silent: &Re
     put(
         admin,
         "/sources/in",
-        json!({ "verify": { "scheme": "none" }, "dedup": { "header": "x-key", "window_s": 60 } }),
+        json!({ "verify": { "scheme": "none" }, "dedup": { "header": "x-key", "window_s": 3600 } }),
     )
     .await;
     let uploaded = admin.put_bytes("/v1/tenants/acme/modules/all", small_filter(1)).await;
