@@ -246,3 +246,17 @@ fn sync_new_files(dir: &Path, home: &Path) -> io::Result<()> {
 fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> BackendError {
     move |why| BackendError { doing, why: why.to_string() }
 }
+
+/// Opens what was open a moment ago. A process that another test starts holds the lock of the one before, too, until it has become its own
+/// program.
+#[cfg(test)]
+pub(super) fn when_unlocked<T>(open: impl Fn() -> Result<T, OpenError>) -> T {
+    for _ in 0..1_000_000 {
+        match open() {
+            Ok(opened) => return opened,
+            Err(error) if error.to_string().contains("lock") => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("somebody keeps the lock")
+}

@@ -1,6 +1,7 @@
 //! The journal and sled together are one set of trees, at every moment and after every end.
 
 use super::super::memory_backend::MemoryBackend;
+use super::super::sled_backend::when_unlocked;
 use super::*;
 use crate::telemetry::Health;
 use std::collections::BTreeMap;
@@ -11,15 +12,7 @@ fn tiny() -> Config {
 }
 
 fn open(dir: &Path, config: &Config) -> DiskBackend {
-    // A process that another test starts holds the lock of the one before, too, until it has become its own program.
-    for _ in 0..1_000_000 {
-        match DiskBackend::open(dir, config, Health::default().worker("checkpoint")) {
-            Ok(disk) => return disk,
-            Err(error) if error.to_string().contains("lock") => std::thread::yield_now(),
-            Err(error) => panic!("{error}"),
-        }
-    }
-    panic!("somebody keeps the lock")
+    when_unlocked(|| DiskBackend::open(dir, config, Health::default().worker("checkpoint")))
 }
 
 fn key(number: u32) -> Key {

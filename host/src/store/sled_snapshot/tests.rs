@@ -2,7 +2,7 @@
 
 use super::super::backend::{Look as _, Order};
 use super::super::key::{Key, KeyRange};
-use super::super::sled_backend::SledBackend;
+use super::super::sled_backend::{SledBackend, when_unlocked};
 use super::super::tree::TreeId;
 use super::*;
 use bytes::Bytes;
@@ -10,6 +10,10 @@ use bytes::Bytes;
 const CACHE_BYTES: u64 = 8 << 20;
 /// How much is written between two snapshots: two segments.
 const BYTES_MIN: u64 = 16 << 20;
+
+fn open(dir: &Path) -> SledBackend {
+    when_unlocked(|| SledBackend::open(dir, CACHE_BYTES))
+}
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -54,7 +58,7 @@ fn work(sled: &SledBackend, rounds: std::ops::Range<u64>) {
 }
 
 fn all(dir: &Path) -> Vec<(TreeId, Bytes, Bytes)> {
-    let sled = SledBackend::open(dir, CACHE_BYTES).unwrap();
+    let sled = open(dir);
     let mut all = Vec::new();
     for tree in sled.trees() {
         let entries = sled.scan(tree, &KeyRange::all(), Order::Ascending);
@@ -67,9 +71,9 @@ fn all(dir: &Path) -> Vec<(TreeId, Bytes, Bytes)> {
 fn opening_makes_the_same_of_our_snapshots_as_of_sleds_own() {
     let top = tempfile::tempdir().unwrap();
     let [home, ours, sleds] = ["home", "ours", "sleds"].map(|name| top.path().join(name));
-    drop(SledBackend::open(&home, CACHE_BYTES).unwrap());
+    drop(open(&home));
     for life in 0..2_u64 {
-        let sled = SledBackend::open(&home, CACHE_BYTES).unwrap();
+        let sled = open(&home);
         let at_start: Vec<_> = snapshots(&home).iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
         let mut renewed = 0;
         for part in 0..6 {
@@ -120,11 +124,11 @@ fn opening_makes_the_same_of_our_snapshots_as_of_sleds_own() {
 fn little_makes_no_snapshot_and_a_damaged_one_is_left_for_sled_to_refuse() {
     let top = tempfile::tempdir().unwrap();
     let (home, sled_home) = (top.path().join("home"), top.path().join("home/sled"));
-    let sled = SledBackend::open(&home, CACHE_BYTES).unwrap();
+    let sled = open(&home);
     work(&sled, 0..20);
     assert!(!renew(&sled_home, place(&sled_home).unwrap(), BYTES_MIN).unwrap());
     drop(sled);
-    let sled = SledBackend::open(&home, CACHE_BYTES).unwrap();
+    let sled = open(&home);
     let path = snapshots(&home).pop().unwrap();
     let mut bytes = fs::read(&path).unwrap();
     let pages = read(&bytes).unwrap();
