@@ -35,11 +35,12 @@ pub(super) const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// commits that come meanwhile wait for the disk to have it.
 const UNSYNCED_BYTES_MAX: usize = 256 << 10;
 
-/// What a removed key counts for, in bytes. Of its value a half does: sled rewrites a page some times while it empties.
-const REMOVAL_BYTES: usize = 128;
+/// What a write counts for, in bytes, beside its key, its value, and the value that it removes. With every tenth or so sled writes a whole
+/// page anew, and where much is swept one more with it, which is in the way of a segment that is nearly empty.
+const WRITE_BYTES: usize = 512;
 
-/// How many keys are removed by [`SledBackend::remove`] between two syncs. sled writes about 300 bytes for each.
-const REMOVALS_UNSYNCED_MAX: u64 = 4096;
+/// How many keys are removed by [`SledBackend::remove`] between two syncs, for the same reason.
+const REMOVALS_UNSYNCED_MAX: u64 = 512;
 
 /// A sled database in a directory of its own.
 pub(super) struct SledBackend {
@@ -110,14 +111,14 @@ impl SledBackend {
         let mut unsynced_bytes = 0;
         for (key, value) in writes {
             let key = key.as_bytes();
-            unsynced_bytes += key.len();
+            unsynced_bytes += WRITE_BYTES + key.len();
             if let Some(value) = value {
                 let tree = self.tree_or_new(tree).map_err(failed("make a tree"))?;
                 tree.insert(key, &value[..]).map_err(failed("write"))?;
                 unsynced_bytes += value.len();
             } else if let Some(tree) = self.tree(tree) {
                 let removed = tree.remove(key).map_err(failed("write"))?;
-                unsynced_bytes += removed.map_or(0, |value| REMOVAL_BYTES + value.len() / 2);
+                unsynced_bytes += removed.map_or(0, |value| value.len());
             }
             if unsynced_bytes >= UNSYNCED_BYTES_MAX {
                 self.sync()?;
