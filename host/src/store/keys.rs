@@ -41,18 +41,18 @@
 //! In both, `V` key number⁴ holds a part of a record that is too long for one value (see `record`). No key is the beginning of
 //! another one of its kind, so the parts of one record are never among another's.
 
+mod day;
+
+pub(super) use day::{
+    all_dedup, all_events, attempt, attempts, attempts_of, bodies_of, body, by_status, dedup, deliveries, delivery,
+    event, events, found_by_status, is_event, replay, replays, replays_of, run, runs, runs_of, stopped, sweep_mark,
+    sweep_marks,
+};
+
 use super::key::{Key, KeyRange};
 use super::{ResourceKey, statistics};
-use crate::model::{
-    DeliveryId, DeliveryStatus, Digest, EndpointName, EventId, JobId, RouteName, RunId, SourceName, StepKey,
-    TenantName, Turn,
-};
+use crate::model::{DeliveryId, Digest, EndpointName, EventId, JobId, RouteName, RunId, StepKey, TenantName, Turn};
 use crate::statistics::{Period, Subject};
-
-/// Whether a key of a day's tree is an event's.
-pub(super) fn is_event(key: &[u8]) -> bool {
-    key.first() == Some(&b'E')
-}
 
 /// The facts of a store's own journal: another store begins another one.
 pub(super) fn of_journal() -> [Key; 2] {
@@ -118,11 +118,6 @@ pub(super) fn plans() -> Key {
 /// Since when a plan is not needed.
 pub(super) fn unused_plan(digest: &Digest) -> Key {
     Key::of(b'I').bytes(digest.as_bytes())
-}
-
-/// A dedup key, by a hash: the keys themselves are as long as senders like.
-pub(super) fn dedup(tenant: &TenantName, source: &SourceName, key: &str) -> Key {
-    all_dedup().name(tenant.as_str()).name(source.as_str()).bytes(&half_hash(key))
 }
 
 fn half_hash(text: &str) -> [u8; 16] {
@@ -311,66 +306,6 @@ pub(super) fn erasure(tenant: &TenantName, event: EventId) -> Key {
     erasures().name(tenant.as_str()).bytes(&event.to_bytes())
 }
 
-/// All events of a tenant on one day.
-pub(super) fn events(tenant: &TenantName) -> Key {
-    all_events().name(tenant.as_str())
-}
-
-/// An event.
-pub(super) fn event(tenant: &TenantName, event: EventId) -> Key {
-    events(tenant).bytes(&event.to_bytes())
-}
-
-/// All runs of a tenant on one day that have records of their own.
-pub(super) fn runs_of(tenant: &TenantName) -> Key {
-    Key::of(b'R').name(tenant.as_str())
-}
-
-/// The runs of an event.
-pub(super) fn runs(tenant: &TenantName, event: EventId) -> KeyRange {
-    runs_of(tenant).bytes(&event.to_bytes()).prefix()
-}
-
-/// A run.
-pub(super) fn run(tenant: &TenantName, run: RunId) -> Key {
-    runs_of(tenant).id(run.event(), run.tag())
-}
-
-/// All deliveries of a tenant on one day.
-pub(super) fn deliveries(tenant: &TenantName) -> Key {
-    Key::of(b'D').name(tenant.as_str())
-}
-
-/// A delivery.
-pub(super) fn delivery(tenant: &TenantName, delivery: DeliveryId) -> Key {
-    deliveries(tenant).id(delivery.event(), delivery.tag())
-}
-
-/// All attempts of a tenant on one day that have records of their own.
-pub(super) fn attempts_of(tenant: &TenantName) -> Key {
-    Key::of(b'A').name(tenant.as_str())
-}
-
-/// The attempts of a delivery.
-pub(super) fn attempts(tenant: &TenantName, delivery: DeliveryId) -> KeyRange {
-    attempts_of(tenant).id(delivery.event(), delivery.tag()).prefix()
-}
-
-/// An attempt.
-pub(super) fn attempt(tenant: &TenantName, delivery: DeliveryId, number: u32) -> Key {
-    attempts_of(tenant).id(delivery.event(), delivery.tag()).bytes(&number.to_be_bytes())
-}
-
-/// All chunks of bodies of a tenant on one day.
-pub(super) fn bodies_of(tenant: &TenantName) -> Key {
-    Key::of(b'B').name(tenant.as_str())
-}
-
-/// A body, as the beginning of its chunks' keys: the event's own has the tag 0.
-pub(super) fn body(tenant: &TenantName, event: EventId, tag: u64) -> Key {
-    bodies_of(tenant).id(event, tag)
-}
-
 /// A part of something long: of a body, or of a record ([`parts_of`]).
 pub(super) fn part(whole: &Key, number: u32) -> Key {
     whole.clone().bytes(&number.to_be_bytes())
@@ -379,75 +314,6 @@ pub(super) fn part(whole: &Key, number: u32) -> Key {
 /// The beginning of the keys of a record's parts.
 pub(super) fn parts_of(record: &Key) -> Key {
     Key::of(b'V').bytes(record.as_bytes())
-}
-
-/// How far all tenants' events of a day are swept.
-pub(super) fn sweep_marks() -> Key {
-    Key::of(b'M')
-}
-
-/// How far a tenant's events of a day are swept.
-pub(super) fn sweep_mark(tenant: &TenantName) -> Key {
-    sweep_marks().name(tenant.as_str())
-}
-
-/// All events of a day.
-pub(super) fn all_events() -> Key {
-    Key::of(b'E')
-}
-
-/// All dedup keys of a day.
-pub(super) fn all_dedup() -> Key {
-    Key::of(b'K')
-}
-
-/// A status as a byte. Pending deliveries stand in their lane instead.
-const fn status_byte(status: DeliveryStatus) -> Option<u8> {
-    match status {
-        DeliveryStatus::Pending => None,
-        DeliveryStatus::Delivered => Some(2),
-        DeliveryStatus::Held => Some(3),
-        DeliveryStatus::Dead => Some(4),
-    }
-}
-
-/// The deliveries of one endpoint that have one status, on one day. None where the status is found elsewhere.
-pub(super) fn by_status(tenant: &TenantName, endpoint: &EndpointName, status: DeliveryStatus) -> Option<Key> {
-    let status = status_byte(status)?;
-    Some(Key::of(b'S').name(tenant.as_str()).name(endpoint.as_str()).bytes(&[status]))
-}
-
-/// The deliveries of a tenant that are held, or dead, on one day. None for another status: most deliveries are delivered, and cost no
-/// key here.
-pub(super) fn stopped(tenant: &TenantName, status: DeliveryStatus) -> Option<Key> {
-    let status = status_byte(status).filter(|_| status != DeliveryStatus::Delivered)?;
-    Some(Key::of(b'F').name(tenant.as_str()).bytes(&[status]))
-}
-
-/// Where a delivery with this status stands in the indexes of its day.
-pub(super) fn found_by_status(
-    tenant: &TenantName,
-    endpoint: &EndpointName,
-    status: DeliveryStatus,
-    delivery: DeliveryId,
-) -> impl Iterator<Item = Key> + use<> {
-    let indexes = [by_status(tenant, endpoint, status), stopped(tenant, status)];
-    indexes.into_iter().flatten().map(move |key| key.id(delivery.event(), delivery.tag()))
-}
-
-/// All replays of a tenant's events of one day.
-pub(super) fn replays_of(tenant: &TenantName) -> Key {
-    Key::of(b'I').name(tenant.as_str())
-}
-
-/// The replays of an event.
-pub(super) fn replays(tenant: &TenantName, event: EventId) -> Key {
-    replays_of(tenant).bytes(&event.to_bytes())
-}
-
-/// A replay of an event.
-pub(super) fn replay(tenant: &TenantName, event: EventId, generation: u32) -> Key {
-    replays(tenant, event).bytes(&generation.to_be_bytes())
 }
 
 /// All jobs.
