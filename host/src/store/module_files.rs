@@ -37,9 +37,7 @@ impl ModuleFiles {
     pub fn put(&self, digest: &Digest, wasm: &[u8]) -> io::Result<()> {
         let mut put = self.put.lock().unwrap_or_else(PoisonError::into_inner);
         put.insert(*digest, Instant::now());
-        if self.get(digest).is_ok() {
-            return Ok(());
-        }
+        // Also where it is there: whoever wrote it may have been killed before it was durable.
         whole_file::write(&self.path(digest), &[wasm])
     }
 
