@@ -6,7 +6,7 @@ use super::traffic::{Kind, body};
 use http::{Method, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -35,8 +35,6 @@ pub(crate) struct Running {
 pub(crate) struct Report {
     /// Answers other than 202: by status and code.
     pub(crate) refused: Vec<(StatusCode, String)>,
-    /// How long an acknowledgement took.
-    pub(crate) times: Vec<Duration>,
 }
 
 impl Load {
@@ -88,13 +86,11 @@ impl Load {
 async fn send(ingest: &Client, seed: u64, ledger: &Ledger, number: u64, key: usize, report: &mut Report) -> bool {
     let (kind, dedup, key) = (Kind::of(seed, number), number.to_string(), key.to_string());
     let headers = [("x-event-type", key.as_str()), ("content-type", "application/json"), ("x-dedup", dedup.as_str())];
-    let began = Instant::now();
     let Ok(answer) = ingest.try_send(Method::POST, kind.path(), &headers, body(seed, number)).await else {
         return false;
     };
     let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if answer.status == StatusCode::ACCEPTED {
-        report.times.push(began.elapsed());
         ledger.acked(number, json["id"].as_str().unwrap_or_default());
     } else {
         report.refused.push((answer.status, json["code"].as_str().unwrap_or_default().to_owned()));
@@ -112,9 +108,7 @@ impl Running {
         while let Some(report) = self.connections.join_next().await {
             let report = report.unwrap();
             all.refused.extend(report.refused);
-            all.times.extend(report.times);
         }
-        all.times.sort_unstable();
         all
     }
 }

@@ -1,6 +1,7 @@
-//! What becomes of a host whose store has failed. It goes on reading, says at `/readyz` why it takes nothing, and tries the disk until that
-//! takes writes again. Then it ends and another takes its place, in the same process and on the same sockets: what a start does is the
-//! one way in which a store is recovered, and nothing that was in memory outlives what it was made from.
+//! What becomes of a host whose store has failed. It answers reads as long as the database does, says at `/readyz` why it takes
+//! nothing, and tries the disk until that takes writes again. Then it ends and another takes its place, in the same process and on the
+//! same sockets: what a start does is the one way in which a store is recovered, and nothing that was in memory outlives what it was
+//! made from.
 
 use super::{Host, Settings, Sockets};
 use crate::clock::Clock;

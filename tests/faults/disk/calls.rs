@@ -246,14 +246,7 @@ impl Filesystem for Calls {
     }
 
     fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        let time = self.disk().trouble.sync_time;
-        if let Some((least, most)) = time {
-            let spread = u64::try_from((most - least).as_micros()).unwrap_or_default();
-            let chance = getrandom::u64().unwrap_or_default() % (spread + 1);
-            // This is the fault: a disk that takes its time. Nothing waits here for anything else.
-            std::thread::sleep(least + Duration::from_micros(chance));
-        }
-        answer!(reply, self.disk().sync(ino.0), |()| reply.ok());
+        self.disk().sync_when_let(ino.0, Box::new(move |synced| answer!(reply, synced, |()| reply.ok())));
     }
 
     fn fsyncdir(&self, _: &Request, ino: INodeNo, _: FileHandle, _datasync: bool, reply: ReplyEmpty) {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::time::Duration;
+use tokio::sync::watch;
 
 /// The number of a file or directory. Numbers are never used again.
 pub(crate) type Ino = u64;
@@ -38,7 +38,14 @@ pub(crate) struct Disk {
     next: Ino,
     pub(crate) trouble: Trouble,
     pub(crate) counts: Counts,
+    /// Syncs of files that wait to be let, where they have to.
+    held: Option<Vec<(Ino, WhenSynced)>>,
+    /// How many those are.
+    held_now: watch::Sender<usize>,
 }
+
+/// Whom to tell how a sync ended.
+type WhenSynced = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
 /// How it misbehaves short of being cut.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +58,6 @@ pub(crate) struct Trouble {
     pub(crate) write_errors: bool,
     /// Syncs fail.
     pub(crate) sync_errors: SyncErrors,
-    /// How long a sync takes, at least and at most.
-    pub(crate) sync_time: Option<(Duration, Duration)>,
 }
 
 /// Which syncs fail.
@@ -127,7 +132,9 @@ impl Disk {
     /// An empty one.
     pub(crate) fn new() -> Self {
         let root = Node { mode: 0o700, opened: 0, linked: true, what: What::Dir(Dir::default()) };
-        Self { nodes: [(ROOT, root)].into(), next: ROOT + 1, trouble: Trouble::default(), counts: Counts::default() }
+        let (trouble, counts) = (Trouble::default(), Counts::default());
+        let nodes = [(ROOT, root)].into();
+        Self { nodes, next: ROOT + 1, trouble, counts, held: None, held_now: watch::Sender::default() }
     }
 
     fn file(&mut self, ino: Ino) -> Result<&mut File, Error> {
@@ -217,6 +224,38 @@ impl Disk {
     fn set_length(&mut self, ino: Ino, length: usize) -> Result<(), Error> {
         self.file(ino)?.set_length(length);
         Ok(())
+    }
+
+    /// From now on each sync of a file waits until it is let. Gives how many do.
+    pub(crate) fn hold_syncs(&mut self) -> watch::Receiver<usize> {
+        self.held.get_or_insert_default();
+        self.held_now.subscribe()
+    }
+
+    /// Makes the syncs that wait by now. Those after them wait again.
+    pub(crate) fn let_held(&mut self) {
+        let held = self.held.as_mut().map(std::mem::take).unwrap_or_default();
+        self.held_now.send_replace(0);
+        for (ino, told) in held {
+            told(self.sync(ino));
+        }
+    }
+
+    /// Makes the syncs that wait, and no later one waits any more.
+    pub(crate) fn let_all(&mut self) {
+        self.let_held();
+        self.held = None;
+    }
+
+    /// Keeps what a file has, now or when it is let.
+    fn sync_when_let(&mut self, ino: Ino, told: WhenSynced) {
+        match &mut self.held {
+            Some(held) => {
+                held.push((ino, told));
+                self.held_now.send_replace(held.len());
+            }
+            None => told(self.sync(ino)),
+        }
     }
 
     /// Keeps what a file or a directory has.

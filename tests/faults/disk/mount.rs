@@ -8,9 +8,6 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
-/// So that a sync that takes its time keeps nobody else waiting.
-const THREADS: usize = 4;
-
 /// A disk that is mounted. It is unmounted when this is dropped.
 pub(crate) struct Mounted {
     disk: Arc<Mutex<Disk>>,
@@ -37,7 +34,6 @@ impl Mounted {
     fn mount(&mut self) -> std::io::Result<()> {
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("hookswitch-faults".to_owned()), MountOption::NoAtime];
-        config.n_threads = Some(THREADS);
         self.session = Some(fuser::spawn_mount(Calls::new(Arc::clone(&self.disk)), self.dir.path(), &config)?);
         Ok(())
     }

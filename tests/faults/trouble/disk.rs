@@ -7,6 +7,8 @@ use super::super::world::{SETTINGS, World};
 use http::StatusCode;
 use serde_json::json;
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// How long something may take that should come soon.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,6 +18,9 @@ const FREE_BYTES_MIN: u64 = 16 << 20;
 const ROOM_BYTES: u64 = 32 << 20;
 /// With less than this the disk is low.
 const LOW_BYTES: u64 = 24 << 20;
+
+/// How often the slow disk's syncs are let.
+const SYNCS_LET: usize = 30;
 
 /// How often a disk fails and is cut.
 const ERRORS: usize = 3;
@@ -123,7 +128,7 @@ async fn failing(
     if let Some(other) = refused.iter().find(|(status, _)| !expected.contains(status)) {
         return Err(format!("refused with {other:?}"));
     }
-    host.admin.get("/v1/tenants/acme/events?limit=10").await.expect(200);
+    read_while_failed(host).await;
     // What was in flight when the store failed goes again.
     world.ledger.killed();
     let acked = world.ledger.acked_so_far();
@@ -141,27 +146,38 @@ async fn failing(
     ))
 }
 
-/// Every sync takes its time. Nothing is acknowledged before one has ended.
+/// Every sync takes its time: none ends before it is let. Until the first has nothing is acknowledged, and reads are answered all the while.
 pub(super) async fn slow(seed: u64) -> Result<String, String> {
     let (mounted, host, world) = begin(seed, "").await;
-    let least = Duration::from_millis(50);
-    mounted.disk().trouble.sync_time = Some((least, Duration::from_millis(500)));
-    let syncs = mounted.disk().counts.syncs;
+    let mut held = mounted.disk().hold_syncs();
     let load = world.load.start(&host.ingest);
-    world.acked(300, PATIENCE).await;
-    let times = load.end().await.times;
-    let (Some(first), Some(last)) = (times.first(), times.last()) else { return Err("nothing was taken".to_owned()) };
-    if *first < least {
-        return Err(format!("an event was acknowledged after {first:?}, before any sync can have ended"));
-    }
-    let syncs = mounted.disk().counts.syncs - syncs;
-    mounted.disk().trouble = Trouble::default();
+    let told = held_back(&mounted, &host, &world, &mut held).await;
+    // Also where it failed: no process ends in the midst of a sync.
+    mounted.disk().let_all();
+    load.end().await;
+    told?;
     let counts = world.settle(&host, PATIENCE).await?;
-    let median = times[times.len() / 2];
-    Ok(format!(
-        "{} taken, in {first:.0?} to {last:.0?}, median {median:.0?}, by {syncs} syncs of 50 to 500 ms",
-        counts.acked
-    ))
+    Ok(format!("none of {} taken before a sync had ended, and the host was ready and read all the while", counts.acked))
+}
+
+async fn held_back(
+    mounted: &Mounted,
+    host: &Host,
+    world: &World,
+    held: &mut watch::Receiver<usize>,
+) -> Result<(), String> {
+    for time in 0..SYNCS_LET {
+        let waits = timeout(PATIENCE, held.wait_for(|held| *held > 0)).await;
+        waits.map_err(|_| "the host does not sync".to_owned())?.map_err(|error| error.to_string())?;
+        host.admin.get("/v1/tenants/acme/events?limit=10").await.expect(200);
+        world.readyz(host, true, PATIENCE).await;
+        let acked = world.ledger.acked_so_far();
+        if time == 0 && acked > 0 {
+            return Err(format!("{acked} events were acknowledged before any sync had ended"));
+        }
+        mounted.disk().let_held();
+    }
+    Ok(())
 }
 
 fn bound(mounted: &Mounted, room_bytes: u64) {
@@ -184,6 +200,15 @@ async fn overseer_is_told(host: &Host, wanted: &[&str]) {
         types.eq(wanted.iter().copied()).then_some(())
     })
     .await;
+}
+
+/// Reads go on where the database lets them; else the refusal says that they come again.
+async fn read_while_failed(host: &Host) {
+    let answer = host.admin.get("/v1/tenants/acme/events?limit=10").await;
+    if answer.status != 200 {
+        assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (503, Some("store_unavailable")));
+        assert!(answer.headers.contains_key("retry-after"));
+    }
 }
 
 /// Events are taken again: so many more of them.
