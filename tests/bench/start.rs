@@ -14,9 +14,7 @@
 mod support;
 
 use bytes::Bytes;
-use hookswitch::model::{
-    Attempt, BodyRef, Delivery, DeliveryId, DeliveryStatus, Digest, Event, EventId, Origin, Run, RunId, RunStatus,
-};
+use hookswitch::model::{Attempt, Delivery, Digest, Event, EventId, Run, RunStatus};
 use hookswitch::store::{Accept, Config, NewDelivery, Next, RoutedRun, Settle, Store, Transition};
 use hookswitch::telemetry::Health;
 use std::path::Path;
@@ -94,57 +92,24 @@ async fn fill(dir: &Path, events: u64) {
 }
 
 fn delivery_of(now_ms: u64, n: u64) -> (Run, Delivery) {
-    let (event, route) = (EventId::new(now_ms, n.into()), "all".parse().unwrap());
-    let run = RunId::new(event, &route, 0);
-    let endpoint = "out".parse().unwrap();
+    let event = EventId::new(now_ms, n.into());
+    let mut run = Run::new(event, &"all".parse().unwrap(), 0, Digest::of(b"plan"), now_ms);
     let delivery = Delivery {
-        id: DeliveryId::new(run, 0, 0, &endpoint),
-        run,
-        route: route.clone(),
-        endpoint,
         event_type: "tick".to_owned(),
         content_type: "application/json".to_owned(),
-        headers: Vec::new(),
-        ordering_key: None,
-        turn: None,
-        operational: false,
-        body: BodyRef::Event,
-        status: DeliveryStatus::Pending,
-        reason: None,
-        attempts: 0,
-        schedule_position: 0,
-        created_at_ms: now_ms,
-        due_ms: now_ms,
+        ..Delivery::new(&run, 0, 0, &"out".parse().unwrap(), now_ms)
     };
-    let run = Run {
-        id: run,
-        route,
-        generation: 0,
-        plan: Digest::of(b"plan"),
-        origin: Origin::Live,
-        status: RunStatus::Routed,
-        created_at_ms: now_ms,
-        updated_at_ms: now_ms,
-        trace: Vec::new(),
-        failure: None,
-        deliveries: vec![delivery.id],
-    };
+    run.status = RunStatus::Routed;
+    run.deliveries = vec![delivery.id];
     (run, delivery)
 }
 
 fn accept(now_ms: u64, n: u64) -> Transition {
     let (run, delivery) = delivery_of(now_ms, n);
     let event = Event {
-        id: delivery.id.event(),
-        seq: 0,
-        tenant: "acme".parse().unwrap(),
-        source: "in".parse().unwrap(),
         event_type: "tick".to_owned(),
         content_type: "application/json".to_owned(),
-        received_at_ms: now_ms,
-        headers: Vec::new(),
-        body_bytes: BODY_BYTES as u64,
-        dedup_key: None,
+        ..Event::new(delivery.id.event(), "acme".parse().unwrap(), "in".parse().unwrap(), BODY_BYTES)
     };
     let deliveries = vec![NewDelivery { delivery, body: None }];
     let runs = vec![RoutedRun { run, deliveries }];

@@ -1,7 +1,7 @@
 //! What the tests of this layer start from: one delivery, and endpoints as people write them.
 
 use crate::config::{Endpoint, Kind, MasterKey, ResourceId, Snapshot, parse};
-use crate::model::{BodyRef, Delivery, DeliveryId, DeliveryStatus, EndpointName, EventId, RunId, TenantName};
+use crate::model::{Delivery, Digest, EventId, Run, TenantName};
 use std::sync::Arc;
 
 pub(super) fn tenant() -> TenantName {
@@ -15,27 +15,13 @@ pub(super) fn delivery() -> Delivery {
 
 /// Such a delivery to any endpoint; `number` tells it from others.
 pub(super) fn delivery_to(endpoint: &str, number: u64) -> Delivery {
-    let event = EventId::new(1_674_087_000_000, number.into());
-    let endpoint: EndpointName = endpoint.parse().unwrap();
-    let run = RunId::new(event, &"route".parse().unwrap(), 0);
+    let now_ms = 1_674_087_000_000;
+    let event = EventId::new(now_ms, number.into());
+    let run = Run::new(event, &"route".parse().unwrap(), 0, Digest::of(b"plan"), now_ms);
     Delivery {
-        id: DeliveryId::new(run, 0, 0, &endpoint),
-        run,
-        route: "route".parse().unwrap(),
-        endpoint,
         event_type: "push".to_owned(),
         content_type: "application/json".to_owned(),
-        headers: Vec::new(),
-        ordering_key: None,
-        turn: None,
-        operational: false,
-        body: BodyRef::Event,
-        status: DeliveryStatus::Pending,
-        reason: None,
-        attempts: 0,
-        schedule_position: 0,
-        created_at_ms: 1_674_087_000_000,
-        due_ms: 1_674_087_000_000,
+        ..Delivery::new(&run, 0, 0, &endpoint.parse().unwrap(), now_ms)
     }
 }
 

@@ -5,7 +5,7 @@ use super::fixture::{delivery_to, snapshot, tenant};
 use super::{Config, Deliverer, DelivererError};
 use crate::clock::Clock;
 use crate::config::Snapshot;
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, EndpointState, Event, Origin, Run, RunStatus};
+use crate::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, EndpointState, Event, Run, RunStatus};
 use crate::shutdown::{self, Trigger};
 use crate::statistics::{self, Recorder};
 use crate::store::{Accept, CommitError, NewDelivery, Outcome, RoutedRun, Store, Transition};
@@ -59,31 +59,12 @@ impl Host {
     async fn accept(&self, delivery: Delivery) -> DeliveryId {
         let id = delivery.id;
         let run = Run {
-            id: delivery.run,
-            route: delivery.route.clone(),
-            generation: 0,
-            plan: crate::model::Digest::of(b"plan"),
-            origin: Origin::Live,
             status: RunStatus::Routed,
-            created_at_ms: NOW_MS,
-            updated_at_ms: NOW_MS,
-            trace: Vec::new(),
-            failure: None,
             deliveries: vec![id],
+            ..Run::new(id.event(), &delivery.route, 0, crate::model::Digest::of(b"plan"), NOW_MS)
         };
         let body = Bytes::from(format!("body of {id}"));
-        let event = Event {
-            id: id.event(),
-            seq: 0,
-            tenant: tenant(),
-            source: "source".parse().unwrap(),
-            event_type: String::new(),
-            content_type: String::new(),
-            received_at_ms: id.event().received_at_ms(),
-            headers: Vec::new(),
-            body_bytes: body.len() as u64,
-            dedup_key: None,
-        };
+        let event = Event::new(id.event(), tenant(), "source".parse().unwrap(), body.len());
         let runs = vec![RoutedRun { run, deliveries: vec![NewDelivery { delivery, body: None }] }];
         let accept = Accept { event, body, dedup_until_ms: None, runs };
         let outcome = self.store.commit(Transition::Accept(Box::new(accept))).await.unwrap();

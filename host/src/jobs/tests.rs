@@ -4,8 +4,8 @@ use super::{Config, Jobs, NotReplayed, runs_of, step::step};
 use crate::clock::Clock;
 use crate::config::{Kind, MasterKey, ResourceId, Snapshot, parse};
 use crate::model::{
-    Attempt, BodyRef, Delivery, DeliveryId, DeliveryStatus, Digest, Event, EventId, Job, JobAction, JobFilter, JobId,
-    JobState, Origin, PlanChoice, RouteName, Run, RunId, RunStatus, TenantName,
+    Attempt, Delivery, DeliveryId, DeliveryStatus, Digest, Event, EventId, Job, JobAction, JobFilter, JobId, JobState,
+    Origin, PlanChoice, RouteName, Run, RunStatus, TenantName,
 };
 use crate::pipeline::Published;
 use crate::shutdown;
@@ -44,58 +44,15 @@ fn snapshot(routes: &[(&str, &str)]) -> Snapshot {
 
 fn event(n: u128, event_type: &str) -> Event {
     let id = EventId::new(NOW_MS, n);
-    Event {
-        id,
-        seq: 0,
-        tenant: acme(),
-        source: "in".parse().unwrap(),
-        event_type: event_type.to_owned(),
-        content_type: String::new(),
-        received_at_ms: NOW_MS,
-        headers: Vec::new(),
-        body_bytes: 0,
-        dedup_key: None,
-    }
+    Event { event_type: event_type.to_owned(), ..Event::new(id, acme(), "in".parse().unwrap(), 0) }
 }
 
 fn run(event: EventId, route: &str, generation: u32, status: RunStatus) -> Run {
-    let route: RouteName = route.parse().unwrap();
-    Run {
-        id: RunId::new(event, &route, generation),
-        route,
-        generation,
-        plan: Digest::of(b"pinned"),
-        origin: if generation == 0 { Origin::Live } else { Origin::Replay },
-        status,
-        created_at_ms: NOW_MS,
-        updated_at_ms: NOW_MS,
-        trace: Vec::new(),
-        failure: None,
-        deliveries: Vec::new(),
-    }
+    Run { status, ..Run::new(event, &route.parse().unwrap(), generation, Digest::of(b"pinned"), NOW_MS) }
 }
 
 fn delivery(run: &Run, endpoint: &str) -> Delivery {
-    let endpoint = endpoint.parse().unwrap();
-    Delivery {
-        id: DeliveryId::new(run.id, 0, 0, &endpoint),
-        run: run.id,
-        route: run.route.clone(),
-        endpoint,
-        event_type: String::new(),
-        content_type: String::new(),
-        headers: Vec::new(),
-        ordering_key: None,
-        turn: None,
-        operational: false,
-        body: BodyRef::Event,
-        status: DeliveryStatus::Pending,
-        reason: None,
-        attempts: 0,
-        schedule_position: 0,
-        created_at_ms: NOW_MS,
-        due_ms: NOW_MS,
-    }
+    Delivery::new(run, 0, 0, &endpoint.parse().unwrap(), NOW_MS)
 }
 
 fn job(action: JobAction, plan: PlanChoice) -> Job {

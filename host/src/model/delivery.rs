@@ -1,6 +1,6 @@
 //! A delivery: one message for one endpoint, the durable unit of the queue; and its attempts.
 
-use super::{DeliveryId, EndpointName, Header, RouteName, RunId};
+use super::{DeliveryId, EndpointName, Header, RouteName, Run, RunId};
 use serde::{Deserialize, Serialize};
 
 /// How much of a receiver's response is kept, in bytes.
@@ -48,6 +48,32 @@ pub struct Delivery {
     pub created_at_ms: u64,
     /// When it is to be tried next; only while `pending`.
     pub due_ms: u64,
+}
+
+impl Delivery {
+    /// A delivery that this run makes of the `ordinal`th message that left its last step: to be tried now, with the event's body.
+    #[must_use]
+    pub fn new(run: &Run, step: u32, ordinal: u32, endpoint: &EndpointName, now_ms: u64) -> Self {
+        Self {
+            id: DeliveryId::new(run.id, step, ordinal, endpoint),
+            run: run.id,
+            route: run.route.clone(),
+            endpoint: endpoint.clone(),
+            event_type: String::new(),
+            content_type: String::new(),
+            headers: Vec::new(),
+            ordering_key: None,
+            turn: None,
+            operational: false,
+            body: BodyRef::Event,
+            status: DeliveryStatus::Pending,
+            reason: None,
+            attempts: 0,
+            schedule_position: 0,
+            created_at_ms: now_ms,
+            due_ms: now_ms,
+        }
+    }
 }
 
 /// A place among the deliveries of one ordering key to one endpoint.

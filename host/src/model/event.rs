@@ -50,6 +50,23 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event that came in at the time of its id, of no type, without headers and dedup key.
+    #[must_use]
+    pub fn new(id: EventId, tenant: TenantName, source: SourceName, body_bytes: usize) -> Self {
+        Self {
+            id,
+            seq: 0,
+            tenant,
+            source,
+            event_type: String::new(),
+            content_type: String::new(),
+            received_at_ms: id.received_at_ms(),
+            headers: Vec::new(),
+            body_bytes: body_bytes as u64,
+            dedup_key: None,
+        }
+    }
+
     /// Whether the host itself made it. Nothing that fails of such an event causes another one: there are no loops.
     #[must_use]
     pub fn is_operational(&self) -> bool {

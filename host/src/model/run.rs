@@ -1,6 +1,6 @@
 //! A run: one event through one route, and the trace of how it went.
 
-use super::{DeliveryId, Digest, RouteName, RunId};
+use super::{DeliveryId, Digest, EventId, RouteName, RunId};
 use serde::{Deserialize, Serialize};
 
 /// One event through one route. It holds, drops or routes alone.
@@ -29,6 +29,26 @@ pub struct Run {
     pub failure: Option<RunFailure>,
     /// The deliveries it made.
     pub deliveries: Vec<DeliveryId>,
+}
+
+impl Run {
+    /// A run of the event through this route that is still to be made, by this plan. `generation` is 0 but for replays.
+    #[must_use]
+    pub fn new(event: EventId, route: &RouteName, generation: u32, plan: Digest, now_ms: u64) -> Self {
+        Self {
+            id: RunId::new(event, route, generation),
+            route: route.clone(),
+            generation,
+            plan,
+            origin: if generation == 0 { Origin::Live } else { Origin::Replay },
+            status: RunStatus::Pending,
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+            trace: Vec::new(),
+            failure: None,
+            deliveries: Vec::new(),
+        }
+    }
 }
 
 /// Why a run is made.

@@ -1,11 +1,11 @@
 //! A test event for one endpoint. It is an event like any other, of the host's own source, and goes to that endpoint alone, by a run that
 //! goes through no route. What fails of it makes no operational event and counts for nothing in how the endpoint is doing.
 
-use super::run::{Job, execute, new_run};
+use super::run::{Job, execute};
 use super::{AcceptError, Pipeline};
 use crate::config::{OnFailure, Plan, Target, Tenant};
 use crate::model::{
-    DeliveryId, Digest, EndpointName, Event, EventId, OPERATIONAL_SOURCE, Origin, TEST_ROUTE, TenantName,
+    DeliveryId, Digest, EndpointName, Event, EventId, OPERATIONAL_SOURCE, Origin, Run, TEST_ROUTE, TenantName,
 };
 use crate::store::{Accept, Outcome, RoutedRun, Transition};
 use bytes::Bytes;
@@ -56,16 +56,9 @@ impl Pipeline {
     pub async fn test_endpoint(&self, test: EndpointTest) -> Result<DeliveryId, EndpointTestError> {
         let EndpointTest { tenant, endpoint, event: id, event_type, content_type, body } = test;
         let event = Event {
-            id,
-            seq: 0,
-            tenant,
-            source: OPERATIONAL_SOURCE.parse().map_err(|error| internal(&error))?,
             event_type,
             content_type,
-            received_at_ms: id.received_at_ms(),
-            headers: Vec::new(),
-            body_bytes: body.len() as u64,
-            dedup_key: None,
+            ..Event::new(id, tenant, OPERATIONAL_SOURCE.parse().map_err(|error| internal(&error))?, body.len())
         };
         let still = self.published.still().await;
         let tenant = still.snapshot.tenant(&event.tenant).ok_or(AcceptError::TenantGone)?;
@@ -81,6 +74,7 @@ impl Pipeline {
             other => Err(AcceptError::Answer(other).into()),
         }
     }
+
     /// The run that makes the delivery.
     fn run_of_test(
         &self,
@@ -92,8 +86,8 @@ impl Pipeline {
         let plan = Plan { steps: Vec::new(), to: Some(Target::Endpoints(vec![endpoint])), on_failure: OnFailure::Hold };
         let digest = Digest::of(&plan.to_bytes().map_err(|error| internal(&error))?);
         let now_ms = self.clock.now_ms();
-        let mut run = new_run(event, &TEST_ROUTE.parse().map_err(|error| internal(&error))?, digest, now_ms);
-        run.origin = Origin::Test;
+        let route = TEST_ROUTE.parse().map_err(|error| internal(&error))?;
+        let run = Run { origin: Origin::Test, ..Run::new(event.id, &route, 0, digest, now_ms) };
         let observed = RefCell::default();
         let job = Job {
             event,

@@ -1,7 +1,7 @@
 //! The way of an event from ingest to its acknowledgement: route what can be routed within the budget, commit everything.
 
 use super::failures::Note;
-use super::run::{Job, execute, missing_endpoint, new_run, unrouted};
+use super::run::{Job, execute, missing_endpoint, unrouted};
 use super::shadow::Observed;
 use super::statistics::Said;
 use super::{Config, Failures, Library, Published, Shadows};
@@ -179,7 +179,7 @@ impl Pipeline {
         let now_ms = self.clock.now_ms();
         let (mut inline, mut runs) = (Vec::new(), Vec::new());
         for route in tenant.routes.values().filter(|route| route.takes(&event.source, &event.event_type)) {
-            let run = new_run(event, &route.name, route.plan_digest, now_ms);
+            let run = Run::new(event.id, &route.name, 0, route.plan_digest, now_ms);
             let modules = if route.in_order() { None } else { self.modules_if_ready(route, event.id) };
             match modules {
                 Some(modules) => inline.push(Ready { run, route: route.clone(), modules }),

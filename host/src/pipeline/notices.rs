@@ -128,16 +128,9 @@ async fn tell(pipeline: &Pipeline, scope: Option<TenantName>, notice: Notice) ->
 async fn make(pipeline: &Pipeline, tenant: TenantName, notice: Notice) -> Result<(), NoticeError> {
     let body = Bytes::from(notice.body.to_string());
     let event = Event {
-        id: notice.event,
-        seq: 0,
-        tenant,
-        source: OPERATIONAL_SOURCE.parse()?,
         event_type: notice.event_type,
         content_type: "application/json".to_owned(),
-        received_at_ms: notice.event.received_at_ms(),
-        headers: Vec::new(),
-        body_bytes: body.len() as u64,
-        dedup_key: None,
+        ..Event::new(notice.event, tenant, OPERATIONAL_SOURCE.parse()?, body.len())
     };
     match pipeline.accept(event, body, None).await {
         // Where the tenant was removed meanwhile, so was the notice.

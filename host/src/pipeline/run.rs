@@ -4,8 +4,7 @@ use super::shadow::Observed;
 use super::{Config, RunState};
 use crate::config::{Endpoint, OnFailure, Plan, PlanStep, Tenant, TimeBound};
 use crate::model::{
-    BodyRef, Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, Message, Origin, RouteName, Run, RunFailure,
-    RunStatus, StepTrace, Turn, Verdict, World,
+    BodyRef, Delivery, EndpointName, Event, Message, Run, RunFailure, RunStatus, StepTrace, Turn, Verdict, World,
 };
 use crate::runtime::{self, Call, CallError, Directory, EndpointInfo, Module};
 use crate::shutdown::Shutdown;
@@ -49,23 +48,6 @@ pub(super) enum Unfinished {
     CutShort,
     /// The host itself failed at it.
     HostFailed(String),
-}
-
-/// A run before it has begun.
-pub(super) fn new_run(event: &Event, route: &RouteName, plan: crate::model::Digest, now_ms: u64) -> Run {
-    Run {
-        id: crate::model::RunId::new(event.id, route, 0),
-        route: route.clone(),
-        generation: 0,
-        plan,
-        origin: Origin::Live,
-        status: RunStatus::Pending,
-        created_at_ms: now_ms,
-        updated_at_ms: now_ms,
-        trace: Vec::new(),
-        failure: None,
-        deliveries: Vec::new(),
-    }
 }
 
 /// A run as it was before it was routed.
@@ -382,10 +364,6 @@ fn delivery(job: &Job<'_>, run: &Run, step: u32, ordinal: u32, endpoint: &Endpoi
     // A schedule has at least one wait.
     let due_ms = endpoint.retry.next(0, not_before_ms, 0).unwrap_or(not_before_ms);
     let delivery = Delivery {
-        id: DeliveryId::new(run.id, step, ordinal, &endpoint.name),
-        run: run.id,
-        route: run.route.clone(),
-        endpoint: endpoint.name.clone(),
         event_type: message.event_type.clone(),
         content_type: message.content_type.clone(),
         headers: message.headers.clone(),
@@ -393,12 +371,8 @@ fn delivery(job: &Job<'_>, run: &Run, step: u32, ordinal: u32, endpoint: &Endpoi
         turn: (endpoint.in_order && message.ordering_key.is_some()).then_some(Turn { seq: 0, ordinal }),
         operational: job.event.is_operational(),
         body: if own { BodyRef::Own } else { BodyRef::Event },
-        status: DeliveryStatus::Pending,
-        reason: None,
-        attempts: 0,
-        schedule_position: 0,
-        created_at_ms: job.now_ms,
         due_ms,
+        ..Delivery::new(run, step, ordinal, &endpoint.name, job.now_ms)
     };
     NewDelivery { delivery, body: own.then(|| message.body.clone()) }
 }

@@ -321,16 +321,9 @@ mod tests {
 
     fn event() -> Event {
         Event {
-            id: EventId::new(1, 2),
-            seq: 0,
-            tenant: "acme".parse().unwrap(),
-            source: "in".parse().unwrap(),
             event_type: "x".to_owned(),
             content_type: "application/json".to_owned(),
-            received_at_ms: 1,
-            headers: Vec::new(),
-            body_bytes: 2,
-            dedup_key: None,
+            ..Event::new(EventId::new(1, 2), "acme".parse().unwrap(), "in".parse().unwrap(), 2)
         }
     }
 

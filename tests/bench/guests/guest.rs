@@ -76,16 +76,15 @@ impl Guest {
 
     fn call(&self, event_type: &str, body: &Bytes, settings: &str) -> (String, u64) {
         let event = Event {
-            id: EventId::new(1_700_000_000_000, 7),
-            seq: 0,
-            tenant: "test".parse().unwrap(),
-            source: "github".parse().unwrap(),
             event_type: event_type.to_owned(),
             content_type: "application/json".to_owned(),
-            received_at_ms: 1_700_000_000_000,
             headers: vec![Header { name: "x-github-event".to_owned(), value: event_type.to_owned() }],
-            body_bytes: body.len() as u64,
-            dedup_key: None,
+            ..Event::new(
+                EventId::new(1_700_000_000_000, 7),
+                "test".parse().unwrap(),
+                "github".parse().unwrap(),
+                body.len(),
+            )
         };
         let message = Message::of_event(&event, body);
         let report = self.module.call(&Call::trial(&event, body, &message, settings));

@@ -12,8 +12,8 @@ use crate::deliverer::lane::{Place, Scan};
 use crate::deliverer::lanes::{Claim, LaneKey};
 use crate::deliverer::planner::{Landed, Planner, Step};
 use crate::model::{
-    BodyRef, Delivery, DeliveryId, DeliveryStatus, Digest, EndpointHealth, EndpointName, EndpointState, Event, EventId,
-    Origin, RouteName, Run, RunId, RunStatus, Turn,
+    Delivery, DeliveryId, DeliveryStatus, Digest, EndpointHealth, EndpointName, EndpointState, Event, EventId,
+    RouteName, Run, RunStatus, Turn,
 };
 use crate::store::{Accept, Configure, Due, Hint, NewDelivery, Outcome, ResourceKey, RoutedRun, Simulated, Transition};
 use bytes::Bytes;
@@ -242,64 +242,28 @@ impl World {
         let arrival = self.setup.arrivals[index].clone();
         let route: RouteName = "route".parse().unwrap();
         let event = EventId::new(self.now_ms, index as u128);
-        let run = RunId::new(event, &route, 0);
+        let mut run = Run::new(event, &route, 0, Digest::of(b"plan"), self.now_ms);
         let deliveries: Vec<Delivery> = (0..)
             .zip(&arrival.messages)
-            .map(|(ordinal, (endpoint, key))| self.delivery(run, ordinal, endpoint, *key))
+            .map(|(ordinal, (endpoint, key))| self.delivery(&run, ordinal, endpoint, *key))
             .collect();
         let body = Bytes::from_static(b"{}");
-        let event = Event {
-            id: event,
-            seq: 0,
-            tenant: tenant(),
-            source: "source".parse().unwrap(),
-            event_type: String::new(),
-            content_type: String::new(),
-            received_at_ms: self.now_ms,
-            headers: Vec::new(),
-            body_bytes: body.len() as u64,
-            dedup_key: None,
-        };
-        let run = Run {
-            id: run,
-            route,
-            generation: 0,
-            plan: Digest::of(b"plan"),
-            origin: Origin::Live,
-            status: RunStatus::Routed,
-            created_at_ms: self.now_ms,
-            updated_at_ms: self.now_ms,
-            trace: Vec::new(),
-            failure: None,
-            deliveries: deliveries.iter().map(|delivery| delivery.id).collect(),
-        };
+        let event = Event::new(event, tenant(), "source".parse().unwrap(), body.len());
+        run.status = RunStatus::Routed;
+        run.deliveries = deliveries.iter().map(|delivery| delivery.id).collect();
         let new = deliveries.iter().map(|delivery| NewDelivery { delivery: delivery.clone(), body: None }).collect();
         let runs = vec![RoutedRun { run, deliveries: new }];
         let accept = Accept { event, body, dedup_until_ms: None, runs };
         self.submit(Transition::Accept(Box::new(accept)), Then::Accepted(deliveries));
     }
 
-    fn delivery(&self, run: RunId, ordinal: u32, endpoint: &str, key: Option<&str>) -> Delivery {
+    fn delivery(&self, run: &Run, ordinal: u32, endpoint: &str, key: Option<&str>) -> Delivery {
         let endpoint: EndpointName = endpoint.parse().unwrap();
         let in_order = self.snapshot.endpoint(&tenant(), &endpoint).unwrap().in_order;
         Delivery {
-            id: DeliveryId::new(run, 0, ordinal, &endpoint),
-            run,
-            route: "route".parse().unwrap(),
-            endpoint,
-            event_type: String::new(),
-            content_type: String::new(),
-            headers: Vec::new(),
             ordering_key: key.map(str::to_owned),
             turn: (in_order && key.is_some()).then_some(Turn { seq: 0, ordinal }),
-            operational: false,
-            body: BodyRef::Event,
-            status: DeliveryStatus::Pending,
-            reason: None,
-            attempts: 0,
-            schedule_position: 0,
-            created_at_ms: self.now_ms,
-            due_ms: self.now_ms,
+            ..Delivery::new(run, 0, ordinal, &endpoint, self.now_ms)
         }
     }
 

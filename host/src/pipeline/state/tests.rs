@@ -1,7 +1,7 @@
 //! What modules see of their state, with a store behind it: run after run, as the pipeline does it.
 
 use super::*;
-use crate::model::{Digest, EventId, Run, RunId, RunStatus};
+use crate::model::{Digest, EventId, Run, RunStatus};
 use crate::runtime::{StateAccess, StateError};
 use crate::store::{Accept, Config, Configure, Outcome, ResourceKey, RouteRun, RoutedRun, Store, Transition};
 use crate::telemetry::Health;
@@ -33,18 +33,7 @@ impl World {
 
     fn event(&mut self, ms: u64) -> Event {
         self.events += 1;
-        Event {
-            id: EventId::new(ms, self.events),
-            seq: 0,
-            tenant: "acme".parse().unwrap(),
-            source: "s".parse().unwrap(),
-            event_type: String::new(),
-            content_type: String::new(),
-            received_at_ms: ms,
-            headers: Vec::new(),
-            body_bytes: 0,
-            dedup_key: None,
-        }
+        Event::new(EventId::new(ms, self.events), "acme".parse().unwrap(), "s".parse().unwrap(), 0)
     }
 
     fn states(&self, event: &Event, origin: Origin) -> RunState {
@@ -66,19 +55,7 @@ impl World {
 
     async fn commit_as(&self, status: RunStatus, event: Event, states: Vec<StateChange>) -> Outcome {
         let route = "r".parse().unwrap();
-        let run = |status| Run {
-            id: RunId::new(event.id, &route, 0),
-            route: route.clone(),
-            generation: 0,
-            plan: Digest::of(b"plan"),
-            origin: Origin::Live,
-            status,
-            created_at_ms: NOON,
-            updated_at_ms: NOON,
-            trace: Vec::new(),
-            failure: None,
-            deliveries: Vec::new(),
-        };
+        let run = |status| Run { status, ..Run::new(event.id, &route, 0, Digest::of(b"plan"), NOON) };
         let routed = |status| RoutedRun { run: run(status), deliveries: Vec::new() };
         let (pending, done) = (vec![routed(RunStatus::Pending)], routed(status));
         let tenant = event.tenant.clone();

@@ -43,16 +43,10 @@ fn refused(upload: &[u8]) -> ModuleError {
 fn event() -> Event {
     let name = "acme".parse().expect("a name");
     Event {
-        id: EventId::new(1_700_000_000_000, 7),
-        seq: 0,
-        tenant: name,
-        source: "github".parse().expect("a name"),
         event_type: "push".into(),
         content_type: "application/json".into(),
-        received_at_ms: 1_700_000_000_000,
         headers: vec![Header { name: "x-github-event".into(), value: "push".into() }],
-        body_bytes: 15,
-        dedup_key: None,
+        ..Event::new(EventId::new(1_700_000_000_000, 7), name, "github".parse().expect("a name"), 15)
     }
 }
 

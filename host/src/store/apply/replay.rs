@@ -2,7 +2,7 @@
 
 use super::index::put_run;
 use super::{Applied, Refusal, check};
-use crate::model::{Origin, Run, RunId, RunStatus};
+use crate::model::Run;
 use crate::store::backend::{Look as _, Order};
 use crate::store::job::Replayed;
 use crate::store::key::Key;
@@ -24,19 +24,7 @@ pub(super) fn replay(view: &mut View<'_>, replay: &Replay) -> Result<Applied, Re
     let generation = earlier.last().map_or(0, |last| last.generation).saturating_add(1);
     let (mut made, mut hints) = (Vec::with_capacity(runs.len()), Vec::new());
     for (route, plan) in runs {
-        let run = Run {
-            id: RunId::new(event.id, route, generation),
-            route: route.clone(),
-            generation,
-            plan: *plan,
-            origin: Origin::Replay,
-            status: RunStatus::Pending,
-            created_at_ms: *now_ms,
-            updated_at_ms: *now_ms,
-            trace: Vec::new(),
-            failure: None,
-            deliveries: Vec::new(),
-        };
+        let run = Run::new(event.id, route, generation, *plan, *now_ms);
         put_run(view, tenant, event.seq, None, &run, &mut hints)?;
         made.push(run.id);
     }

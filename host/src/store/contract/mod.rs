@@ -75,59 +75,22 @@ fn event_id(ms: u64, n: u128) -> EventId {
 fn accept(id: EventId, body: impl Into<Bytes>) -> Accept {
     let body = body.into();
     let event = Event {
-        id,
-        seq: 0,
-        tenant: acme(),
-        source: "s".parse().unwrap(),
         event_type: "push".to_owned(),
         content_type: "application/json".to_owned(),
-        received_at_ms: id.received_at_ms(),
-        headers: Vec::new(),
-        body_bytes: body.len() as u64,
-        dedup_key: None,
+        ..Event::new(id, acme(), "s".parse().unwrap(), body.len())
     };
     Accept { event, body, dedup_until_ms: None, runs: Vec::new() }
 }
 
 /// A run of the event in this state, without deliveries.
 fn run(event: EventId, route: &RouteName, status: RunStatus) -> Run {
-    Run {
-        id: RunId::new(event, route, 0),
-        route: route.clone(),
-        generation: 0,
-        plan: Digest::of(b"plan"),
-        origin: Origin::Live,
-        status,
-        created_at_ms: event.received_at_ms(),
-        updated_at_ms: event.received_at_ms(),
-        trace: Vec::new(),
-        failure: None,
-        deliveries: Vec::new(),
-    }
+    Run { status, ..Run::new(event, route, 0, Digest::of(b"plan"), event.received_at_ms()) }
 }
 
 /// A delivery of the run, due when its event came in.
 fn delivery(run: &Run, endpoint: &EndpointName) -> Delivery {
     let received_at_ms = run.id.event().received_at_ms();
-    Delivery {
-        id: DeliveryId::new(run.id, 0, 0, endpoint),
-        run: run.id,
-        route: run.route.clone(),
-        endpoint: endpoint.clone(),
-        event_type: "push".to_owned(),
-        content_type: String::new(),
-        headers: Vec::new(),
-        ordering_key: None,
-        turn: None,
-        operational: false,
-        body: BodyRef::Event,
-        status: DeliveryStatus::Pending,
-        reason: None,
-        attempts: 0,
-        schedule_position: 0,
-        created_at_ms: received_at_ms,
-        due_ms: received_at_ms,
-    }
+    Delivery { event_type: "push".to_owned(), ..Delivery::new(run, 0, 0, endpoint, received_at_ms) }
 }
 
 /// A routed run that made one delivery to each of these endpoints, with the event's body.
