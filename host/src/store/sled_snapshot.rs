@@ -72,12 +72,12 @@ pub(super) fn renew(home: &Path, until: i64, bytes_min: u64) -> io::Result<bool>
         return Ok(false);
     };
     let file = File::open(home.join("db"))?;
-    each_message(&file, &heads(&file)?, from / SEGMENT * SEGMENT, until, |message| {
+    let is_understood = each_message(&file, &heads(&file)?, from / SEGMENT * SEGMENT, until, |message| {
         if message.lsn >= from {
             apply(&mut pages, message);
         }
     })?;
-    if !is_whole(&file, &pages, until)? {
+    if !is_understood || !is_whole(&file, &pages, until)? {
         return Ok(false);
     }
     let (whole, new) = (home.join(UNNAMED), home.join(format!("snap.{until:016X}")));
@@ -142,14 +142,14 @@ enum Does {
     Link,
 }
 
-/// Reads the segments from `from` until `until` in their order.
+/// Reads the segments from `from` until `until` in their order. Answers whether it knew all messages.
 fn each_message(
     file: &File,
     heads: &[Option<i64>],
     from: i64,
     until: i64,
     mut take: impl FnMut(Message),
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let mut segments: Vec<(i64, u64)> = (0..).zip(heads).filter_map(|(index, head)| Some(((*head)?, index))).collect();
     segments.retain(|(lsn, _)| (from..until).contains(lsn));
     segments.sort_unstable();
@@ -160,27 +160,31 @@ fn each_message(
         let length = read_at_most(file, &mut segment, base)?;
         segment.truncate(length);
         // Otherwise it was used again since its head was read.
-        if head_of(&segment) == Some(lsn) {
-            messages_of(&segment, lsn, base, &mut take);
+        if head_of(&segment) == Some(lsn) && !messages_of(&segment, lsn, base, &mut take) {
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Reads a segment's messages up to its end, or to where it is not whole: there it ends for sled, too.
-fn messages_of(segment: &[u8], lsn: i64, base: u64, take: &mut impl FnMut(Message)) {
+/// Reads a segment's messages up to its end, or to where it is not whole: there it ends for sled, too. Answers
+/// whether it knew all of them.
+fn messages_of(segment: &[u8], lsn: i64, base: u64, take: &mut impl FnMut(Message)) -> bool {
     let mut at = SEGMENT_HEAD_BYTES;
     while at + MESSAGE_HEAD_BYTES_MAX <= SEGMENT_BYTES {
-        let Some((kind, page, bytes)) = segment.get(at..).and_then(|rest| message(rest, lsn / SEGMENT)) else { return };
+        let Some((kind, page, bytes)) = segment.get(at..).and_then(|rest| message(rest, lsn / SEGMENT)) else {
+            return true;
+        };
         let does = match kind {
             // Cancelled, or the end of a batch.
             1 | 3 => None,
             // What is left of the segment is empty.
-            2 => return,
+            2 => return true,
             4 => Some(Does::Free),
             5 | 6 | 8 => Some(Does::Replace),
             10 => Some(Does::Link),
-            _ => return,
+            // A page in a file of its own, which we keep sled from making: there is nothing to be said of it here.
+            _ => return false,
         };
         if let Some(does) = does {
             let place = lsn.saturating_add_unsigned(at as u64);
@@ -188,6 +192,7 @@ fn messages_of(segment: &[u8], lsn: i64, base: u64, take: &mut impl FnMut(Messag
         }
         at += bytes;
     }
+    true
 }
 
 /// The message at the front: its kind, page and whole length; none where it is not whole, or of another segment.
@@ -206,7 +211,6 @@ fn message(front: &[u8], segment: i64) -> Option<(u8, u64, usize)> {
 
 fn apply(pages: &mut Vec<Page>, message: Message) {
     let Message { page, does, lsn, at, bytes } = message;
-    // Pages are counted up; one that is far beyond all others is no page of ours.
     let Ok(page) = usize::try_from(page) else { return };
     if does != Does::Link && pages.len() <= page {
         pages.resize(page + 1, Page::Unknown);
@@ -242,13 +246,13 @@ fn is_whole(file: &File, pages: &[Page], until: i64) -> io::Result<bool> {
     let mut missing: BTreeSet<u64> =
         (0..).zip(pages).filter_map(|(number, page)| (!is_known(page)).then_some(number)).collect();
     if !missing.is_empty() {
-        each_message(file, &heads, until, i64::MAX, |message| {
+        return Ok(each_message(file, &heads, until, i64::MAX, |message| {
             if message.does != Does::Link {
                 missing.remove(&message.page);
             }
-        })?;
+        })? && missing.is_empty());
     }
-    Ok(missing.is_empty())
+    Ok(true)
 }
 
 /// The pages of a snapshot; none where it is not whole, or has what we never write.
