@@ -29,6 +29,12 @@ struct EventAlone {
     event: Option<Event>,
 }
 
+/// Whether an event's record is one of an event that is there.
+#[derive(Deserialize)]
+struct IsThere {
+    event: Option<serde::de::IgnoredAny>,
+}
+
 /// The other part.
 #[derive(Deserialize)]
 struct RunsAlone {
@@ -118,7 +124,7 @@ pub(super) fn to_sweep(look: &dyn Look, tree: TreeId, key: &Key, value: Bytes) -
     Ok(ToSweep { dedup, erased_at_ms: erased.map(|erased| erased.erased_at_ms) })
 }
 
-/// The body of an event; none where there is no such event.
+/// The body of an event; none where there is no such event, or where it went while it was read.
 pub(super) fn event_body(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Option<Bytes>, ReadError> {
     let Some((json, body)) = event_record(look, tenant, event)? else { return Ok(None) };
     if !body.is_empty() {
@@ -126,7 +132,9 @@ pub(super) fn event_body(look: &dyn Look, tenant: &TenantName, event: EventId) -
     }
     // It stands beside the event, or is going with it.
     let alone: EventAlone = record::decode_json(&json, TreeId::of(event), &keys::event(tenant, event))?;
-    alone.event.map(|_| body::read(look, tenant, event, body::OF_EVENT)).transpose()
+    let Some(event) = alone.event else { return Ok(None) };
+    let body = body::read(look, tenant, event.id, body::OF_EVENT)?;
+    Ok((body.len() as u64 == event.body_bytes).then_some(body))
 }
 
 /// A run, wherever it is.
@@ -211,7 +219,13 @@ pub(super) fn to_send(look: &dyn Look, tenant: &TenantName, delivery: DeliveryId
     Ok(delivery_body(look, tenant, &delivery)?.map(|body| (delivery, body)))
 }
 
-/// What a delivery carries: its own body, or its event's. None where the event is gone.
+/// Whether an event is there, and was not erased.
+fn is_there(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<bool, ReadError> {
+    let found: Option<IsThere> = event_part(look, tenant, event)?;
+    Ok(found.is_some_and(|found| found.event.is_some()))
+}
+
+/// What a delivery carries: its own body, or its event's. None where the event is gone: deliveries of one that is erased go little by little.
 pub(super) fn delivery_body(
     look: &dyn Look,
     tenant: &TenantName,
@@ -220,7 +234,11 @@ pub(super) fn delivery_body(
     let (event, tag) = (delivery.id.event(), delivery.id.tag());
     match delivery.body {
         BodyRef::Event => event_body(look, tenant, event),
-        BodyRef::Own => body::read(look, tenant, event, tag).map(Some),
+        BodyRef::Own => {
+            // In this order: what went meanwhile is seen to have gone.
+            let body = body::read(look, tenant, event, tag)?;
+            Ok(is_there(look, tenant, event)?.then_some(body))
+        }
     }
 }
 
