@@ -11,6 +11,8 @@ use crate::store::{Outcome, ReadError, View, keys, stored};
 /// Erases an event, or a part of what is left of one.
 pub(super) fn erase(view: &mut View<'_>, tenant: &TenantName, event: EventId, now_ms: u64) -> Result<Applied, Refusal> {
     let Some(mut erased) = begun(view, tenant, event, now_ms)? else {
+        // Its trace was swept before it came to its end.
+        view.remove(TreeId::Hot, keys::erasure(tenant, event));
         return Ok(Applied::quietly(Outcome::NotFound));
     };
     let mut hints = Vec::new();
