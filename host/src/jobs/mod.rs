@@ -150,9 +150,7 @@ impl Jobs {
                 board.rest(key, Instant::now() + ROOM_REST);
             }
             Ok(Found::Page(job, page)) => self.commit(board, key, &job, page).await?,
-            Err(error @ (ReadError::Backend(_) | ReadError::Internal | ReadError::Unsteady(_))) => {
-                return Err(error.into());
-            }
+            Err(error) if !error.is_of_one_record() => return Err(error.into()),
             // No later look reads it either.
             Err(error) => self.fail(board, key, error.to_string()).await?,
         }

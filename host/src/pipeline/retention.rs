@@ -10,7 +10,7 @@ use super::Pipeline;
 use crate::clock::Clock;
 use crate::model::TenantName;
 use crate::shutdown::Shutdown;
-use crate::store::{CommitError, Day, Outcome, ReadError, Store, Sweep, Swept, Transition};
+use crate::store::{CommitError, Day, Outcome, ReadError, Reader, Store, Sweep, Swept, Transition};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,6 +54,16 @@ pub enum RetentionError {
     /// The store takes no more.
     #[error(transparent)]
     Commit(#[from] CommitError),
+}
+
+impl RetentionError {
+    /// Whether it is about one record: all others can be swept.
+    const fn is_of_one_record(&self) -> bool {
+        match self {
+            Self::Read(error) | Self::Commit(CommitError::Unreadable(error)) => error.is_of_one_record(),
+            Self::Commit(_) => false,
+        }
+    }
 }
 
 /// What is kept for how long, and how far the sweeps have come. Clones share it.
@@ -150,7 +160,8 @@ impl Retention {
 /// Where the store fails it.
 pub async fn work(pipeline: Pipeline, retention: Retention, shutdown: Shutdown) -> Result<(), RetentionError> {
     let store = pipeline.store.clone();
-    let mut sweeper = Sweeper { pipeline, store, retention, shutdown, days: BTreeMap::new(), unused_ms: 0 };
+    let (days, unused) = (BTreeMap::new(), Instant::now());
+    let mut sweeper = Sweeper { pipeline, store, retention, shutdown, days, unused };
     while !sweeper.shutdown.fired() {
         sweeper.round().await?;
         let rest = sweeper.retention.round();
@@ -168,40 +179,59 @@ struct Sweeper {
     retention: Retention,
     shutdown: Shutdown,
     /// When days are to be looked at again whose events are all past their time: what is left of them is not finished.
-    days: BTreeMap<Day, u64>,
+    days: BTreeMap<Day, Instant>,
     /// When plans and modules that nothing needs are to be looked for again.
-    unused_ms: u64,
+    unused: Instant,
 }
 
 impl Sweeper {
     /// Looks once at everything that may be past its time.
     async fn round(&mut self) -> Result<(), RetentionError> {
-        self.erasures().await?;
+        let mut is_whole = self.passed(self.erasures().await)?.is_some();
         let now_ms = self.retention.clock.now_ms();
         let before_ms = self.retention.before_ms(now_ms);
         let days = self.store.read(|reader| Ok(reader.days())).await?;
         self.days.retain(|day, _| days.contains(day));
         for day in days.into_iter().take_while(|day| day.begin_ms() < before_ms) {
             let over = day.end_ms() <= before_ms;
-            if over && self.days.get(&day).is_some_and(|again_ms| now_ms < *again_ms) {
+            if over && self.days.get(&day).is_some_and(|again| Instant::now() < *again) {
                 continue;
             }
             for tenant in self.store.read(move |reader| reader.tenants_of(day)).await? {
-                if !self.events(&tenant, day).await? {
-                    return Ok(());
+                match self.passed(self.events(&tenant, day).await)? {
+                    Some(true) => {}
+                    Some(false) => return Ok(()),
+                    None => is_whole = false,
                 }
             }
             if over {
-                self.rest_of(day, now_ms).await?;
-                self.days.insert(day, now_ms.saturating_add(self.retention.again_ms()));
+                is_whole &= self.passed(self.rest_of(day, now_ms).await)?.is_some();
+                self.days.insert(day, self.again());
             }
         }
-        self.retention.through(before_ms);
-        if self.unused_ms <= now_ms {
-            super::unused::sweep(&self.pipeline, now_ms, now_ms - before_ms).await?;
-            self.unused_ms = now_ms.saturating_add(self.retention.again_ms());
+        if is_whole {
+            self.retention.through(before_ms);
+        }
+        if self.unused <= Instant::now() {
+            self.passed(super::unused::sweep(&self.pipeline, now_ms, now_ms - before_ms).await)?;
+            self.unused = self.again();
         }
         Ok(())
+    }
+
+    fn again(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.retention.again_ms())
+    }
+
+    /// What came of a part; none where a record of it cannot be read, which is told, and keeps nothing else from going.
+    fn passed<T>(&self, part: Result<T, RetentionError>) -> Result<Option<T>, RetentionError> {
+        match part {
+            Err(error) if error.is_of_one_record() => {
+                tracing::error!(%error, "what cannot be read is not swept, nor what is behind it");
+                Ok(None)
+            }
+            part => part.map(Some),
+        }
     }
 
     /// Sweeps a tenant's events of one day. Answers whether it is through: not where the signal came.
@@ -249,10 +279,20 @@ impl Sweeper {
     /// Sweeps the dedup keys of a day that is over, and the day where nothing else is left.
     async fn rest_of(&self, day: Day, now_ms: u64) -> Result<(), RetentionError> {
         let mut after = None;
-        loop {
-            let swept = self.store.commit(Transition::SweepDay { day, after: after.take(), now_ms }).await?;
-            let Outcome::SweptDay { next: Some(next) } = swept else { return Ok(()) };
-            after = Some(next);
+        while !self.shutdown.fired() {
+            let began = Instant::now();
+            let from = after.clone();
+            let look = move |reader: &Reader| reader.anything_expired(day, from.as_ref(), now_ms);
+            let (any, next) = self.store.read(look).await?;
+            if any || next.is_none() {
+                self.store.commit(Transition::SweepDay { day, after: after.take(), now_ms }).await?;
+            }
+            if next.is_none() {
+                break;
+            }
+            after = next;
+            tokio::time::sleep(began.elapsed()).await;
         }
+        Ok(())
     }
 }

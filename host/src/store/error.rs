@@ -165,6 +165,15 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether it is about one record or key: whoever asks again gets the same answer, and whoever asks for something else does not.
+    #[must_use]
+    pub const fn is_of_one_record(&self) -> bool {
+        match self {
+            Self::Version { .. } | Self::Record { .. } | Self::Key { .. } | Self::Cursor => true,
+            Self::Backend(_) | Self::Unsteady(_) | Self::Internal => false,
+        }
+    }
+
     /// Stable, for machines.
     #[must_use]
     pub const fn code(&self) -> &'static str {

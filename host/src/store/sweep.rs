@@ -73,11 +73,12 @@ pub(super) struct Mark {
 
 impl Mark {
     /// The one of a tenant on a day; the beginning where there is none. Also answers whether that is what is stored: where the clock has
-    /// gone back, so has the place, for the sake of what comes now.
+    /// gone back, so has the place, for the sake of what comes now; and what was looked at in a future is looked at again.
     pub(super) fn get(look: &dyn Look, sweep: &Sweep) -> Result<(Self, bool), ReadError> {
         let stored = record::get(look, TreeId::Day(sweep.day), &keys::sweep_mark(&sweep.tenant))?;
         let mark = stored.unwrap_or(Self { from: EventId::from_bytes([0; 16]), left: None, looked_ms: 0 });
-        Ok((Self { from: mark.from.min(sweep.end()), ..mark }, mark.from <= sweep.end()))
+        let looked_ms = if mark.looked_ms > sweep.now_ms { 0 } else { mark.looked_ms };
+        Ok((Self { from: mark.from.min(sweep.end()), looked_ms, ..mark }, mark.from <= sweep.end()))
     }
 
     /// Stores it.
@@ -101,6 +102,33 @@ pub(super) struct Plan {
     pub(super) left: BTreeSet<EventId>,
     /// An event that is finished and has more keys than go at once.
     pub(super) long: Option<EventId>,
+}
+
+/// The dedup keys of a day that have expired, among some behind `after`; and behind which key it goes on, where there are more.
+pub(super) fn expired(
+    look: &dyn Look,
+    day: Day,
+    after: Option<&Bytes>,
+    now_ms: u64,
+) -> Result<(Vec<Key>, Option<Bytes>), ReadError> {
+    let tree = TreeId::Day(day);
+    let mut range = keys::all_dedup().prefix();
+    if let Some(after) = after {
+        range = range.after(&Key::from(&after[..]));
+    }
+    let mut expired = Vec::new();
+    for (number, entry) in look.scan(tree, &range, Order::Ascending).enumerate() {
+        let (key, value) = entry?;
+        let stands = Key::from(&key[..]);
+        let (_, until_ms) = dedup::decode(tree, &stands, &value)?;
+        if until_ms <= now_ms {
+            expired.push(stands);
+        }
+        if number + 1 >= KEYS_MAX {
+            return Ok((expired, Some(key)));
+        }
+    }
+    Ok((expired, None))
 }
 
 /// Looks at the events of `sweep` from `from` on.

@@ -4,9 +4,9 @@ use super::index::remove_some;
 use super::{Applied, Refusal};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::{Key, KeyRange};
-use crate::store::sweep::{KEYS_MAX, Mark, Sweep, Swept, plan};
+use crate::store::sweep::{KEYS_MAX, Mark, Sweep, Swept, expired, plan};
 use crate::store::tree::{Day, TreeId};
-use crate::store::{Outcome, ReadError, View, dedup, keys, record};
+use crate::store::{Outcome, ReadError, View, keys, record};
 use bytes::Bytes;
 
 /// Removes some of a tenant's events of one day.
@@ -46,23 +46,7 @@ pub(super) fn events(view: &mut View<'_>, sweep: &Sweep) -> Result<Applied, Refu
 /// says how far it is swept.
 pub(super) fn day(view: &mut View<'_>, day: Day, after: Option<&Bytes>, now_ms: u64) -> Result<Applied, Refusal> {
     let tree = TreeId::Day(day);
-    let mut range = keys::all_dedup().prefix();
-    if let Some(after) = after {
-        range = range.after(&Key::from(&after[..]));
-    }
-    let (mut expired, mut next) = (Vec::new(), None);
-    for (number, entry) in view.scan(tree, &range, Order::Ascending).enumerate() {
-        let (key, value) = entry?;
-        let stands = Key::from(&key[..]);
-        let (_, until_ms) = dedup::decode(tree, &stands, &value)?;
-        if until_ms <= now_ms {
-            expired.push(stands);
-        }
-        if number + 1 >= KEYS_MAX {
-            next = Some(key);
-            break;
-        }
-    }
+    let (expired, next) = expired(view, day, after, now_ms)?;
     for key in expired {
         view.remove(tree, key);
     }
@@ -75,8 +59,8 @@ pub(super) fn day(view: &mut View<'_>, day: Day, after: Option<&Bytes>, now_ms: 
 /// Removes the marks of a day, if it has nothing else. One for each tenant.
 fn remove_marks(view: &mut View<'_>, tree: TreeId) -> Result<(), ReadError> {
     let marks = keys::sweep_marks().prefix();
-    let below = KeyRange { from: Vec::new(), until: marks.from.clone() };
-    let above = KeyRange { from: marks.until.clone(), until: vec![u8::MAX] };
+    let below = KeyRange { until: marks.from.clone(), ..KeyRange::all() };
+    let above = KeyRange { from: marks.until.clone(), ..KeyRange::all() };
     for range in [below, above] {
         if view.scan(tree, &range, Order::Ascending).next().transpose()?.is_some() {
             return Ok(());

@@ -5,7 +5,7 @@ use super::Reader;
 use crate::model::{Digest, EventId, TenantName};
 use crate::store::backend::{BackendError, Order};
 use crate::store::key::{Key, KeyRange, KeyReader};
-use crate::store::sweep::{Mark, Sweep, plan};
+use crate::store::sweep::{Mark, Sweep, expired, plan};
 use crate::store::tree::{Day, TreeId};
 use crate::store::{ReadError, keys, record};
 use bytes::Bytes;
@@ -99,10 +99,20 @@ impl Reader {
         Ok(!stored || again || !plan.keys.is_empty() || !plan.left.is_empty() || plan.long.is_some() || !plan.through)
     }
 
+    /// Whether a dedup key of this day has expired among some behind `after`, and behind which it goes on.
+    pub fn anything_expired(
+        &self,
+        day: Day,
+        after: Option<&Bytes>,
+        now_ms: u64,
+    ) -> Result<(bool, Option<Bytes>), ReadError> {
+        let (expired, next) = expired(&*self.backend, day, after, now_ms)?;
+        Ok((!expired.is_empty(), next))
+    }
+
     /// How many keys a day has.
     #[cfg(test)]
     pub(crate) fn keys_of(&self, day: Day) -> usize {
-        let all = KeyRange { from: Vec::new(), until: vec![u8::MAX] };
-        self.backend.scan(TreeId::Day(day), &all, Order::Ascending).count()
+        self.backend.scan(TreeId::Day(day), &KeyRange::all(), Order::Ascending).count()
     }
 }
