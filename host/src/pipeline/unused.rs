@@ -23,7 +23,13 @@ const UPLOADED_MS_MAX: u64 = 60 * 60 * 1000;
 pub(super) async fn sweep(pipeline: &Pipeline, now_ms: u64, retention_ms: u64) -> Result<(), RetentionError> {
     let kept_ms = retention_ms.max(KEPT_MS_MIN);
     let snapshot = pipeline.published.snapshot();
-    let Some(mut used) = pipeline.store.read(|reader| reader.pinned_plans(RUNS_MAX)).await? else { return Ok(()) };
+    let Some(mut used) = pipeline.store.read(|reader| reader.pinned_plans(RUNS_MAX)).await? else {
+        tracing::info!(
+            runs_max = RUNS_MAX,
+            "too many runs wait: plans and modules that nothing needs are left for now"
+        );
+        return Ok(());
+    };
     used.extend(snapshot.plans());
     let mut modules: BTreeSet<Digest> = snapshot.module_versions().collect();
     let mut after = None;
@@ -53,6 +59,10 @@ pub(super) async fn sweep(pipeline: &Pipeline, now_ms: u64, retention_ms: u64) -
             // The configuration has changed.
             return Ok(());
         }
+    }
+    if pipeline.store.has_backup() {
+        // Its configuration may have modules that today's has not.
+        return Ok(());
     }
     // Those of the plans that went just now go the next time.
     match pipeline.library.sweep(modules, Duration::from_millis(kept_ms.min(UPLOADED_MS_MAX))).await {

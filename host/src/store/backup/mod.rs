@@ -126,7 +126,8 @@ pub struct Backup {
     frames: u64,
     end: End,
     phase: Phase,
-    _alone: OwnedSemaphorePermit,
+    /// Also held by what ends it, which goes on where this is dropped.
+    alone: Arc<OwnedSemaphorePermit>,
 }
 
 /// What comes next.
@@ -155,7 +156,22 @@ impl Store {
         self.shared.queue.send(record).await.map_err(|_| CommitError::Closed)?;
         self.begun(begins.await)?;
         let store = self.clone();
-        Ok(Backup { store, files, clock, redo, frames: 0, end: End::default(), phase: Phase::Head, _alone: alone })
+        Ok(Backup {
+            store,
+            files,
+            clock,
+            redo,
+            frames: 0,
+            end: End::default(),
+            phase: Phase::Head,
+            alone: Arc::new(alone),
+        })
+    }
+
+    /// Whether a backup is under way.
+    #[must_use]
+    pub fn has_backup(&self) -> bool {
+        self.shared.backups.available_permits() == 0
     }
 
     /// A committer that does not answer has failed, or was closed.
@@ -241,7 +257,9 @@ impl Backup {
     /// until it does: those must neither come nor go between the two.
     async fn end_copy(&mut self) -> Result<Reading, BackupError> {
         let (store, files, clock) = (self.store.clone(), self.files.clone(), self.clock.clone());
+        let alone = Arc::clone(&self.alone);
         let ended = tokio::task::spawn_blocking(move || {
+            let _alone = alone;
             let _still = files.uploads.keep_still();
             let (ended, ends) = oneshot::channel();
             let as_of_ms = clock.now_ms();
