@@ -115,7 +115,8 @@ async fn the_rate_that_a_receiver_allows_is_kept() {
         began.push(delivered["attempts"][0]["started_at_ms"].as_u64().unwrap());
     }
     began.sort_unstable();
-    assert!(began.windows(2).all(|two| two[1] >= two[0] + 1_000), "one a second: {began:?}");
+    // Each from the first, whose question was answered after it had begun: between two others a read may have taken its time.
+    assert!((0..).zip(&began).all(|(number, at_ms)| *at_ms >= began[0] + number * 1_000), "one a second: {began:?}");
     let asked = receiver.rest().await.into_iter().filter(|received| received.method == Method::OPTIONS).count();
     assert_eq!(asked, 1, "one of them finds out for all");
 }

@@ -66,7 +66,8 @@ impl Gate {
     /// The endpoint's own limit, or the receiver's where that is less.
     fn limit(&self, endpoint: &Endpoint) -> Option<Rate> {
         let own = endpoint.rate_per_s.map(Rate::per_s);
-        let allowed = self.permission.as_ref().filter(|_| endpoint.handshake.is_some()).and_then(|found| found.limit);
+        let allowed = self.permission.as_ref().filter(|found| endpoint.handshake == Some(found.of));
+        let allowed = allowed.and_then(|found| found.limit);
         own.into_iter().chain(allowed).min()
     }
 }

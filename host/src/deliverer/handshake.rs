@@ -8,13 +8,16 @@ use super::request::{self, InvalidRequest};
 use crate::config::Endpoint;
 use crate::transport::{HEADER_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response, SendError};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// Also on each delivery (section 2.1).
 pub(super) const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
 const REQUEST_RATE: HeaderName = HeaderName::from_static("webhook-request-rate");
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
 const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
+
+/// No endpoint may be sent to more often in a minute than this; what allows more allows all.
+const RATE_PER_MIN_MAX: u64 = 60 * 10_000;
 
 /// Why nothing may be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +40,8 @@ pub(super) fn question(
     token: Option<&HeaderValue>,
 ) -> Result<Request, InvalidRequest> {
     let url = endpoint.url.fill(|_| String::new())?;
-    let mut headers = request::headers_of(endpoint)?;
+    let mut headers = HeaderMap::new();
+    request::put_headers(&mut headers, endpoint)?;
     request::authorize(&mut headers, endpoint, token);
     headers.insert(REQUEST_ORIGIN, origin.clone());
     if let Some(per_s) = endpoint.rate_per_s {
@@ -66,11 +70,15 @@ pub(super) fn answer(answer: &Response, origin: &HeaderValue) -> Result<Option<u
     if allowed != "*" && !allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()) {
         return refused(format!("allows another origin, `{allowed}`"));
     }
+    let wrong = |rate: &str| {
+        refused(format!("has a `WebHook-Allowed-Rate` that is neither `*` nor a number above 0, `{rate}`"))
+    };
     match answer.header(ALLOWED_RATE) {
+        None if answer.headers.contains_key(ALLOWED_RATE) => wrong("what cannot be read"),
         None | Some("*") => Ok(None),
         Some(rate) => match rate.parse::<u64>() {
-            Ok(per_min @ 1..) => Ok(Some(per_min)),
-            _ => refused(format!("has a `WebHook-Allowed-Rate` that is neither `*` nor a number above 0, `{rate}`")),
+            Ok(per_min @ 1..) => Ok(Some(per_min.min(RATE_PER_MIN_MAX))),
+            _ => wrong(rate),
         },
     }
 }
@@ -111,12 +119,14 @@ mod tests {
         assert_eq!(of(200, &[origin("*"), rate("100")]), Ok(Some(100)));
         assert_eq!(of(405, &[origin("Hooks.example.com"), rate("*")]), Ok(None));
         assert_eq!(of(204, &[origin("*")]), Ok(None));
+        assert_eq!(of(204, &[origin("*"), rate("18446744073709551615")]), Ok(Some(RATE_PER_MIN_MAX)));
         let refused = [
             (200, vec![], "has no `WebHook-Allowed-Origin`"),
             (200, vec![rate("*")], "has no `WebHook-Allowed-Origin`"),
             (200, vec![origin("evil.example.com"), rate("*")], "allows another origin, `evil.example.com`"),
             (200, vec![origin("*"), rate("0")], "neither `*` nor a number above 0, `0`"),
             (200, vec![origin("*"), rate("many")], "neither `*` nor a number above 0, `many`"),
+            (200, vec![origin("*"), rate("10\u{e9}")], "neither `*` nor a number above 0, `what cannot be read`"),
         ];
         for (status, headers, why) in refused {
             let error = of(status, &headers).unwrap_err().to_string();

@@ -61,7 +61,8 @@ pub(super) fn build(
     let url = endpoint.url.fill(|variable| value_in_url(variable, delivery, attempted))?;
     let mut headers = HeaderMap::new();
     // What a module has made a CloudEvent goes as it is.
-    let cloudevents = endpoint.cloudevents.as_ref().filter(|_| !cloudevent::is_one(delivery));
+    let is_one = endpoint.cloudevents.is_some() && cloudevent::is_one(delivery);
+    let cloudevents = endpoint.cloudevents.as_ref().filter(|_| !is_one);
     for header in delivery.headers.iter().filter(|header| is_header_for_modules(&header.name)) {
         if cloudevents.is_some() && cloudevent::is_attribute(header) {
             continue;
@@ -69,9 +70,9 @@ pub(super) fn build(
         let (name, value) = parse(header)?;
         headers.append(name, value);
     }
-    headers.insert(CONTENT_TYPE, content_type(delivery, endpoint)?);
+    headers.insert(CONTENT_TYPE, content_type(delivery, endpoint.content_type.as_ref().filter(|_| !is_one))?);
     // Each takes the place of those of its name.
-    headers.extend(headers_of(endpoint)?);
+    put_headers(&mut headers, endpoint)?;
     let body = match cloudevents {
         None => body,
         Some(CloudEventsSpec { mode, source }) => {
@@ -106,14 +107,14 @@ pub(super) fn build(
     })
 }
 
-/// What the host and the endpoint say in each request: no two of them have the same name.
-pub(super) fn headers_of(endpoint: &Endpoint) -> Result<HeaderMap, InvalidRequest> {
-    let mut headers = HeaderMap::from_iter([(USER_AGENT, AGENT)]);
+/// Puts in what the host and the endpoint say in each request: no two of them have the same name.
+pub(super) fn put_headers(headers: &mut HeaderMap, endpoint: &Endpoint) -> Result<(), InvalidRequest> {
+    headers.insert(USER_AGENT, AGENT);
     for header in &endpoint.headers {
         let (name, value) = parse(header)?;
         headers.insert(name, value);
     }
-    Ok(headers)
+    Ok(())
 }
 
 /// Puts the endpoint's credentials in; `token` is what was fetched.
@@ -142,8 +143,8 @@ fn value_in_url(variable: UrlVariable, delivery: &Delivery, attempted: &Attempte
     }
 }
 
-fn content_type(delivery: &Delivery, endpoint: &Endpoint) -> Result<HeaderValue, InvalidRequest> {
-    match (&endpoint.content_type, delivery.content_type.as_str()) {
+fn content_type(delivery: &Delivery, of_endpoint: Option<&HeaderValue>) -> Result<HeaderValue, InvalidRequest> {
+    match (of_endpoint, delivery.content_type.as_str()) {
         (Some(own), _) => Ok(own.clone()),
         (None, "") => Ok(DEFAULT_CONTENT_TYPE),
         (None, text) => value_of("content-type", text),

@@ -7,7 +7,7 @@ use super::lane::Place;
 use super::lanes::{Claim, LaneKey};
 use super::outcome::{self, Ended, Failure, Span};
 use super::request::{self, Attempted};
-use super::tokens::Tokens;
+use super::tokens::{Token, Tokens};
 use crate::clock::Clock;
 use crate::config::{Auth, Endpoint, Snapshot};
 use crate::model::{DELIVERY_DEAD, Delivery, EndpointHealth, SourceName, TenantName};
@@ -122,22 +122,35 @@ impl Sender {
         mut attempted: Attempted,
     ) -> Result<Response, Failure> {
         let lane = (tenant.clone(), endpoint.name.clone());
-        let Some(Auth::Oauth2(oauth2)) = &endpoint.auth else {
-            self.shake_hands(&lane, endpoint, &mut attempted).await?;
-            let request = request::build(delivery, body, endpoint, &attempted).map_err(Failure::Request)?;
-            return self.transport.send(request).await.map_err(Failure::Send);
+        let token = match &endpoint.auth {
+            Some(Auth::Oauth2(oauth2)) => {
+                Some(self.tokens.get(&lane, oauth2, &self.transport).await.map_err(Failure::Token)?)
+            }
+            _ => None,
         };
-        let token = self.tokens.get(&lane, oauth2, &self.transport).await.map_err(Failure::Token)?;
-        attempted.token = Some(token.value.clone());
-        self.shake_hands(&lane, endpoint, &mut attempted).await?;
+        attempted.token = token.as_ref().map(|token| token.value.clone());
+        self.shake_hands(&lane, endpoint, token.as_ref(), &mut attempted).await?;
         let request = request::build(delivery, body, endpoint, &attempted).map_err(Failure::Request)?;
         let answer = self.transport.send(request).await.map_err(Failure::Send)?;
-        self.tokens.learn(&lane, &token, answer.status).await;
+        self.learn(&lane, token.as_ref(), &answer).await;
         Ok(answer)
     }
 
+    /// What an answer says of the token that the request had.
+    async fn learn(&self, lane: &LaneKey, token: Option<&Token>, answer: &Response) {
+        if let Some(token) = token {
+            self.tokens.learn(lane, token, answer.status).await;
+        }
+    }
+
     /// Asks the receiver whether it allows deliveries, where the endpoint wants that and it was not asked lately.
-    async fn shake_hands(&self, lane: &LaneKey, endpoint: &Endpoint, attempted: &mut Attempted) -> Result<(), Failure> {
+    async fn shake_hands(
+        &self,
+        lane: &LaneKey,
+        endpoint: &Endpoint,
+        token: Option<&Token>,
+        attempted: &mut Attempted,
+    ) -> Result<(), Failure> {
         if endpoint.handshake.is_none() {
             return Ok(());
         }
@@ -146,6 +159,7 @@ impl Sender {
             let question = handshake::question(endpoint, origin, attempted.token.as_ref()).map_err(Failure::Request)?;
             let answer = self.transport.send(question).await;
             let answer = answer.map_err(|error| Failure::Handshake(HandshakeError::Send(error)))?;
+            self.learn(lane, token, &answer).await;
             let per_min = handshake::answer(&answer, origin).map_err(Failure::Handshake)?;
             self.gates.permit(lane, endpoint, per_min, self.clock.now_ms());
         }
