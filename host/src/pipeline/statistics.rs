@@ -137,6 +137,7 @@ pub async fn work(
 pub async fn keep(recorder: &Recorder, store: &Store, now_ms: Option<u64>) -> Result<(), CommitError> {
     let keeping = recorder.keeping().await;
     let mut counted = with_totals(recorder.take(now_ms, &keeping));
+    let mut is_whole = true;
     while !counted.is_empty() {
         let rest = counted.split_off(KEPT_AT_ONCE.min(counted.len()));
         let subjects = counted.len();
@@ -145,11 +146,14 @@ pub async fn keep(recorder: &Recorder, store: &Store, now_ms: Option<u64>) -> Re
             Err(error @ (CommitError::Poisoned { .. } | CommitError::Unknown { .. } | CommitError::Closed)) => {
                 return Err(error);
             }
-            Err(error) => tracing::error!(%error, subjects, "what was counted cannot be kept"),
+            Err(error) => {
+                tracing::error!(%error, subjects, "what was counted cannot be kept");
+                is_whole = false;
+            }
         }
         counted = rest;
     }
-    if let Some(now_ms) = now_ms {
+    if let Some(now_ms) = now_ms.filter(|_| is_whole) {
         recorder.kept(now_ms);
     }
     drop(keeping);

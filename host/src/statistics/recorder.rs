@@ -17,14 +17,15 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// How many locks there are.
 const SHARDS: usize = 16;
 /// The largest `subjects_max`.
-pub const SUBJECTS_MAX: u64 = 1_000_000;
+pub const SUBJECTS_MAX: u64 = 100_000;
 
 /// The bounds of the statistics.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How many sources, versions of modules and endpoints are counted separately in one minute, over all tenants: 1 to 1,000,000. What
-    /// comes after that is in its tenant's totals only. Each takes about a kilobyte of memory, twice when a minute ends. By itself 10,000.
+    /// How many sources, versions of modules and endpoints are counted separately in one minute, over all tenants: 1 to 100,000. What
+    /// comes after that is in its tenant's totals only. Each takes one to twenty kilobytes of memory, by how much its latencies differ, and
+    /// twice that when a minute ends. By itself 10,000.
     pub subjects_max: u64,
 }
 
