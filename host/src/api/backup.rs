@@ -68,8 +68,8 @@ impl hyper::body::Body for Pieces {
 impl From<BackupError> for Problem {
     fn from(error: BackupError) -> Self {
         let status = match error {
+            BackupError::DiskFull(full) => return full.into(),
             BackupError::Running => StatusCode::CONFLICT,
-            BackupError::DiskFull(_) => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.code(), error.to_string())

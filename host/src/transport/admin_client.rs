@@ -7,6 +7,7 @@ use http::{Method, StatusCode, header};
 use reqwest::Url;
 use std::io;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// The longest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -117,12 +118,14 @@ impl AdminClient {
         let mut url = self.base.clone();
         url.set_path(path);
         let request = self.http.get(url).header(header::AUTHORIZATION, self.key.clone()).timeout(DOWNLOAD_TIMEOUT);
-        let mut answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        let answer = timeout(PIECE_TIMEOUT, request.send()).await.map_err(|_| self.silent())?;
+        let mut answer = answer.map_err(|error| self.no_answer(&error))?;
         if answer.status() != StatusCode::OK {
-            return Ok(Some(self.whole(answer).await?));
+            let whole = timeout(PIECE_TIMEOUT, self.whole(answer)).await;
+            return whole.map_err(|_| self.silent())?.map(Some);
         }
         loop {
-            let piece = tokio::time::timeout(PIECE_TIMEOUT, answer.chunk()).await;
+            let piece = timeout(PIECE_TIMEOUT, answer.chunk()).await;
             match piece.map_err(|_| self.silent())?.map_err(|error| self.no_answer(&error))? {
                 Some(piece) => take(&piece).map_err(AdminClientError::Take)?,
                 None => return Ok(None),
