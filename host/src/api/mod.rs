@@ -36,7 +36,7 @@ use crate::problem::Problem;
 use crate::runtime::Executor;
 use crate::statistics::Recorder;
 use crate::store::{DataFiles, ReadError, Store};
-use crate::telemetry::{Health, WorkerReport};
+use crate::telemetry::{Health, is_ready};
 use crate::trial::Costs;
 use axum::Router;
 use axum::body::Body;
@@ -173,7 +173,7 @@ async fn healthz() -> &'static str {
 async fn readyz(State(api): State<Api>) -> Response {
     let report = api.parts().health.report();
     // Of the same moment: whoever reads that the host is not ready finds the worker that is not.
-    let ready = report.values().all(WorkerReport::is_at_work);
+    let ready = is_ready(&report);
     let workers: Vec<_> = report
         .into_iter()
         .map(|(name, report)| {

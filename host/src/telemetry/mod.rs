@@ -63,10 +63,10 @@ impl Health {
         WorkerHealth { name: name.to_owned(), health: self.clone() }
     }
 
-    /// Whether every worker is at work.
-    #[must_use]
-    pub fn ready(&self) -> bool {
-        self.with(|workers| workers.values().all(WorkerReport::is_at_work))
+    /// Whether every worker is at work now.
+    #[cfg(test)]
+    pub(crate) fn ready(&self) -> bool {
+        is_ready(&self.report())
     }
 
     /// All workers by name.
@@ -78,6 +78,12 @@ impl Health {
     fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<String, WorkerReport>) -> T) -> T {
         look(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether every worker is at work, as a report has them.
+#[must_use]
+pub fn is_ready(report: &BTreeMap<String, WorkerReport>) -> bool {
+    report.values().all(WorkerReport::is_at_work)
 }
 
 /// The handle by which one worker tells its state.
