@@ -7,8 +7,8 @@
 use super::{Kind, Period, Subject, Tally};
 use crate::model::TenantName;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,7 +74,7 @@ type Key = (TenantName, Subject);
 #[derive(Debug, Default)]
 struct Shard {
     under_way: HashMap<Key, (u64, Tally)>,
-    over: Vec<Counted>,
+    over: Vec<(Key, u64, Tally)>,
 }
 
 /// As long as it is held, what was counted is either in the recorder or in the store.
@@ -120,13 +120,46 @@ impl Recorder {
     #[must_use]
     pub fn counted(&self, wanted: impl Fn(&TenantName, &Subject) -> bool) -> Vec<Counted> {
         let mut found = Vec::new();
+        self.each(|key, minute, tally| {
+            if wanted(&key.0, &key.1) {
+                found.push(counted(key.clone(), minute, tally.clone()));
+            }
+        });
+        found
+    }
+
+    /// The names of a kind of which something was counted and not taken yet, behind `after`.
+    #[must_use]
+    pub fn names(&self, tenant: &TenantName, kind: Kind, after: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        self.each(|(of, subject), _, _| {
+            if of == tenant && subject.kind() == kind && subject.name() > after && !found.contains(subject.name()) {
+                found.insert(subject.name().to_owned());
+            }
+        });
+        found
+    }
+
+    /// What was counted of all of a kind together and not taken yet, minute by minute.
+    #[must_use]
+    pub fn totals(&self, tenant: &TenantName, kind: Kind) -> Vec<Counted> {
+        let mut minutes: BTreeMap<u64, Tally> = BTreeMap::new();
+        self.each(|(of, subject), minute, tally| {
+            if of == tenant && subject.kind() == kind {
+                minutes.entry(minute).or_default().merge(tally);
+            }
+        });
+        let all = (tenant.clone(), Subject::All(kind));
+        minutes.into_iter().map(|(minute, tally)| counted(all.clone(), minute, tally)).collect()
+    }
+
+    /// Shows what was counted and not taken yet. `see` is called under a lock.
+    fn each(&self, mut see: impl FnMut(&Key, u64, &Tally)) {
         for shard in &self.inner.shards {
             let shard = lock(shard);
-            found.extend(shard.over.iter().filter(|over| wanted(&over.tenant, &over.subject)).cloned());
-            let under_way = shard.under_way.iter().filter(|((tenant, subject), _)| wanted(tenant, subject));
-            found.extend(under_way.map(|(key, (minute, tally))| counted(key.clone(), *minute, tally.clone())));
+            shard.over.iter().for_each(|(key, minute, tally)| see(key, *minute, tally));
+            shard.under_way.iter().for_each(|(key, (minute, tally))| see(key, *minute, tally));
         }
-        found
     }
 
     /// Takes what is over at this moment; all that there is where it is none. `_keeping` is let go of when that is in the store.
@@ -138,7 +171,8 @@ impl Recorder {
         for shard in &inner.shards {
             let mut shard = lock(shard);
             inner.waiting.fetch_sub(shard.over.len(), Ordering::Relaxed);
-            taken.append(&mut shard.over);
+            let waited = shard.over.drain(..).map(|(key, minute, tally)| counted(key, minute, tally));
+            taken.extend(waited);
             let over = shard.under_way.extract_if(|_, (minute, _)| now != Some(*minute));
             let over: Vec<Counted> = over.map(|(key, (minute, tally))| counted(key, minute, tally)).collect();
             let subjects = over.iter().filter(|counted| !is_totals(&counted.subject)).count();
@@ -182,7 +216,7 @@ impl Shard {
                 let before = std::mem::replace(&mut present.get_mut().0, minute);
                 if before != minute && may_wait() {
                     let tally = std::mem::take(&mut present.get_mut().1);
-                    over.push(counted(present.key().clone(), before, tally));
+                    over.push((present.key().clone(), before, tally));
                 }
                 &mut present.into_mut().1
             }
@@ -302,6 +336,9 @@ mod tests {
         }
         let counted = recorder.counted(|_, _| true);
         assert_eq!(counted.len(), 3, "two subjects and the totals");
+        assert_eq!(recorder.names(&acme(), Kind::Endpoint, "e1"), BTreeSet::from(["e2".to_owned()]));
+        let totals = recorder.totals(&acme(), Kind::Endpoint);
+        assert_eq!(totals.iter().map(|one| one.tally.succeeded.total()).collect::<Vec<_>>(), [6]);
         let with_totals = with_totals(recorder.take(None, &recorder.keeping().await));
         let totals = with_totals.iter().find(|one| one.subject == Subject::All(Kind::Endpoint)).unwrap();
         assert_eq!((totals.tally.succeeded.total(), totals.tally.without_subject), (6, 3));

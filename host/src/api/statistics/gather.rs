@@ -4,7 +4,7 @@ use crate::api::Api;
 use crate::api::data::read;
 use crate::model::{Digest, TenantName};
 use crate::problem::Problem;
-use crate::statistics::{Counted, Kind, Period, Subject, Tally, Windows, with_totals};
+use crate::statistics::{Counted, Kind, Period, Subject, Tally, Windows};
 use crate::store::KeptPeriod;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,8 +31,7 @@ pub(super) async fn gather(api: &Api, tenant: &TenantName, kind: Kind, name: &st
 pub(super) async fn gather_totals(api: &Api, tenant: &TenantName, kind: Kind) -> Result<Gathered, Problem> {
     let recorder = &api.parts().recorder;
     let _steady = recorder.steady().await;
-    let mut counted = with_totals(recorder.counted(|of, subject| of == tenant && subject.kind() == kind));
-    counted.retain(|one| one.subject == Subject::All(kind));
+    let counted = recorder.totals(tenant, kind);
     let kept = read(api, tenant.as_str(), move |reader, tenant| reader.statistics_totals(tenant, kind)).await?;
     Ok(Gathered { now_ms: api.parts().clock.now_ms(), kept, counted })
 }
@@ -54,11 +53,7 @@ pub(super) async fn names(
             _ => String::new(),
         };
         let left = limit.saturating_sub(found.len());
-        let wanted = |of: &TenantName, subject: &Subject| {
-            of == tenant && subject.kind() == kind && subject.name() > after.as_str()
-        };
-        let counted = recorder.counted(wanted).into_iter().map(|one| one.subject.name().to_owned());
-        let mut of_kind: BTreeSet<String> = counted.collect();
+        let mut of_kind = recorder.names(tenant, kind, &after);
         let kept =
             read(api, tenant.as_str(), move |reader, tenant| reader.statistics_names(tenant, kind, &after, left));
         of_kind.extend(kept.await?);
