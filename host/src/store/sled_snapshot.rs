@@ -13,10 +13,16 @@
 //!   or nowhere, must have been written again behind the snapshot's place, where opening finds it. That is looked up for each such page;
 //!   where it is not so, there is no new snapshot.
 //! - The old snapshot goes when the new one is on the disk, with its name.
+//! - Memory is taken for what the log has since the last snapshot, not for each page there is: the old snapshot and that are merged page
+//!   by page.
+
+mod form;
 
 use super::sled_backend::SEGMENT_BYTES;
-use super::whole_file;
+use super::whole_file::NewFile;
+use form::{Fields, LINKS_MAX, Page, Pages, Piece, Writer};
 use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
@@ -27,23 +33,6 @@ const MESSAGE_HEAD_BYTES_MAX: usize = 32;
 const SEGMENT: i64 = SEGMENT_BYTES as i64;
 /// A snapshot before it has its name, which is not one that sled looks for.
 const UNNAMED: &str = "renewed";
-/// sled writes the number of a page's pieces as one byte.
-const LINKS_MAX: usize = 254;
-
-/// A piece of a page: its place in the order of the log, its place in the file, its length.
-type Piece = (i64, u64, u64);
-
-/// Where a page is.
-#[derive(Clone, Debug, PartialEq)]
-enum Page {
-    /// What the log says of it is gone: it was written again later.
-    Unknown,
-    /// Nowhere: it was freed there.
-    Free(i64, u64),
-    /// There, and what was added to it since.
-    Present(Piece, Vec<Piece>),
-}
-
 /// How much is written at least from one snapshot to the next, as a multiple of the snapshot itself.
 const BETWEEN_SNAPSHOTS_MIN: u64 = 4;
 
@@ -62,26 +51,29 @@ pub(super) fn place(home: &Path) -> io::Result<i64> {
 /// Where the disk fails. The old snapshot is as good as before.
 pub(super) fn renew(home: &Path, until: i64, bytes_min: u64) -> io::Result<bool> {
     let (old, from) = last(home)?.map_or((None, 0), |(path, place)| (Some(path), place));
-    let old_bytes = old.as_ref().map_or(Ok(0), |old| fs::metadata(old).map(|found| found.len()))?;
-    let bytes_min = bytes_min.max(old_bytes.saturating_mul(BETWEEN_SNAPSHOTS_MIN));
+    let length = old.as_ref().map_or(Ok(0), |old| fs::metadata(old).map(|found| found.len()))?;
+    let bytes_min = bytes_min.max(length.saturating_mul(BETWEEN_SNAPSHOTS_MIN));
     if u64::try_from(until - from).unwrap_or(0) < bytes_min {
         return Ok(false);
     }
-    let Some(mut pages) = old.as_ref().map_or(Ok(Some(Vec::new())), |old| fs::read(old).map(|bytes| read(&bytes)))?
-    else {
-        return Ok(false);
-    };
+    let old_bytes = old.as_ref().map(fs::read).transpose()?;
+    let before = old_bytes.as_ref().map_or(Some(Pages::default()), |bytes| Pages::of(bytes));
+    let Some(before) = before else { return Ok(false) };
     let file = File::open(home.join("db"))?;
-    let is_understood = each_message(&file, &heads(&file)?, from / SEGMENT * SEGMENT, until, |message| {
+    let mut since = Since::default();
+    if !each_message(&file, &heads(&file)?, from / SEGMENT * SEGMENT, until, |message| {
         if message.lsn >= from {
-            apply(&mut pages, message);
+            since.add(message);
         }
-    })?;
-    if !is_understood || !is_whole(&file, &pages, until)? {
+    })? {
         return Ok(false);
     }
     let (whole, new) = (home.join(UNNAMED), home.join(format!("snap.{until:016X}")));
-    whole_file::write(&whole, &[&written(&pages, until)])?;
+    let mut written = NewFile::create(&whole)?;
+    if !merge(before, since, &file, until, |bytes| written.write(bytes))? {
+        return Ok(false);
+    }
+    written.finish()?;
     fs::rename(&whole, &new)?;
     File::open(home)?.sync_all()?;
     if let Some(old) = old {
@@ -209,28 +201,66 @@ fn message(front: &[u8], segment: i64) -> Option<(u8, u64, usize)> {
     ours.then_some((kind, page, head_bytes + length))
 }
 
-fn apply(pages: &mut Vec<Page>, message: Message) {
-    let Message { page, does, lsn, at, bytes } = message;
-    let Ok(page) = usize::try_from(page) else { return };
-    if does != Does::Link && pages.len() <= page {
-        pages.resize(page + 1, Page::Unknown);
+/// What the log has of some pages since the last snapshot.
+#[derive(Default)]
+struct Since {
+    /// By the number of the page.
+    pages: BTreeMap<u64, Change>,
+    /// How many pages there are at least.
+    count: u64,
+}
+
+enum Change {
+    /// It is this, whatever it was.
+    Anew(Page),
+    /// These were added to what it was.
+    Linked(Vec<Piece>),
+}
+
+impl Since {
+    fn add(&mut self, Message { page, does, lsn, at, bytes }: Message) {
+        let piece = (lsn, at, bytes);
+        let anew = match does {
+            Does::Free => Page::Free(lsn, at),
+            Does::Replace => Page::Present(piece, Vec::new()),
+            Does::Link => {
+                match self.pages.entry(page) {
+                    Entry::Vacant(free) => drop(free.insert(Change::Linked(vec![piece]))),
+                    Entry::Occupied(mut present) => match present.get_mut() {
+                        Change::Anew(page) => page.link(piece),
+                        Change::Linked(links) => links.push(piece),
+                    },
+                }
+                return;
+            }
+        };
+        self.count = self.count.max(page + 1);
+        self.pages.insert(page, Change::Anew(anew));
     }
-    let Some(place) = pages.get_mut(page) else { return };
-    match (does, place) {
-        (Does::Free, place) => *place = Page::Free(lsn, at),
-        (Does::Replace, place) => *place = Page::Present((lsn, at, bytes), Vec::new()),
-        (Does::Link, Page::Present(base, links)) => {
-            if links.last().map_or(base.0, |last| last.0) < lsn {
-                links.push((lsn, at, bytes));
+
+    /// What is to be said of a page that was this. To be asked for each, once.
+    fn after(&mut self, number: u64, before: Page) -> Page {
+        match self.pages.remove(&number) {
+            None => before,
+            Some(Change::Anew(page)) => page,
+            Some(Change::Linked(links)) => {
+                let mut page = before;
+                links.into_iter().for_each(|piece| page.link(piece));
+                page
             }
         }
-        // What it adds to was written again later.
-        (Does::Link, _) => {}
     }
 }
 
-/// Whether each page is where `pages` says, or was written again at `until` or later.
-fn is_whole(file: &File, pages: &[Page], until: i64) -> io::Result<bool> {
+/// Writes the snapshot as of `until` of what was before and what came since. Answers whether each page is where the snapshot says, or
+/// was written again at `until` or later.
+fn merge(
+    before: Pages<'_>,
+    mut since: Since,
+    file: &File,
+    until: i64,
+    write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<bool> {
     let heads = heads(file)?;
     let is_there = |(lsn, at): (i64, u64)| {
         let head = usize::try_from(at / SEGMENT_BYTES as u64).ok().and_then(|index| heads.get(index));
@@ -243,144 +273,33 @@ fn is_whole(file: &File, pages: &[Page], until: i64) -> io::Result<bool> {
             links.len() < LINKS_MAX && [base].into_iter().chain(links).all(|(lsn, at, _)| is_there((*lsn, *at)))
         }
     };
-    let mut missing: BTreeSet<u64> =
-        (0..).zip(pages).filter_map(|(number, page)| (!is_known(page)).then_some(number)).collect();
-    if !missing.is_empty() {
-        return Ok(each_message(file, &heads, until, i64::MAX, |message| {
-            if message.does != Does::Link {
-                missing.remove(&message.page);
-            }
-        })? && missing.is_empty());
-    }
-    Ok(true)
-}
-
-/// The pages of a snapshot; none where it is not whole, or has what we never write.
-fn read(snapshot: &[u8]) -> Option<Vec<Page>> {
-    let (content, check) = snapshot.split_last_chunk::<4>()?;
-    let (content, _length) = content.split_last_chunk::<8>()?;
-    if crc32fast::hash(content) != u32::from_le_bytes(*check) {
-        return None;
-    }
-    let mut fields = Fields(content);
-    let (_stable, _active) = (fields.i64()?, fields.varint()?);
-    let mut pages = Vec::new();
-    while !fields.0.is_empty() {
-        pages.push(match fields.u8()? {
-            0 => Page::Free(fields.i64()?, fields.place()?),
-            pieces => {
-                let base = fields.piece()?;
-                Page::Present(base, (1..pieces).map(|_| fields.piece()).collect::<Option<_>>()?)
-            }
-        });
-    }
-    Some(pages)
-}
-
-/// The snapshot of these pages as of `stable`, where a segment begins: none is active, sled takes the next one there is.
-fn written(pages: &[Page], stable: i64) -> Vec<u8> {
-    let mut bytes = (stable + 1).to_le_bytes().to_vec();
-    bytes.push(0);
-    let mut put = |pieces: u8, all: &mut dyn Iterator<Item = (i64, u64, Option<u64>)>| {
-        bytes.push(pieces);
-        for (lsn, at, length) in all {
-            bytes.extend_from_slice(&lsn.to_le_bytes());
-            bytes.push(0);
-            put_varint(&mut bytes, at);
-            if let Some(length) = length {
-                put_varint(&mut bytes, length);
-            }
+    let mut missing = BTreeSet::new();
+    let mut writer = Writer::begin(until, write);
+    let (mut before, mut number) = (before.fuse(), 0);
+    loop {
+        let page = match before.next() {
+            Some(Some(page)) => page,
+            Some(None) => return Ok(false),
+            None if number < since.count => Page::Unknown,
+            None => break,
+        };
+        let page = since.after(number, page);
+        if !is_known(&page) {
+            missing.insert(number);
         }
-    };
-    for page in pages {
-        match page {
-            Page::Present(base, links) if links.len() < LINKS_MAX => {
-                let pieces = u8::try_from(links.len() + 1).unwrap_or(u8::MAX);
-                put(pieces, &mut [base].into_iter().chain(links).map(|(lsn, at, length)| (*lsn, *at, Some(*length))));
-            }
-            Page::Free(lsn, at) => put(0, &mut std::iter::once((*lsn, *at, None))),
-            // Written again later, as `is_whole` has seen: what stands here does not count.
-            Page::Unknown | Page::Present(..) => put(0, &mut std::iter::once((0, 0, None))),
+        writer.page(&page)?;
+        number += 1;
+    }
+    writer.end()?;
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    let is_understood = each_message(file, &heads, until, i64::MAX, |message| {
+        if message.does != Does::Link {
+            missing.remove(&message.page);
         }
-    }
-    let (length, check) = (bytes.len() as u64, crc32fast::hash(&bytes));
-    bytes.extend_from_slice(&length.to_le_bytes());
-    bytes.extend_from_slice(&check.to_le_bytes());
-    bytes
-}
-
-/// Takes sled's numbers off the front.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (array, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*array)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.array().map(i64::from_le_bytes)
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        match self.u8()? {
-            small @ 0..=240 => Some(u64::from(small)),
-            first @ 241..=248 => Some(240 + 256 * (u64::from(first) - 241) + u64::from(self.u8()?)),
-            249 => Some(2288 + 256 * u64::from(self.u8()?) + u64::from(self.u8()?)),
-            first => {
-                let length = usize::from(first) - 247;
-                let (number, rest) = self.0.split_at_checked(length)?;
-                self.0 = rest;
-                let mut bytes = [0; 8];
-                bytes.get_mut(..length)?.copy_from_slice(number);
-                Some(u64::from_le_bytes(bytes))
-            }
-        }
-    }
-
-    /// A place in the file; none where it is one of sled's other files, which we keep it from making.
-    fn place(&mut self) -> Option<u64> {
-        if self.u8()? == 0 { self.varint() } else { None }
-    }
-
-    fn piece(&mut self) -> Option<Piece> {
-        Some((self.i64()?, self.place()?, self.varint()?))
-    }
-}
-
-fn put_varint(bytes: &mut Vec<u8>, number: u64) {
-    let low = number.to_le_bytes();
-    match number {
-        0..=240 => bytes.extend(low.first()),
-        241..=2287 => bytes.extend(
-            [((number - 240) / 256 + 241).to_le_bytes(), (number - 240).to_le_bytes()]
-                .iter()
-                .filter_map(|it| it.first()),
-        ),
-        2288..=67823 => {
-            bytes.push(249);
-            bytes.extend(
-                [((number - 2288) / 256).to_le_bytes(), (number - 2288).to_le_bytes()]
-                    .iter()
-                    .filter_map(|it| it.first()),
-            );
-        }
-        _ => {
-            let length = 8 - usize::try_from(number.leading_zeros() / 8).unwrap_or(0);
-            let length = length.max(3);
-            bytes.push(u8::try_from(247 + length).unwrap_or(u8::MAX));
-            bytes.extend_from_slice(low.get(..length).unwrap_or_default());
-        }
-    }
+    })?;
+    Ok(is_understood && missing.is_empty())
 }
 
 /// Reads as much as there is.

@@ -4,6 +4,7 @@ use super::super::backend::{Look as _, Order};
 use super::super::key::{Key, KeyRange};
 use super::super::sled_backend::{SledBackend, when_unlocked};
 use super::super::tree::TreeId;
+use super::form::put_varint;
 use super::*;
 use bytes::Bytes;
 
@@ -131,12 +132,23 @@ fn little_makes_no_snapshot_and_a_damaged_one_is_left_for_sled_to_refuse() {
     let sled = open(&home);
     let path = snapshots(&home).pop().unwrap();
     let mut bytes = fs::read(&path).unwrap();
-    let pages = read(&bytes).unwrap();
+    let pages: Vec<Page> = Pages::of(&bytes).unwrap().map(Option::unwrap).collect();
     assert!(pages.len() > 10);
-    assert_eq!(read(&written(&pages, 0)), Some(pages), "it is written as it was read");
+    let mut again = Vec::new();
+    let mut writer = Writer::begin(0, |bytes: &[u8]| {
+        again.extend_from_slice(bytes);
+        Ok(())
+    });
+    pages.iter().try_for_each(|page| writer.page(page)).unwrap();
+    writer.end().unwrap();
+    assert!(Pages::of(&again).unwrap().eq(pages.into_iter().map(Some)), "it is written as it was read");
     bytes[9] ^= 1;
-    assert_eq!(read(&bytes), None);
+    assert!(Pages::of(&bytes).is_none());
     drop(sled);
+    for damaged in [bytes, Vec::new()] {
+        fs::write(&path, damaged).unwrap();
+        assert!(!renew(&sled_home, i64::MAX, 0).unwrap());
+    }
 }
 
 #[test]
