@@ -125,8 +125,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            cache_bytes: 32 * 1024 * 1024,
-            journal_bytes_max: 16 * 1024 * 1024,
+            cache_bytes: 16 * 1024 * 1024,
+            journal_bytes_max: 4 * 1024 * 1024,
             snapshot_bytes_min: 128 * 1024 * 1024,
             free_bytes_min: 256 * 1024 * 1024,
             backup_redo_bytes_max: 1024 * 1024 * 1024,

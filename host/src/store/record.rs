@@ -108,7 +108,8 @@ pub(super) fn remove(view: &mut View<'_>, tree: TreeId, key: Key) -> Result<(), 
 /// Puts a value that [`begin`] began: whole, or in parts where it is too long.
 pub(super) fn finish(view: &mut View<'_>, tree: TreeId, key: Key, value: Vec<u8>) {
     if value.len() <= VALUE_BYTES_MAX {
-        view.put(tree, key, value);
+        // Of exactly its size: it stays in memory until it is written out, and a vector that grew may be twice as large.
+        view.put(tree, key, Bytes::copy_from_slice(&value));
         return;
     }
     let mut value = Bytes::from(value);
