@@ -3,6 +3,7 @@
 use super::support::{Host, Receiver, Reply, until};
 use http::Method;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const SETTINGS: &str =
@@ -119,6 +120,34 @@ async fn the_rate_that_a_receiver_allows_is_kept() {
     assert!((0..).zip(&began).all(|(number, at_ms)| *at_ms >= began[0] + number * 1_000), "one a second: {began:?}");
     let asked = receiver.rest().await.into_iter().filter(|received| received.method == Method::OPTIONS).count();
     assert_eq!(asked, 1, "one of them finds out for all");
+}
+
+#[tokio::test]
+async fn a_question_that_is_refused_for_its_token_is_asked_again_with_a_new_one() {
+    const TOKENS: [&str; 2] = [r#"{"access_token": "first"}"#, r#"{"access_token": "second"}"#];
+    let fetched = AtomicUsize::new(0);
+    let tokens = Receiver::answering(move |_| {
+        let body = TOKENS[fetched.fetch_add(1, Ordering::Relaxed)];
+        Reply::Status(200, vec![("content-type", "application/json".to_owned())], body)
+    })
+    .await;
+    let receiver = Receiver::answering(|received| match received.headers["authorization"].to_str().unwrap() {
+        "Bearer first" => Reply::status(401),
+        _ if received.method == Method::OPTIONS => Reply::Status(200, allowing("*"), ""),
+        _ => Reply::status(204),
+    })
+    .await;
+    let host = Host::start_with(SETTINGS).await;
+    host.acme("http://127.0.0.1:1/").await;
+    let auth = json!({ "type": "oauth2", "token_url": tokens.url("/"), "client_id": "id", "client_secret": "s" });
+    put(&host, &receiver, json!({ "auth": auth })).await;
+    host.route("all", json!([])).await;
+    let delivery = delivery_of(&host, &host.event("x", "1").await).await;
+    let delivered = host.delivery_with(&delivery, "delivered").await;
+    assert_eq!(delivered["attempts"][0]["error"]["code"], "handshake");
+    assert_eq!(tokens.rest().await.len(), 2);
+    let methods: Vec<_> = receiver.rest().await.into_iter().map(|received| received.method).collect();
+    assert_eq!(methods, [Method::OPTIONS, Method::OPTIONS, Method::POST]);
 }
 
 #[tokio::test]

@@ -187,3 +187,22 @@ async fn a_test_that_fails_makes_no_operational_event() {
     let again = host.admin.post(&path(answer["event"].as_str().unwrap()), r#"{"plan":"pinned"}"#).await;
     assert_eq!(again.problem(409)["code"], "no_route");
 }
+
+#[tokio::test]
+async fn a_test_that_finds_the_endpoint_gone_disables_it_and_that_is_told() {
+    let receiver = Receiver::answering(|_| Reply::status(410)).await;
+    let host = Host::start().await;
+    host.acme(&receiver.url("/")).await;
+    let answer = host.admin.post("/v1/tenants/acme/endpoints/out/test", "").await.expect(202);
+    host.delivery_with(answer["delivery"].as_str().unwrap(), "pending").await;
+    let types = until("the operational event", || async {
+        let page = host.admin.get("/v1/tenants/acme/events?source=hookswitch").await.expect(200);
+        let types = page["items"].as_array().unwrap().iter().map(|event| event["event_type"].clone());
+        let types: Vec<_> = types.collect();
+        (types.len() > 1).then_some(types)
+    })
+    .await;
+    assert_eq!(types, ["endpoint.disabled", "endpoint.test"]);
+    let status = host.admin.get("/v1/tenants/acme/endpoints/out").await.expect(200)["status"].clone();
+    assert_eq!(status["state"], "disabled", "{status}");
+}

@@ -178,6 +178,27 @@ async fn what_finds_no_room_is_counted_in_the_totals_and_said_so() {
 }
 
 #[tokio::test]
+async fn an_operators_module_is_counted_for_the_tenant_whose_route_has_it() {
+    let (host, receiver) = (Host::start().await, Receiver::start().await);
+    host.acme(&receiver.url("/")).await;
+    let uploaded = host.admin.put_bytes("/v1/operator/modules/shared", small_filter(1)).await;
+    assert!(uploaded.status.is_success(), "{}", String::from_utf8_lossy(&uploaded.body));
+    host.route("r", json!([{ "module": "operator/shared" }])).await;
+    host.event("x", "1").await;
+    receiver.next().await;
+    let path = "/v1/tenants/acme/modules/shared/statistics";
+    let shown = host.admin.get(&format!("{path}?scope=operator")).await.expect(200);
+    assert_eq!((&shown["name"], &shown["last_hour"]["calls"]), (&json!("operator/shared"), &json!(1)));
+    assert_eq!(host.admin.get(path).await.problem(404)["code"], "not_found", "it is not the tenant's own");
+    // What was counted before this time is in the store: minutes that were over when the host looked.
+    let kept_until_ms = until("a look at what is over", || async {
+        host.admin.get("/v1/operator/statistics").await.expect(200)["kept_until_ms"].as_u64()
+    })
+    .await;
+    assert!(kept_until_ms % 60_000 == 0 && kept_until_ms <= shown["now_ms"].as_u64().unwrap() + 60_000, "{shown}");
+}
+
+#[tokio::test]
 async fn a_wrong_question_is_refused_and_a_queue_is_shown_as_it_is() {
     let receiver = Receiver::answering(|_| Reply::Hang).await;
     let host = Host::start().await;

@@ -300,8 +300,10 @@ mod tests {
             (&binary.headers["ce-source"], &binary.body[..]),
             (&HeaderValue::from_static("urn:x"), &b"body"[..])
         );
-        // A module's own is not touched.
+        // A module's own is not touched, nor is its type.
+        let spec = &format!(r#"{spec}, "content_type": "text/plain""#);
         let own = build_with(&[("ce-specversion", "1.0"), ("ce-subject", "x")], spec).unwrap();
+        assert_eq!(own.headers["content-type"], "application/json");
         assert_eq!((&own.headers["ce-subject"], &own.body[..]), (&HeaderValue::from_static("x"), &b"body"[..]));
     }
 

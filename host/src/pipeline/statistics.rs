@@ -181,8 +181,9 @@ async fn sweep(store: &Store, now_ms: u64, shutdown: &Shutdown) -> Result<(), St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{EventId, StepTrace};
     use crate::shutdown;
-    use crate::statistics::{Config, Kind};
+    use crate::statistics::{Config, Counts, Kind};
     use crate::store::{self, Configure, ResourceKey};
     use crate::telemetry::Health;
     use bytes::Bytes;
@@ -203,6 +204,52 @@ mod tests {
         let puts = vec![(key("tenant", "acme"), Bytes::from("{}")), (key("source", "s"), Bytes::from("{}"))];
         store.commit(Transition::Configure(Configure { puts, ..Configure::default() })).await.unwrap();
         store
+    }
+
+    fn run(status: RunStatus, verdicts: Vec<Verdict>) -> Run {
+        let step = |verdict| StepTrace {
+            step: 0,
+            message: 0,
+            module: "m".to_owned(),
+            digest: Digest::of(b"m"),
+            verdict,
+            duration_us: 7,
+            logs: Vec::new(),
+            logs_cut: false,
+        };
+        let trace = verdicts.into_iter().map(step).collect();
+        Run { status, trace, ..Run::new(EventId::new(NOW, 0), &"r".parse().unwrap(), 0, Digest::of(b"plan"), NOW) }
+    }
+
+    fn failed(code: &str) -> Verdict {
+        Verdict::Failed { code: code.to_owned(), module_code: None, message: String::new() }
+    }
+
+    #[test]
+    fn runs_say_how_they_ended_and_what_each_call_came_to() {
+        let runs = [
+            run(RunStatus::Routed, vec![Verdict::Accepted, Verdict::Produced { messages: 2 }]),
+            run(RunStatus::Routed, vec![Verdict::Dispatched { messages: 1 }]),
+            run(RunStatus::Filtered, vec![Verdict::Rejected { reason: String::new() }]),
+            run(RunStatus::Held, vec![failed("trap")]),
+            run(RunStatus::Held, vec![failed(MODULE_QUARANTINED)]),
+            run(RunStatus::Dropped, Vec::new()),
+            run(RunStatus::Pending, vec![Verdict::Accepted]),
+        ];
+        for source in ["s", OPERATIONAL_SOURCE] {
+            let recorder = Recorder::new(&Config::default());
+            Said::of(&runs).count(&recorder, (&acme(), &source.parse().unwrap()), NOW);
+            let of = |kind| recorder.counted(|_, subject| subject.kind() == kind).pop().map(|one| one.tally);
+            let pairs =
+                |counts: &Counts| counts.iter().map(|(code, count)| format!("{code} {count}")).collect::<Vec<_>>();
+            let ended = of(Kind::Source).map(|tally| pairs(&tally.ended));
+            let expected = ["dropped 1", "filtered 1", "held 2", "routed 2"].map(str::to_owned).to_vec();
+            assert_eq!(ended, (source == "s").then_some(expected), "the host's own events are no traffic");
+            let module = of(Kind::Module).unwrap();
+            assert_eq!(pairs(&module.succeeded), ["accepted 1", "dispatched 1", "produced 1", "rejected 1"]);
+            assert_eq!(pairs(&module.failed), [format!("{MODULE_QUARANTINED} 1"), "trap 1".to_owned()]);
+            assert_eq!(module.latency.count(), 5, "one of the six was not called");
+        }
     }
 
     fn kept(store: &Store) -> Vec<(Period, u64)> {
