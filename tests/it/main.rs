@@ -41,6 +41,7 @@ mod replays;
 mod requests;
 mod retention;
 mod signing;
+mod sources;
 mod state;
 mod statistics;
 mod stored_formats;

@@ -1,7 +1,7 @@
 //! What users declare: sources, modules, routes, endpoints of each tenant, from what they write to what the road uses.
 //!
 //! `resource` is one of any kind; `spec` is what people write (raw), with `secrets` read with care, `module` what uploads make. Parts of an endpoint, raw and
-//! resolved, are in `signatures`, `auth`, `tls`, `cloudevents` and `target_url`. `endpoint`, `resolve` (sources), `route` and `snapshot` make what
+//! resolved, are in `signatures`, `auth`, `tls`, `cloudevents` and `target_url`, one of a source in `verify`. `endpoint`, `resolve` (sources), `route` and `snapshot` make what
 //! everything else reads: complete, checked, immutable, swapped as a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
 
 mod auth;
@@ -20,6 +20,7 @@ mod snapshot;
 mod spec;
 mod target_url;
 mod tls;
+mod verify;
 
 pub use auth::{Auth, AuthSpec, ClientAuth, Oauth2};
 pub use cloudevents::{CloudEventsMode, CloudEventsSpec};
@@ -29,7 +30,7 @@ pub use module::{
 };
 pub use pattern::{EventTypePattern, InvalidPattern};
 pub use plan::{CallTime, Canary, ModuleRef, OnFailure, Plan, PlanStep, Target, TimeBound};
-pub use resolve::{SECRETS_MAX, Source, Verify};
+pub use resolve::{SECRETS_MAX, Source};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use route::Route;
 pub use seal::{MasterKey, SealError};
@@ -38,7 +39,8 @@ pub use signatures::{HeaderSignature, SignatureSpec};
 pub use snapshot::{Invalid, Record, Snapshot, Tenant};
 pub use spec::{
     DedupSpec, EndpointSpec, EventTypeRule, OperationalEvents, OrderingSpec, QuarantineSpec, RetrySpec, RouteSpec,
-    SourceSpec, StepSpec, TenantSpec, VerifySpec,
+    SourceSpec, StepSpec, TenantSpec,
 };
 pub use target_url::{TargetUrl, Unfilled, UrlVariable};
 pub use tls::{Tls, TlsSpec};
+pub use verify::{DedupRule, Verify, VerifySpec};

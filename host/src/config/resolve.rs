@@ -4,8 +4,9 @@
 use super::pattern::EVENT_TYPE_BYTES_MAX;
 use super::resource::within;
 use super::snapshot::Invalid;
-use super::{DedupSpec, EventTypeRule, MasterKey, ResourceId, SourceSpec, VerifySpec};
-use crate::signing::{InvalidKey, VerifyingKey};
+use super::spec::default_window_s;
+use super::{DedupRule, DedupSpec, EventTypeRule, MasterKey, ResourceId, SourceSpec, Verify, VerifySpec};
+use crate::signing::InvalidKey;
 use http::HeaderName;
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -22,10 +23,12 @@ const DEDUP_WINDOW_S_MAX: u64 = 604_800;
 pub struct Source {
     /// How requests prove where they come from.
     pub verify: Verify,
+    /// Whether a `url_verification` in JSON is answered with its `challenge`, and is no event.
+    pub answers_url_verification: bool,
     /// Where the event type is read from.
     pub event_type: EventTypeRule,
-    /// The header that holds the dedup key.
-    pub dedup_header: Option<HeaderName>,
+    /// Where the dedup key is read from.
+    pub dedup: DedupRule,
     /// How long a dedup key is remembered; 0 for not at all.
     pub dedup_window_s: u64,
     /// The largest body, where the source sets a bound.
@@ -34,72 +37,47 @@ pub struct Source {
     pub disabled: bool,
 }
 
-/// How requests prove where they come from.
-#[derive(Debug)]
-pub enum Verify {
-    /// Not at all.
-    None,
-    /// As GitHub signs: any of these secrets.
-    Github(Vec<String>),
-    /// As Standard Webhooks says.
-    StandardWebhooks {
-        /// Any of these.
-        keys: Vec<VerifyingKey>,
-        /// How far the time stamp may be from now.
-        tolerance_s: u64,
-    },
-}
-
 impl Source {
     pub(super) fn resolve(id: &ResourceId, spec: &SourceSpec, key: &MasterKey) -> Result<Self, Invalid> {
-        let (verify, type_header, dedup_header) = match &spec.verify {
-            VerifySpec::None {} => (Verify::None, "x-event-type", "idempotency-key"),
-            VerifySpec::Github { secrets } => {
-                let secrets = open_all(id, secrets, "/verify/secrets", key)?;
-                (Verify::Github(secrets), "x-github-event", "x-github-delivery")
-            }
-            VerifySpec::StandardWebhooks { secrets, tolerance_s } => {
-                let keys = standard_keys(id, secrets, "/verify/secrets", key)?;
-                within("/verify/tolerance_s", *tolerance_s, 1, 86_400)?;
-                (Verify::StandardWebhooks { keys, tolerance_s: *tolerance_s }, "", "webhook-id")
-            }
+        let verify = Verify::resolve(id, &spec.verify, key)?;
+        let event_type = spec.event_type.as_ref().map_or_else(|| Ok(spec.verify.event_type()), checked_rule)?;
+        let (dedup, dedup_window_s) = match &spec.dedup {
+            Some(dedup) => (dedup_rule(dedup, &spec.verify)?, dedup.window_s),
+            None => (spec.verify.dedup(), default_window_s()),
         };
-        if !matches!(verify, Verify::None) {
-            let secrets = spec_secrets(&spec.verify);
-            if secrets == 0 || secrets > SECRETS_MAX {
-                return Err(Invalid::new(
-                    "/verify/secrets",
-                    format!("needs 1 to {SECRETS_MAX} secrets, not {secrets}"),
-                ));
-            }
-        }
-        let event_type = match &spec.event_type {
-            Some(rule) => checked_rule(rule)?,
-            None if type_header.is_empty() => EventTypeRule::Pointer("/type".to_owned()),
-            None => EventTypeRule::Header(type_header.to_owned()),
-        };
-        let dedup = spec.dedup.clone().unwrap_or(DedupSpec { header: None, window_s: super::spec::default_window_s() });
-        within("/dedup/window_s", dedup.window_s, 0, DEDUP_WINDOW_S_MAX)?;
+        within("/dedup/window_s", dedup_window_s, 0, DEDUP_WINDOW_S_MAX)?;
         if let Some(bytes) = spec.body_bytes_max {
             within("/body_bytes_max", bytes, 1, u64::MAX)?;
         }
-        let dedup_header = dedup.header.as_deref().unwrap_or(dedup_header);
         Ok(Self {
             verify,
+            answers_url_verification: matches!(spec.verify, VerifySpec::Slack { .. }),
             event_type,
-            dedup_header: Some(header_name("/dedup/header", dedup_header)?),
-            dedup_window_s: dedup.window_s,
+            dedup,
+            dedup_window_s,
             body_bytes_max: spec.body_bytes_max,
             disabled: spec.disabled,
         })
     }
 }
 
-fn spec_secrets(verify: &VerifySpec) -> usize {
-    match verify {
-        VerifySpec::None {} => 0,
-        VerifySpec::Github { secrets } | VerifySpec::StandardWebhooks { secrets, .. } => secrets.len(),
+fn dedup_rule(spec: &DedupSpec, verify: &VerifySpec) -> Result<DedupRule, Invalid> {
+    match (&spec.header, &spec.pointer, spec.body) {
+        (None, None, false) => Ok(verify.dedup()),
+        (Some(header), None, false) => header_name("/dedup/header", header).map(DedupRule::Header),
+        (None, Some(pointer), false) => json_pointer("/dedup/pointer", pointer).map(DedupRule::Pointer),
+        (None, None, true) => Ok(DedupRule::Body),
+        _ => {
+            Err(Invalid::new("/dedup", "has more than one of `header`, `pointer` and `body`: one says what the key is"))
+        }
     }
+}
+
+fn json_pointer(place: &str, pointer: &str) -> Result<String, Invalid> {
+    if pointer.starts_with('/') {
+        return Ok(pointer.to_owned());
+    }
+    Err(Invalid::new(place, "is not a JSON pointer: begin it with `/`"))
 }
 
 fn checked_rule(rule: &EventTypeRule) -> Result<EventTypeRule, Invalid> {
@@ -107,9 +85,7 @@ fn checked_rule(rule: &EventTypeRule) -> Result<EventTypeRule, Invalid> {
         EventTypeRule::Header(name) => {
             Ok(EventTypeRule::Header(header_name("/event_type/header", name)?.as_str().to_owned()))
         }
-        EventTypeRule::Pointer(pointer) if !pointer.starts_with('/') => {
-            Err(Invalid::new("/event_type/pointer", "is not a JSON pointer: begin it with `/`"))
-        }
+        EventTypeRule::Pointer(pointer) => json_pointer("/event_type/pointer", pointer).map(EventTypeRule::Pointer),
         EventTypeRule::Constant(text)
             if text.len() > EVENT_TYPE_BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) =>
         {

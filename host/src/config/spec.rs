@@ -3,8 +3,8 @@
 
 use super::pattern::EventTypePattern;
 use super::plan::{ModuleRef, OnFailure, Target};
-use super::secrets::{SecretSpec, object, objects, secrets, signing_secrets};
-use super::{AuthSpec, CloudEventsSpec, SignatureSpec, TlsSpec};
+use super::secrets::{SecretSpec, object, objects, signing_secrets};
+use super::{AuthSpec, CloudEventsSpec, SignatureSpec, TlsSpec, VerifySpec};
 use crate::model::{Digest, EventId, RunId, SourceName, is_credential};
 use crate::signing::KeyScheme;
 use serde::{Deserialize, Serialize};
@@ -95,40 +95,8 @@ pub struct SourceSpec {
 impl SourceSpec {
     /// What verifies.
     pub(super) fn secrets_mut(&mut self) -> Vec<(String, &mut String)> {
-        match &mut self.verify {
-            VerifySpec::None {} => Vec::new(),
-            VerifySpec::Github { secrets } | VerifySpec::StandardWebhooks { secrets, .. } => {
-                numbered("/verify/secrets", secrets)
-            }
-        }
+        numbered("/verify/secrets", self.verify.secrets_mut())
     }
-}
-
-/// How a request proves where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "scheme", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum VerifySpec {
-    /// Not at all.
-    None {},
-    /// `X-Hub-Signature-256`, as GitHub signs.
-    Github {
-        /// Any of them may have signed. 1 to 10.
-        #[serde(deserialize_with = "secrets")]
-        secrets: Vec<String>,
-    },
-    /// `webhook-signature`, as the Standard Webhooks specification says.
-    StandardWebhooks {
-        /// `whsec_…` for v1, `whpk_…` (a public key) for v1a; any of them may have signed. 1 to 10.
-        #[serde(deserialize_with = "secrets")]
-        secrets: Vec<String>,
-        /// How far `webhook-timestamp` may be from now, in seconds: 1 to 86400. By itself 300.
-        #[serde(default = "default_tolerance_s")]
-        tolerance_s: u64,
-    },
-}
-
-const fn default_tolerance_s() -> u64 {
-    300
 }
 
 /// Where an event type is read from.
@@ -143,13 +111,19 @@ pub enum EventTypeRule {
     Constant(String),
 }
 
-/// What makes an event unique at its source.
+/// What makes an event unique at its source: at most one of `header`, `pointer` and `body`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DedupSpec {
     /// The request header that holds the key. A request without it is taken as new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
+    /// The JSON pointer (RFC 6901) of the string in the body that is the key. A body without it is taken as new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Whether the whole body is the key: two requests with the same bytes are the same event.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub body: bool,
     /// How long a key is remembered, in seconds: 0 (not at all) to 604,800 (7 days). By itself 86,400 (a day).
     #[serde(default = "default_window_s")]
     pub window_s: u64,

@@ -15,6 +15,7 @@ use crate::store::DiskFull;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
+use request::Json;
 use reserve::{Reservations, Reserved};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +44,14 @@ impl Default for Config {
             in_flight_bytes_max: 256 << 20,
         }
     }
+}
+
+/// What a request that was let in is told.
+enum Answer {
+    /// Its event is there.
+    Accepted(Accepted),
+    /// It was no event: it asked for this.
+    Challenge(String),
 }
 
 /// Answers ingest requests. Cheap to clone.
@@ -99,12 +108,13 @@ impl Ingest {
     /// Answers one request.
     pub async fn handle(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         match self.receive(request).await {
-            Ok(accepted) => acknowledge(accepted),
+            Ok(Answer::Accepted(accepted)) => acknowledge(accepted),
+            Ok(Answer::Challenge(challenge)) => answer(StatusCode::OK, "text/plain", challenge),
             Err(problem) => problem.to_response(),
         }
     }
 
-    async fn receive(&self, request: Request<RequestBody>) -> Result<Accepted, Problem> {
+    async fn receive(&self, request: Request<RequestBody>) -> Result<Answer, Problem> {
         let began = Instant::now();
         let way = self.find(request.uri().path())?;
         let (tenant, source) = (way.tenant_name.clone(), way.source_name.clone());
@@ -112,6 +122,10 @@ impl Ingest {
         let Admitted { headers, body, now_ms, held } = admitted.inspect_err(|problem| {
             self.count(&tenant, &source, began, |tally, took_us| tally.failed(problem.code, took_us));
         })?;
+        if let Some(challenge) = request::challenge(&way.source, &body) {
+            self.count(&tenant, &source, began, |tally, took_us| tally.succeeded("url_verification", took_us));
+            return Ok(Answer::Challenge(challenge));
+        }
         // From here on the client may hang up: what was verified is taken whole.
         let ingest = self.clone();
         let taken = tokio::spawn(async move {
@@ -128,10 +142,11 @@ impl Ingest {
             });
             taken
         });
-        taken.await.unwrap_or_else(|error| {
+        let taken = taken.await.unwrap_or_else(|error| {
             tracing::error!(%error, "taking an event broke down");
             Err(Problem::internal())
-        })
+        });
+        taken.map(Answer::Accepted)
     }
 
     /// Counts a request of a source that is there.
@@ -160,7 +175,8 @@ impl Ingest {
         let (parts, body) = request.into_parts();
         let (body, room) = self.read(body, source).await?;
         let now_ms = self.inner.clock.now_ms();
-        request::verify(source, &parts.headers, &body, now_ms / 1000).map_err(refused)?;
+        let proven = source.verify.check(&parts.headers, parts.uri.query(), &body, now_ms / 1000);
+        proven.map_err(|error| refused(error.into()))?;
         Ok(Admitted { headers: parts.headers, body, now_ms, held: (place, room) })
     }
 
@@ -215,7 +231,10 @@ impl Ingest {
     /// Takes a verified event: one at a time for each dedup key.
     async fn take(&self, way: Way, headers: &HeaderMap, body: Bytes, now_ms: u64) -> Result<Accepted, Problem> {
         let Way { tenant_name, source_name, source } = way;
-        let dedup_key = request::dedup_key(&source, headers)?;
+        let json = Json::of(&body);
+        let dedup_key = request::dedup_key(&source, headers, &json)?;
+        let event_type = request::event_type(&source, headers, &json)?;
+        drop(json);
         let guard = match &dedup_key {
             None => None,
             Some(key) => {
@@ -228,10 +247,10 @@ impl Ingest {
         let event = Event {
             id: new_id(now_ms)?,
             seq: 0,
-            event_type: request::event_type(&source, headers, &body)?,
+            event_type,
             content_type: request::content_type(headers)?,
             received_at_ms: now_ms,
-            headers: request::kept_headers(headers),
+            headers: request::kept_headers(&source, headers),
             body_bytes: body.len() as u64,
             tenant: tenant_name,
             source: source_name,
@@ -300,8 +319,12 @@ fn acknowledge(accepted: Accepted) -> Response<Full<Bytes>> {
         Accepted::New(id) => format!("{{\"id\":\"{id}\"}}"),
         Accepted::Duplicate(first) => format!("{{\"id\":\"{first}\",\"duplicate\":true}}"),
     };
+    answer(StatusCode::ACCEPTED, "application/json", body)
+}
+
+fn answer(status: StatusCode, media_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));
     response
 }

@@ -1,11 +1,12 @@
 //! What a request says, by its source's rules: whether it may come in, what type of event it is, what makes it unique, which of its
 //! headers are kept. Pure.
 
-use crate::config::{EventTypeRule, Source, Verify};
-use crate::model::{Header, is_credential};
-use crate::signing::{self, VerifyError};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use crate::config::{DedupRule, EventTypeRule, Source};
+use crate::model::{Digest, Header, is_credential};
+use crate::signing::VerifyError;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
+use std::cell::OnceCell;
 
 const EVENT_TYPE_BYTES_MAX: usize = 128;
 const DEDUP_KEY_BYTES_MAX: usize = 256;
@@ -24,15 +25,18 @@ pub(super) enum Refused {
     #[error("the content type is longer than {CONTENT_TYPE_BYTES_MAX} bytes")]
     ContentType,
     /// Its dedup key is unusable.
-    #[error("the header `{0}` is longer than {DEDUP_KEY_BYTES_MAX} bytes or not text")]
-    DedupKey(HeaderName),
+    #[error("the dedup key, the {place}, is longer than {DEDUP_KEY_BYTES_MAX} bytes or not text")]
+    DedupKey {
+        /// Where it stands.
+        place: String,
+    },
 }
 
 impl Refused {
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
-            Self::EventType | Self::ContentType | Self::DedupKey(_) => StatusCode::BAD_REQUEST,
+            Self::EventType | Self::ContentType | Self::DedupKey { .. } => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -41,38 +45,17 @@ impl Refused {
             Self::Signature(error) => error.code(),
             Self::EventType => "event_type_invalid",
             Self::ContentType => "content_type_invalid",
-            Self::DedupKey(_) => "dedup_key_invalid",
+            Self::DedupKey { .. } => "dedup_key_invalid",
         }
     }
-}
-
-/// Whether the request proves where it comes from.
-pub(super) fn verify(source: &Source, headers: &HeaderMap, body: &[u8], now_s: u64) -> Result<(), Refused> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match &source.verify {
-        Verify::None => {}
-        Verify::Github(secrets) => signing::verify_github(secrets, text("x-hub-signature-256"), body)?,
-        Verify::StandardWebhooks { keys, tolerance_s } => {
-            let signed = signing::StandardHeaders {
-                id: text("webhook-id"),
-                timestamp: text("webhook-timestamp"),
-                signature: text("webhook-signature"),
-            };
-            signing::verify_standard_webhooks(keys, &signed, body, now_s, *tolerance_s)?;
-        }
-    }
-    Ok(())
 }
 
 /// The event type, by the source's rule; empty where the request does not say.
-pub(super) fn event_type(source: &Source, headers: &HeaderMap, body: &[u8]) -> Result<String, Refused> {
+pub(super) fn event_type(source: &Source, headers: &HeaderMap, body: &Json<'_>) -> Result<String, Refused> {
     let found = match &source.event_type {
         EventTypeRule::Constant(text) => text.clone(),
         EventTypeRule::Header(name) => headers.get(name).map(text_of).unwrap_or_default(),
-        EventTypeRule::Pointer(pointer) => {
-            let json: Option<Value> = serde_json::from_slice(body).ok();
-            json.as_ref().and_then(|json| json.pointer(pointer)).and_then(Value::as_str).unwrap_or_default().to_owned()
-        }
+        EventTypeRule::Pointer(pointer) => body.text_at(pointer).unwrap_or_default().to_owned(),
     };
     if found.len() > EVENT_TYPE_BYTES_MAX || !found.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Refused::EventType);
@@ -81,17 +64,51 @@ pub(super) fn event_type(source: &Source, headers: &HeaderMap, body: &[u8]) -> R
 }
 
 /// What makes the event unique at its source, where the request says and the source remembers.
-pub(super) fn dedup_key(source: &Source, headers: &HeaderMap) -> Result<Option<String>, Refused> {
+pub(super) fn dedup_key(source: &Source, headers: &HeaderMap, body: &Json<'_>) -> Result<Option<String>, Refused> {
     if source.dedup_window_s == 0 {
         return Ok(None);
     }
-    let Some((name, value)) = source.dedup_header.as_ref().and_then(|name| Some((name, headers.get(name)?))) else {
-        return Ok(None);
+    let bounded = |key: &str| (key.len() <= DEDUP_KEY_BYTES_MAX).then(|| key.to_owned());
+    let (found, place) = match &source.dedup {
+        DedupRule::Body => return Ok(Some(Digest::of(body.bytes).to_string())),
+        DedupRule::Header(name) => {
+            let Some(value) = headers.get(name) else { return Ok(None) };
+            (value.to_str().ok().and_then(bounded), format!("header `{name}`"))
+        }
+        DedupRule::Pointer(pointer) => {
+            let Some(value) = body.text_at(pointer) else { return Ok(None) };
+            (bounded(value), format!("body's text at `{pointer}`"))
+        }
     };
-    match value.to_str() {
-        Ok("") => Ok(None),
-        Ok(key) if key.len() <= DEDUP_KEY_BYTES_MAX => Ok(Some(key.to_owned())),
-        _ => Err(Refused::DedupKey(name.clone())),
+    let key = found.ok_or(Refused::DedupKey { place })?;
+    Ok(Some(key).filter(|key| !key.is_empty()))
+}
+
+/// What a verified request asks to be told, where it is no event but Slack's question whether the URL is right.
+pub(super) fn challenge(source: &Source, body: &[u8]) -> Option<String> {
+    if !source.answers_url_verification {
+        return None;
+    }
+    let body = Json::of(body);
+    let asks = body.text_at("/type") == Some("url_verification");
+    asks.then(|| body.text_at("/challenge").unwrap_or_default().to_owned())
+}
+
+/// A body that may be JSON, read when it is first asked for and once.
+pub(super) struct Json<'a> {
+    bytes: &'a [u8],
+    read: OnceCell<Option<Value>>,
+}
+
+impl<'a> Json<'a> {
+    pub(super) const fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, read: OnceCell::new() }
+    }
+
+    /// The string at this JSON pointer; none where the body is no JSON, or has none there.
+    pub(super) fn text_at(&self, pointer: &str) -> Option<&str> {
+        let json = self.read.get_or_init(|| serde_json::from_slice(self.bytes).ok());
+        json.as_ref()?.pointer(pointer)?.as_str()
     }
 }
 
@@ -102,8 +119,9 @@ pub(super) fn content_type(headers: &HeaderMap) -> Result<String, Refused> {
 }
 
 /// The headers without what proves anything to anybody: credentials and signatures are neither stored nor shown to modules.
-pub(super) fn kept_headers(headers: &HeaderMap) -> Vec<Header> {
-    let kept = headers.iter().filter(|(name, _)| !is_credential(name.as_str()));
+pub(super) fn kept_headers(source: &Source, headers: &HeaderMap) -> Vec<Header> {
+    let proof = source.verify.header();
+    let kept = headers.iter().filter(|(name, _)| !is_credential(name.as_str()) && Some(*name) != proof);
     kept.map(|(name, value)| Header { name: name.as_str().to_owned(), value: text_of(value) }).collect()
 }
 

@@ -1,6 +1,7 @@
 //! The keys of `v1a`: `whsk_` signs, `whpk_` verifies. Whoever verifies holds nothing to sign with, so a receiver that is broken into
 //! can forge nothing.
 
+use super::header::SignatureEncoding;
 use super::key::{InvalidKey, decode, encode};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use std::fmt;
@@ -63,6 +64,18 @@ impl FromStr for PrivateKey {
 }
 
 impl PublicKey {
+    /// Reads `whpk_…`, or 32 bytes in hex or base64, as providers show them.
+    ///
+    /// # Errors
+    /// Where it is none of these.
+    pub fn read(text: &str) -> Result<Self, InvalidKey> {
+        if text.starts_with(PUBLIC_PREFIX) {
+            return text.parse();
+        }
+        let bytes = [SignatureEncoding::Hex, SignatureEncoding::Base64].into_iter().find_map(|it| it.decode(text));
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(InvalidKey::NotPublic)
+    }
+
     /// Whether the private key made this signature of this message.
     pub(super) fn verifies(self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).is_ok()

@@ -1,6 +1,8 @@
 //! Signatures for receivers that expect neither Standard Webhooks nor anything else in common: an HMAC of the body in one header. It signs
 //! neither an id nor a time, so nothing here tells a replay; `webhook-id` does.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,6 +20,27 @@ pub enum HashAlgorithm {
     Sha512,
 }
 
+impl HashAlgorithm {
+    /// How long its HMAC is.
+    pub(super) const fn bytes(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+/// A key of this algorithm: the bytes of the secret.
+pub(super) fn key(algorithm: HashAlgorithm, secret: &str) -> hmac::Key {
+    let algorithm = match algorithm {
+        HashAlgorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        HashAlgorithm::Sha256 => hmac::HMAC_SHA256,
+        HashAlgorithm::Sha512 => hmac::HMAC_SHA512,
+    };
+    hmac::Key::new(algorithm, secret.as_bytes())
+}
+
 /// How the bytes of a signature are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -26,6 +49,32 @@ pub enum SignatureEncoding {
     Hex,
     /// With padding.
     Base64,
+}
+
+impl SignatureEncoding {
+    fn encode(self, bytes: &[u8]) -> String {
+        match self {
+            Self::Base64 => STANDARD.encode(bytes),
+            Self::Hex => bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut written, byte| {
+                // Writing to a string does not fail.
+                let _ = write!(written, "{byte:02x}");
+                written
+            }),
+        }
+    }
+
+    /// Reads it, hexadecimal digits in either case; none where it is not written so.
+    pub(super) fn decode(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Base64 => STANDARD.decode(text).ok(),
+            Self::Hex => {
+                let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+                let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                let byte = |[high, low]: &[u8; 2]| Some(digit(high)? << 4 | digit(low)?);
+                if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
+            }
+        }
+    }
 }
 
 /// What writes the value of such a header. Its `Debug` shows nothing of the key.
@@ -40,12 +89,7 @@ impl BodySigner {
     /// Signs with the bytes of `secret`; the signature follows `prefix`.
     #[must_use]
     pub fn new(algorithm: HashAlgorithm, encoding: SignatureEncoding, prefix: String, secret: &str) -> Self {
-        let algorithm = match algorithm {
-            HashAlgorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            HashAlgorithm::Sha256 => hmac::HMAC_SHA256,
-            HashAlgorithm::Sha512 => hmac::HMAC_SHA512,
-        };
-        Self { key: hmac::Key::new(algorithm, secret.as_bytes()), encoding, prefix }
+        Self { key: key(algorithm, secret), encoding, prefix }
     }
 
     /// Signs as GitHub does.
@@ -58,17 +102,7 @@ impl BodySigner {
     #[must_use]
     pub fn sign(&self, body: &[u8]) -> String {
         let tag = hmac::sign(&self.key, body);
-        let mut written = self.prefix.clone();
-        match self.encoding {
-            SignatureEncoding::Base64 => written.push_str(&super::key::encode("", tag.as_ref())),
-            SignatureEncoding::Hex => {
-                for byte in tag.as_ref() {
-                    // Writing to a string does not fail.
-                    let _ = write!(written, "{byte:02x}");
-                }
-            }
-        }
-        written
+        self.prefix.clone() + &self.encoding.encode(tag.as_ref())
     }
 }
 

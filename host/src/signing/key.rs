@@ -48,6 +48,9 @@ pub enum InvalidKey {
     /// It does not begin as a key that verifies must.
     #[error("a key that verifies begins with `whsec_` (v1) or `whpk_` (v1a), then base64; this one does not")]
     NotVerifying,
+    /// It is no public key in any form.
+    #[error("a public key is `whpk_…`, or 32 bytes as 64 hex digits or in base64; this one is none of these")]
+    NotPublic,
     /// A public key where a key has to sign.
     #[error("`whpk_` is a public key, which only verifies: give the private key, `whsk_…`")]
     Public,

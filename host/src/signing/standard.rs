@@ -1,13 +1,14 @@
 //! Standard Webhooks 1.0: `id.timestamp.body` is signed, as `v1,<base64>` with HMAC-SHA256 or as `v1a,<base64>` with Ed25519; several
 //! signatures stand side by side, so that keys can be changed without a gap.
 
+use super::hmac_scheme::text;
+use super::timestamp::{TimestampHeader, Tolerance};
 use super::{SigningKey, VerifyError, VerifyingKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName};
 use subtle::ConstantTimeEq as _;
 
-/// How far a time stamp may be from now, where a source does not say otherwise, in seconds.
-pub const TIMESTAMP_TOLERANCE_S: u64 = 300;
 /// How many signatures of one header are looked at; what follows is passed over.
 pub const SIGNATURES_MAX: usize = 16;
 /// How many of these may be `v1a`, each of which costs a hundred times what another does; the others are passed over.
@@ -32,52 +33,60 @@ pub fn sign<'a>(
     written.reduce(|all, one| all + " " + &one)
 }
 
-/// The headers of a request that the scheme is about, as they came; none where there is no such header, or none that is text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StandardHeaders<'a> {
-    /// `webhook-id`.
-    pub id: Option<&'a str>,
-    /// `webhook-timestamp`.
-    pub timestamp: Option<&'a str>,
-    /// `webhook-signature`.
-    pub signature: Option<&'a str>,
+/// Verifies requests that are signed so.
+#[derive(Clone, Debug)]
+pub struct StandardScheme {
+    id: HeaderName,
+    signature: HeaderName,
+    timestamp: TimestampHeader,
+    keys: Vec<VerifyingKey>,
 }
 
-/// Whether one of the keys verifies one of the signatures, made not longer ago than `tolerance_s` seconds and not further ahead
-/// ([`TIMESTAMP_TOLERANCE_S`] is usual).
-///
-/// Signatures of other versions are passed over, and at most [`SIGNATURES_MAX`] are looked at, [`V1A_SIGNATURES_MAX`] of them `v1a`.
-///
-/// # Errors
-/// Where a header is missing or malformed, the time stamp too far from now, or no signature right.
-pub fn verify_standard_webhooks(
-    keys: &[VerifyingKey],
-    headers: &StandardHeaders<'_>,
-    body: &[u8],
-    now_s: u64,
-    tolerance_s: u64,
-) -> Result<(), VerifyError> {
-    const SIGNATURE: &str = "webhook-signature";
-    let missing = |header| VerifyError::SignatureMissing { header };
-    let id = headers.id.ok_or(missing("webhook-id"))?;
-    let timestamp = headers.timestamp.ok_or(missing("webhook-timestamp"))?;
-    let signature = headers.signature.ok_or(missing(SIGNATURE))?;
+impl StandardScheme {
+    /// The headers of the specification: `webhook-id`, `webhook-timestamp`, `webhook-signature`. Any of the keys may have signed.
+    #[must_use]
+    pub const fn standard_webhooks(keys: Vec<VerifyingKey>, tolerance: Tolerance) -> Self {
+        let name = HeaderName::from_static("webhook-timestamp");
+        Self {
+            id: HeaderName::from_static("webhook-id"),
+            signature: HeaderName::from_static("webhook-signature"),
+            timestamp: TimestampHeader { name, tolerance },
+            keys,
+        }
+    }
 
-    let timestamp_s = seconds(timestamp).ok_or(VerifyError::TimestampMalformed)?;
-    let given = Given::read(signature);
-    if given.v1.is_empty() && given.v1a.is_empty() {
-        let wanted =
-            "`v1,` and the base64 of 32 bytes, or `v1a,` and that of 64; several are separated by single spaces";
-        return Err(VerifyError::SignatureMalformed { header: SIGNATURE, wanted });
+    /// The headers that Svix sends by itself: `svix-id`, `svix-timestamp`, `svix-signature`.
+    #[must_use]
+    pub const fn svix(keys: Vec<VerifyingKey>, tolerance: Tolerance) -> Self {
+        let name = HeaderName::from_static("svix-timestamp");
+        Self {
+            id: HeaderName::from_static("svix-id"),
+            signature: HeaderName::from_static("svix-signature"),
+            timestamp: TimestampHeader { name, tolerance },
+            keys,
+        }
     }
-    if !given.has_one_of(keys, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]) {
-        return Err(VerifyError::SignatureInvalid);
+
+    /// Whether one of the keys verifies one of the signatures, made not too long ago and not further ahead.
+    ///
+    /// Signatures of other versions are passed over, and at most [`SIGNATURES_MAX`] are looked at, [`V1A_SIGNATURES_MAX`] of them `v1a`.
+    ///
+    /// # Errors
+    /// Where a header is missing or malformed, the time stamp too far from now, or no signature right.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now_s: u64) -> Result<(), VerifyError> {
+        let id = text(headers, &self.id)?;
+        let stamp = self.timestamp.read(headers)?;
+        let given = Given::read(text(headers, &self.signature)?);
+        if given.v1.is_empty() && given.v1a.is_empty() {
+            let wanted =
+                "`v1,` and the base64 of 32 bytes, or `v1a,` and that of 64; several are separated by single spaces";
+            return Err(VerifyError::SignatureMalformed { header: self.signature.clone(), wanted: wanted.to_owned() });
+        }
+        if !given.has_one_of(&self.keys, &[id.as_bytes(), b".", stamp.text.as_bytes(), b".", body]) {
+            return Err(VerifyError::SignatureInvalid);
+        }
+        stamp.check(now_s)
     }
-    // Last: only who holds a key learns what the host's clock thinks of the time stamp.
-    if timestamp_s.abs_diff(now_s) > tolerance_s {
-        return Err(VerifyError::TimestampStale { tolerance_s });
-    }
-    Ok(())
 }
 
 /// The signatures of a header.
@@ -109,11 +118,6 @@ impl Given {
             }
         })
     }
-}
-
-/// Digits only: `+5` and ` 5` would be signed differently from what they mean.
-fn seconds(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn decode<const N: usize>(version: &str, text: &str) -> Option<[u8; N]> {
@@ -149,12 +153,21 @@ mod tests {
         sign(&keys::<SigningKey>(texts), ID, AT_S, BODY)
     }
 
-    fn headers<'a>(id: &'a str, timestamp: &'a str, signature: &'a str) -> StandardHeaders<'a> {
-        StandardHeaders { id: Some(id), timestamp: Some(timestamp), signature: Some(signature) }
+    fn headers(id: &str, timestamp: &str, signature: &str) -> HeaderMap {
+        let all = [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", signature)];
+        all.into_iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    fn scheme(texts: &[&str]) -> StandardScheme {
+        StandardScheme::standard_webhooks(keys(texts), Tolerance(300))
     }
 
     fn verify(texts: &[&str], signature: &str, now_s: u64) -> Result<(), VerifyError> {
-        verify_standard_webhooks(&keys(texts), &headers(ID, AT, signature), BODY, now_s, 300)
+        scheme(texts).verify(&headers(ID, AT, signature), BODY, now_s)
+    }
+
+    fn stale() -> VerifyError {
+        VerifyError::TimestampStale { header: HeaderName::from_static("webhook-timestamp"), tolerance_s: 300 }
     }
 
     #[test]
@@ -176,9 +189,8 @@ mod tests {
         assert_eq!(verify(&[SECRET, PUBLIC], &format!("{SIGNED_LONG} {SIGNED_V1A}"), AT_S), Ok(()));
         assert_eq!(verify(&[PUBLIC], SIGNED, AT_S), Err(VerifyError::SignatureInvalid));
         assert_eq!(verify(&[SECRET], SIGNED_V1A, AT_S), Err(VerifyError::SignatureInvalid));
-        let stale = Err(VerifyError::TimestampStale { tolerance_s: 300 });
-        assert_eq!(verify(&[PUBLIC], SIGNED_V1A, AT_S + 301), stale);
-        let other = verify_standard_webhooks(&keys(&[PUBLIC]), &headers(ID, AT, SIGNED_V1A), b"{}", AT_S, 300);
+        assert_eq!(verify(&[PUBLIC], SIGNED_V1A, AT_S + 301), Err(stale()));
+        let other = scheme(&[PUBLIC]).verify(&headers(ID, AT, SIGNED_V1A), b"{}", AT_S);
         assert_eq!(other, Err(VerifyError::SignatureInvalid));
     }
 
@@ -201,8 +213,7 @@ mod tests {
 
     #[test]
     fn every_part_is_signed() {
-        let keys = keys(&[SECRET]);
-        let verify = |id, at, body: &[u8]| verify_standard_webhooks(&keys, &headers(id, at, SIGNED), body, AT_S, 300);
+        let verify = |id, at, body: &[u8]| scheme(&[SECRET]).verify(&headers(id, at, SIGNED), body, AT_S);
         assert_eq!(verify(ID, AT, BODY), Ok(()));
         assert_eq!(verify("other", AT, BODY), Err(VerifyError::SignatureInvalid));
         assert_eq!(verify(ID, "1674087232", BODY), Err(VerifyError::SignatureInvalid));
@@ -215,28 +226,39 @@ mod tests {
             assert_eq!(verify(&[SECRET], SIGNED, now_s), Ok(()), "{now_s}");
         }
         for now_s in [0, AT_S - 301, AT_S + 301, u64::MAX] {
-            let stale = Err(VerifyError::TimestampStale { tolerance_s: 300 });
-            assert_eq!(verify(&[SECRET], SIGNED, now_s), stale, "{now_s}");
+            assert_eq!(verify(&[SECRET], SIGNED, now_s), Err(stale()), "{now_s}");
         }
     }
 
     #[test]
     fn only_digits_are_a_time_stamp() {
         for at in ["", "+1674087231", " 1674087231", "1674087231.5", "-1", "99999999999999999999"] {
-            let verified = verify_standard_webhooks(&keys(&[SECRET]), &headers(ID, at, SIGNED), BODY, AT_S, 300);
-            assert_eq!(verified, Err(VerifyError::TimestampMalformed), "{at}");
+            let error = scheme(&[SECRET]).verify(&headers(ID, at, SIGNED), BODY, AT_S).unwrap_err();
+            assert_eq!(error.code(), "timestamp_malformed", "{at}");
         }
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let all = headers(ID, AT, SIGNED);
-        let verify = |headers| verify_standard_webhooks(&[], &headers, BODY, AT_S, 300).unwrap_err();
-        assert!(verify(StandardHeaders { id: None, ..all }).to_string().contains("`webhook-id`"));
-        assert!(verify(StandardHeaders { timestamp: None, ..all }).to_string().contains("`webhook-timestamp`"));
-        let error = verify(StandardHeaders { signature: None, ..all });
-        assert!(error.to_string().contains("`webhook-signature`"));
-        assert_eq!(error.code(), "signature_missing");
+        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+            let mut headers = headers(ID, AT, SIGNED);
+            headers.remove(name);
+            let error = scheme(&[SECRET]).verify(&headers, BODY, AT_S).unwrap_err();
+            assert_eq!(error.code(), "signature_missing");
+            assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn svix_has_headers_of_its_own() {
+        let own = |(name, value): (Option<HeaderName>, _)| {
+            let name = name.unwrap().as_str().replace("webhook-", "svix-");
+            (name.parse::<HeaderName>().unwrap(), value)
+        };
+        let scheme = StandardScheme::svix(keys(&[SECRET]), Tolerance(300));
+        let svix: HeaderMap = headers(ID, AT, SIGNED).into_iter().map(own).collect();
+        assert_eq!(scheme.verify(&svix, BODY, AT_S), Ok(()));
+        assert_eq!(scheme.verify(&headers(ID, AT, SIGNED), BODY, AT_S).unwrap_err().code(), "signature_missing");
     }
 
     #[test]

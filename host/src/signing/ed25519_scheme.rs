@@ -1,0 +1,96 @@
+//! The schemes that sign with Ed25519 in one header: Discord's is one.
+
+use super::VerifyError;
+use super::ed25519::PublicKey;
+use super::header::SignatureEncoding;
+use super::hmac_scheme::{SignedText, text};
+use super::timestamp::TimestampHeader;
+use http::{HeaderMap, HeaderName};
+
+const SIGNATURE_BYTES: usize = 64;
+
+/// Verifies requests that are signed so.
+#[derive(Clone, Debug)]
+pub struct Ed25519Scheme {
+    /// The signature's header.
+    pub header: HeaderName,
+    /// How the signature is written.
+    pub encoding: SignatureEncoding,
+    /// What is signed.
+    pub signed: SignedText,
+    /// The header with the time, and how far it may be from now. Has to be there where `signed` has the time.
+    pub timestamp: Option<TimestampHeader>,
+    /// Any of their private halves may have signed.
+    pub keys: Vec<PublicKey>,
+}
+
+impl Ed25519Scheme {
+    /// Whether one of the keys made the signature, and not too long ago.
+    ///
+    /// # Errors
+    /// Where a header is missing or malformed, the signature is not right, or the time stamp is too far from now.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now_s: u64) -> Result<(), VerifyError> {
+        let given = self.encoding.decode(text(headers, &self.header)?).filter(|it| it.len() == SIGNATURE_BYTES);
+        let given = given.ok_or_else(|| VerifyError::SignatureMalformed {
+            header: self.header.clone(),
+            wanted: match self.encoding {
+                SignatureEncoding::Hex => format!("{} hex digits", 2 * SIGNATURE_BYTES),
+                SignatureEncoding::Base64 => format!("the base64 of {SIGNATURE_BYTES} bytes"),
+            },
+        })?;
+        let stamp = self.timestamp.as_ref().map(|header| header.read(headers)).transpose()?;
+        let timestamp = stamp.map_or("", |stamp| stamp.text);
+        let message: Vec<u8> = self.signed.pieces(timestamp, body).flatten().copied().collect();
+        if !self.keys.iter().any(|key| key.verifies(&message, &given)) {
+            return Err(VerifyError::SignatureInvalid);
+        }
+        stamp.map_or(Ok(()), |stamp| stamp.check(now_s))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::timestamp::Tolerance;
+    use super::*;
+
+    // Signed by the `PyNaCl` package from PyPI, version 1.6.2, as Discord signs: the time, then the body.
+    const PUBLIC: &str = "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c";
+    const SIGNED: &str = "d8b4e1d1cc25621b078fb0e422e313c4b6ee8d5a867a5e2dbf797013e652cd18\
+                          64de442963b93c73623bd9bb628f56b6f564f722e8a46bf9c7fa3d5b2eeeb106";
+    const BODY: &[u8] =
+        br#"{"type":"url_verification","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}"#;
+    const AT_S: u64 = 1_531_420_618;
+
+    fn code(signature: &str, at: &str, body: &[u8], now_s: u64) -> &'static str {
+        let name = HeaderName::from_static("x-signature-timestamp");
+        let scheme = Ed25519Scheme {
+            header: HeaderName::from_static("x-signature-ed25519"),
+            encoding: SignatureEncoding::Hex,
+            signed: SignedText::parse("{timestamp}{body}").unwrap(),
+            timestamp: Some(TimestampHeader { name: name.clone(), tolerance: Tolerance(300) }),
+            keys: vec![PublicKey::read(&"00".repeat(32)).unwrap(), PublicKey::read(PUBLIC).unwrap()],
+        };
+        let all = [(scheme.header.clone(), signature), (name, at)];
+        let headers = all.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect();
+        scheme.verify(&headers, body, now_s).map_or_else(|error| error.code(), |()| "right")
+    }
+
+    #[test]
+    fn verifies_what_was_signed_at_its_time_alone() {
+        assert_eq!(code(SIGNED, "1531420618", BODY, AT_S + 300), "right");
+        assert_eq!(code(SIGNED, "1531420618", BODY, AT_S + 301), "timestamp_stale");
+        assert_eq!(code(SIGNED, "1531420619", BODY, AT_S), "signature_invalid");
+        assert_eq!(code(SIGNED, "1531420618", b"{}", AT_S), "signature_invalid");
+        assert_eq!(code(&SIGNED[2..], "1531420618", BODY, AT_S), "signature_malformed");
+    }
+
+    #[test]
+    fn a_public_key_is_written_in_three_ways() {
+        let key = PublicKey::read(PUBLIC).unwrap();
+        let base64 = super::super::key::encode("", &SignatureEncoding::Hex.decode(PUBLIC).unwrap());
+        assert_eq!(PublicKey::read(&base64), Ok(key));
+        assert_eq!(PublicKey::read(&key.to_string()), Ok(key));
+        let error = PublicKey::read("ea4a").unwrap_err().to_string();
+        assert!(error.contains("64 hex digits"), "{error}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The schemes that sign nothing: the request holds the secret itself. Whoever sees one request can make any other, so they want TLS.
+
+use super::VerifyError;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, header};
+use std::fmt;
+use subtle::ConstantTimeEq as _;
+
+/// Verifies requests that hold one of these. Its `Debug` shows nothing of them.
+#[derive(Clone)]
+pub struct SharedSecret {
+    place: Place,
+    wanted: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Header(HeaderName),
+    /// `Authorization`, with this word before it, in any case (RFC 9110, section 11.1).
+    Authorization(&'static str),
+    /// A parameter of the URL's query.
+    Query(String),
+}
+
+impl SharedSecret {
+    /// GitLab's: the secret token in `X-Gitlab-Token`.
+    #[must_use]
+    pub fn gitlab(secrets: Vec<String>) -> Self {
+        Self::in_header(HeaderName::from_static("x-gitlab-token"), secrets)
+    }
+
+    /// The secret in a header.
+    #[must_use]
+    pub const fn in_header(header: HeaderName, secrets: Vec<String>) -> Self {
+        Self { place: Place::Header(header), wanted: secrets }
+    }
+
+    /// The secret in a parameter of the query.
+    #[must_use]
+    pub const fn in_query(parameter: String, secrets: Vec<String>) -> Self {
+        Self { place: Place::Query(parameter), wanted: secrets }
+    }
+
+    /// `Authorization: Bearer <secret>` (RFC 6750, section 2.1).
+    #[must_use]
+    pub const fn bearer(secrets: Vec<String>) -> Self {
+        Self { place: Place::Authorization("bearer"), wanted: secrets }
+    }
+
+    /// `Authorization: Basic <base64 of user:password>` (RFC 7617, section 2); the secrets are passwords.
+    #[must_use]
+    pub fn basic(username: &str, passwords: &[String]) -> Self {
+        let wanted = passwords.iter().map(|password| STANDARD.encode(format!("{username}:{password}"))).collect();
+        Self { place: Place::Authorization("basic"), wanted }
+    }
+
+    /// The header that it stands in, where it is one of the source's choice.
+    #[must_use]
+    pub const fn header(&self) -> Option<&HeaderName> {
+        match &self.place {
+            Place::Header(header) => Some(header),
+            Place::Authorization(_) | Place::Query(_) => None,
+        }
+    }
+
+    /// Whether the request holds one of the secrets. `query` is the URL's, as it came.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn verify(&self, headers: &HeaderMap, query: Option<&str>) -> Result<(), VerifyError> {
+        let missing = |header: &HeaderName| VerifyError::SignatureMissing { header: header.clone() };
+        let of = |header: &HeaderName| headers.get(header).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let given = match &self.place {
+            Place::Header(header) => of(header).ok_or_else(|| missing(header))?,
+            Place::Authorization(scheme) => {
+                let value = of(&header::AUTHORIZATION).ok_or_else(|| missing(&header::AUTHORIZATION))?;
+                let malformed = || VerifyError::SignatureMalformed {
+                    header: header::AUTHORIZATION,
+                    wanted: format!("`{scheme}`, a space and the credentials"),
+                };
+                let (word, rest) = value.split_once(' ').ok_or_else(malformed)?;
+                if !word.eq_ignore_ascii_case(scheme) {
+                    return Err(malformed());
+                }
+                rest.trim_start().to_owned()
+            }
+            Place::Query(wanted) => {
+                let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+                let found = pairs.find_map(|(name, value)| (name == wanted.as_str()).then(|| value.into_owned()));
+                found.ok_or_else(|| VerifyError::ParameterMissing { parameter: wanted.clone() })?
+            }
+        };
+        // Each is compared in constant time; all are, so that not even which one it is shows.
+        let right = self
+            .wanted
+            .iter()
+            .fold(subtle::Choice::from(0), |right, one| right | one.as_bytes().ct_eq(given.as_bytes()));
+        if right.into() { Ok(()) } else { Err(VerifyError::SecretInvalid) }
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedSecret").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets() -> Vec<String> {
+        vec!["old".to_owned(), "new".to_owned()]
+    }
+
+    fn code(secret: &SharedSecret, header: Option<(&'static str, &str)>, query: Option<&str>) -> &'static str {
+        let headers = header.map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        let verified = secret.verify(&headers.into_iter().collect(), query);
+        verified.map_or_else(|error| error.code(), |()| "right")
+    }
+
+    #[test]
+    fn any_of_the_secrets_will_do_and_nothing_like_them() {
+        let gitlab = SharedSecret::gitlab(secrets());
+        let of = |value| code(&gitlab, Some(("x-gitlab-token", value)), None);
+        assert_eq!([of("old"), of("new")], ["right"; 2]);
+        for wrong in ["", "ol", "old ", "oldnew", "New"] {
+            assert_eq!(of(wrong), "signature_invalid", "{wrong}");
+        }
+        assert_eq!(code(&gitlab, None, None), "signature_missing");
+    }
+
+    #[test]
+    fn authorization_has_its_scheme_in_any_case() {
+        let bearer = SharedSecret::bearer(secrets());
+        let of = |value| code(&bearer, Some(("authorization", value)), None);
+        assert_eq!([of("Bearer old"), of("bearer  new")], ["right"; 2]);
+        assert_eq!([of("Bearer other"), of("Bearer ")], ["signature_invalid"; 2]);
+        assert_eq!([of("old"), of("Basic old")], ["signature_malformed"; 2]);
+        // RFC 7617, section 2.
+        let basic = SharedSecret::basic("Aladdin", &["open sesame".to_owned()]);
+        assert_eq!(code(&basic, Some(("authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")), None), "right");
+        assert_eq!(code(&basic, Some(("authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2Ft")), None), "signature_invalid");
+    }
+
+    #[test]
+    fn a_key_in_the_query_is_read_as_a_form_is() {
+        let key = SharedSecret::in_query("k e".to_owned(), vec!["a&b".to_owned()]);
+        assert_eq!(code(&key, None, Some("x=1&k+e=a%26b")), "right");
+        assert_eq!(code(&key, None, Some("k%20e=a")), "signature_invalid");
+        assert_eq!([code(&key, None, Some("x=1")), code(&key, None, None)], ["signature_missing"; 2]);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert!(!format!("{:?}", SharedSecret::gitlab(secrets())).contains("old"));
+    }
+}
