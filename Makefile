@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate guests hostile fuzz crash powercut faults deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate providers guests hostile fuzz crash powercut faults deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,16 +41,18 @@ run: setup build ## start the demo's setup and leave it up to play with, until C
 languages:
 	@scripts/setup-languages.sh
 
-test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, and the demo end to end
+test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, the demo end to end, and the providers' libraries
 	cargo test $(CARGO_FLAGS)
 	ROUNDS=3 $(FAULTS) crash
 	@python3 tests/demo/demo.py --quiet
 	@"$$CARGO_TARGET_DIR/venv/bin/python" tests/demo/verifiers.py
+	@scripts/setup-providers.sh
+	@"$$CARGO_TARGET_DIR/providers/bin/python" tests/providers/providers.py
 
 lint: ## formatting, clippy, and that no lock file names a registry's host
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
-	@! grep -nE '"resolved"|https?://' tests/demo/package-lock.json tests/demo/requirements.txt \
+	@! grep -nE '"resolved"|https?://' tests/{demo,providers}/{package-lock.json,requirements.txt} \
 	  host/templates/*/common/{package-lock.json,requirements.txt}
 
 bench: setup build ## measure the road of an event, what a million pending deliveries cost, starts after many were made, and the calls of modules
@@ -61,6 +63,10 @@ soak: build ## call modules CALLS times (a million by itself) and see that nothi
 
 retention: build ## take, deliver and sweep EVENTS (300,000) kept for RETENTION_S (60), and see where the disk settles
 	EVENTS="$(EVENTS)" RETENTION_S="$(RETENTION_S)" cargo bench --workspace --locked --bench retention
+
+providers: build ## have the providers' own libraries sign for the host's sources, and verify what it sends
+	@scripts/setup-providers.sh
+	@"$$CARGO_TARGET_DIR/providers/bin/python" tests/providers/providers.py
 
 guests: setup languages ## build the same two modules in seven languages, and compare them on GitHub's 329 payloads
 	cargo bench --workspace --locked --bench guests
@@ -95,4 +101,4 @@ deny: ## check licences, bans and sources of all crates (`cargo deny check advis
 
 clean: ## remove everything that was built or fetched
 	cargo clean
-	rm -rf "$$CARGO_TARGET_DIR"/{venv,guests,languages,tools} tests/demo/node_modules
+	rm -rf "$$CARGO_TARGET_DIR"/{venv,providers,guests,languages,tools} tests/{demo,providers}/node_modules
