@@ -61,6 +61,37 @@ async fn what_proves_itself_comes_in_and_its_proof_is_not_kept() {
     }
 }
 
+/// What a sender's headers and body say of themselves, and what that makes of it: its type, and whether the same again is a duplicate.
+#[tokio::test]
+async fn each_scheme_knows_where_its_senders_say_what_an_event_is() {
+    let host = Host::start().await;
+    host.acme("http://127.0.0.1:1/").await;
+    let gitlab = vec![("x-gitlab-token", "t"), ("x-gitlab-event", "Push Hook"), ("idempotency-key", "g1")];
+    let push = r#"{"object_kind":"push","ref":"refs/heads/main"}"#;
+    let cases = [
+        (json!({ "scheme": "gitlab", "secrets": ["t"] }), gitlab, push, "push"),
+        (
+            json!({ "scheme": "bearer", "secrets": ["t"] }),
+            vec![("authorization", "Bearer t"), ("x-event-type", "a.b"), ("idempotency-key", "b1")],
+            "",
+            "a.b",
+        ),
+        (
+            json!({ "scheme": "bearer", "secrets": ["t"] }),
+            vec![("authorization", "Bearer t"), ("idempotency-key", "b2")],
+            "{}",
+            "",
+        ),
+    ];
+    for (verify, headers, body, event_type) in cases {
+        host.put("/v1/tenants/acme/sources/in", &json!({ "verify": verify })).await;
+        let first = host.ingest.send(Method::POST, "/in/acme/in", &headers, body).await.expect(202);
+        assert_eq!(host.show(first["id"].as_str().unwrap()).await["event_type"], event_type, "{verify}");
+        let again = host.ingest.send(Method::POST, "/in/acme/in", &headers, body).await.expect(202);
+        assert_eq!((&again["id"], &again["duplicate"]), (&first["id"], &json!(true)), "{verify}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_is_found_in_the_body_or_is_the_body() {
     let host = Host::start().await;
@@ -71,9 +102,15 @@ async fn a_key_is_found_in_the_body_or_is_the_body() {
     let is_duplicate =
         async |body: &str| host.ingest.post("/in/acme/in", body.to_owned()).await.expect(202)["duplicate"] == true;
     source(json!({ "pointer": "/id" })).await;
-    for (body, expected) in
-        [(r#"{"id":"a"}"#, false), (r#"{"id":"a","n":2}"#, true), (r#"{"id":7}"#, false), ("{", false), ("{", false)]
-    {
+    for (body, expected) in [
+        (r#"{"id":"a"}"#, false),
+        (r#"{"id":"a","n":2}"#, true),
+        (r#"{"id":7}"#, false),
+        (r#"{"id":7,"n":2}"#, true),
+        (r#"{"id":null}"#, false),
+        ("{", false),
+        ("{", false),
+    ] {
         assert_eq!(is_duplicate(body).await, expected, "{body}");
     }
     let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(257));

@@ -11,6 +11,7 @@ use crate::signing::{
 };
 use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 const PREFIX_BYTES_MAX: usize = 64;
 const SIGNED_BYTES_MAX: usize = 256;
@@ -187,7 +188,8 @@ impl VerifySpec {
         let header = |name: &str| EventTypeRule::Header(name.to_owned());
         match self {
             Self::Github { .. } => header("x-github-event"),
-            Self::Gitlab { .. } => header("x-gitlab-event"),
+            // `X-Gitlab-Event` has names for people, with spaces.
+            Self::Gitlab { .. } => EventTypeRule::Pointer("/object_kind".to_owned()),
             Self::Shopify { .. } => header("x-shopify-topic"),
             Self::Stripe { .. } | Self::StandardWebhooks { .. } | Self::Svix { .. } => {
                 EventTypeRule::Pointer("/type".to_owned())
@@ -220,10 +222,20 @@ impl VerifySpec {
 pub enum DedupRule {
     /// This header.
     Header(HeaderName),
-    /// The string at this JSON pointer (RFC 6901) of the body.
+    /// The string or number at this JSON pointer (RFC 6901) of the body.
     Pointer(String),
     /// The whole body.
     Body,
+}
+
+impl fmt::Display for DedupRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "the header `{name}`"),
+            Self::Pointer(pointer) => write!(f, "the text at `{pointer}` of the body"),
+            Self::Body => f.write_str("the body"),
+        }
+    }
 }
 
 /// How requests prove where they come from.

@@ -6,6 +6,7 @@ use crate::model::{Digest, Header, is_credential};
 use crate::signing::VerifyError;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 const EVENT_TYPE_BYTES_MAX: usize = 128;
@@ -25,18 +26,15 @@ pub(super) enum Refused {
     #[error("the content type is longer than {CONTENT_TYPE_BYTES_MAX} bytes")]
     ContentType,
     /// Its dedup key is unusable.
-    #[error("the dedup key, the {place}, is longer than {DEDUP_KEY_BYTES_MAX} bytes or not text")]
-    DedupKey {
-        /// Where it stands.
-        place: String,
-    },
+    #[error("the dedup key, {0}, is longer than {DEDUP_KEY_BYTES_MAX} bytes or not text")]
+    DedupKey(DedupRule),
 }
 
 impl Refused {
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
-            Self::EventType | Self::ContentType | Self::DedupKey { .. } => StatusCode::BAD_REQUEST,
+            Self::EventType | Self::ContentType | Self::DedupKey(_) => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -45,7 +43,7 @@ impl Refused {
             Self::Signature(error) => error.code(),
             Self::EventType => "event_type_invalid",
             Self::ContentType => "content_type_invalid",
-            Self::DedupKey { .. } => "dedup_key_invalid",
+            Self::DedupKey(_) => "dedup_key_invalid",
         }
     }
 }
@@ -55,7 +53,7 @@ pub(super) fn event_type(source: &Source, headers: &HeaderMap, body: &Json<'_>) 
     let found = match &source.event_type {
         EventTypeRule::Constant(text) => text.clone(),
         EventTypeRule::Header(name) => headers.get(name).map(text_of).unwrap_or_default(),
-        EventTypeRule::Pointer(pointer) => body.text_at(pointer).unwrap_or_default().to_owned(),
+        EventTypeRule::Pointer(pointer) => body.text_at(pointer).unwrap_or_default().into_owned(),
     };
     if found.len() > EVENT_TYPE_BYTES_MAX || !found.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Refused::EventType);
@@ -68,20 +66,20 @@ pub(super) fn dedup_key(source: &Source, headers: &HeaderMap, body: &Json<'_>) -
     if source.dedup_window_s == 0 {
         return Ok(None);
     }
-    let bounded = |key: &str| (key.len() <= DEDUP_KEY_BYTES_MAX).then(|| key.to_owned());
-    let (found, place) = match &source.dedup {
+    let refused = || Refused::DedupKey(source.dedup.clone());
+    let found = match &source.dedup {
         DedupRule::Body => return Ok(Some(Digest::of(body.bytes).to_string())),
         DedupRule::Header(name) => {
-            let Some(value) = headers.get(name) else { return Ok(None) };
-            (value.to_str().ok().and_then(bounded), format!("header `{name}`"))
+            let text = headers.get(name).map(|value| value.to_str().map_err(|_| refused()));
+            text.transpose()?.map(Cow::Borrowed)
         }
-        DedupRule::Pointer(pointer) => {
-            let Some(value) = body.text_at(pointer) else { return Ok(None) };
-            (bounded(value), format!("body's text at `{pointer}`"))
-        }
+        DedupRule::Pointer(pointer) => body.text_at(pointer),
     };
-    let key = found.ok_or(Refused::DedupKey { place })?;
-    Ok(Some(key).filter(|key| !key.is_empty()))
+    match found.filter(|key| !key.is_empty()) {
+        None => Ok(None),
+        Some(key) if key.len() <= DEDUP_KEY_BYTES_MAX => Ok(Some(key.into_owned())),
+        Some(_) => Err(refused()),
+    }
 }
 
 /// What a verified request asks to be told, where it is no event but Slack's question whether the URL is right.
@@ -90,8 +88,8 @@ pub(super) fn challenge(source: &Source, body: &[u8]) -> Option<String> {
         return None;
     }
     let body = Json::of(body);
-    let asks = body.text_at("/type") == Some("url_verification");
-    asks.then(|| body.text_at("/challenge").unwrap_or_default().to_owned())
+    let asks = body.text_at("/type").is_some_and(|it| it == "url_verification");
+    asks.then(|| body.text_at("/challenge").unwrap_or_default().into_owned())
 }
 
 /// A body that may be JSON, read when it is first asked for and once.
@@ -105,10 +103,14 @@ impl<'a> Json<'a> {
         Self { bytes, read: OnceCell::new() }
     }
 
-    /// The string at this JSON pointer; none where the body is no JSON, or has none there.
-    pub(super) fn text_at(&self, pointer: &str) -> Option<&str> {
+    /// The string or the number at this JSON pointer; none where the body is no JSON, or has neither there.
+    pub(super) fn text_at(&self, pointer: &str) -> Option<Cow<'_, str>> {
         let json = self.read.get_or_init(|| serde_json::from_slice(self.bytes).ok());
-        json.as_ref()?.pointer(pointer)?.as_str()
+        match json.as_ref()?.pointer(pointer)? {
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            _ => None,
+        }
     }
 }
 
