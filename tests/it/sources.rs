@@ -108,6 +108,8 @@ async fn a_key_is_found_in_the_body_or_is_the_body() {
         (r#"{"id":7}"#, false),
         (r#"{"id":7,"n":2}"#, true),
         (r#"{"id":null}"#, false),
+        (r#"{"id":184467440737095516160}"#, false),
+        (r#"{"id":184467440737095516161}"#, false),
         ("{", false),
         ("{", false),
     ] {
@@ -148,6 +150,12 @@ async fn what_is_wrong_with_a_source_is_said_where_it_stands() {
         (hmac(json!({ "signed": "{timestamp}" })), "/verify/signed", "`{body}` once"),
         (hmac(json!({ "signed": "{timestamp}.{body}" })), "/verify", "timestamp_header"),
         (hmac(json!({ "timestamp_header": "x-t" })), "/verify/timestamp_header", "can be forged"),
+        (
+            hmac(json!({ "signed": "{timestamp}.{body}", "timestamp_header": "X-A" })),
+            "/verify/timestamp_header",
+            "both",
+        ),
+        (json!({ "scheme": "bearer", "secrets": ["t", "a\nb"] }), "/verify/secrets/1", "line end"),
         (ed25519(json!([])), "/verify/public_keys", "1 to 10"),
         (ed25519(json!(["00"])), "/verify/public_keys/0", "64 hex digits"),
         (json!({ "scheme": "basic", "username": "a:b", "secrets": ["s"] }), "/verify/username", "colon"),

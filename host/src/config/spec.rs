@@ -105,7 +105,7 @@ impl SourceSpec {
 pub enum EventTypeRule {
     /// This request header.
     Header(String),
-    /// The string or number at this JSON pointer (RFC 6901) of the body.
+    /// The string or whole number at this JSON pointer (RFC 6901) of the body.
     Pointer(String),
     /// Always this.
     Constant(String),
@@ -118,7 +118,7 @@ pub struct DedupSpec {
     /// The request header that holds the key. A request without it is taken as new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// The JSON pointer (RFC 6901) of the string or number in the body that is the key. A body without it is taken as new.
+    /// The JSON pointer (RFC 6901) of the string or whole number in the body that is the key. A body without it is taken as new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
     /// Whether the whole body is the key: two requests with the same bytes are the same event.

@@ -9,7 +9,7 @@ use crate::signing::{
     Ed25519Scheme, HashAlgorithm, HmacForm, HmacScheme, PublicKey, SharedSecret, SignatureEncoding, SignedText,
     StandardScheme, TIMESTAMP_TOLERANCE_S, TimestampHeader, Tolerance, TwilioScheme, VerifyError,
 };
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -222,7 +222,7 @@ impl VerifySpec {
 pub enum DedupRule {
     /// This header.
     Header(HeaderName),
-    /// The string or number at this JSON pointer (RFC 6901) of the body.
+    /// The string or whole number at this JSON pointer (RFC 6901) of the body.
     Pointer(String),
     /// The whole body.
     Body,
@@ -271,7 +271,7 @@ impl Verify {
         Ok(match spec {
             VerifySpec::None {} => Self::None,
             VerifySpec::Github { secrets } => Self::Hmac(HmacScheme::github(&open(secrets)?)),
-            VerifySpec::Gitlab { secrets } => Self::Shared(SharedSecret::gitlab(open(secrets)?)),
+            VerifySpec::Gitlab { secrets } => Self::Shared(SharedSecret::gitlab(for_header(open(secrets)?)?)),
             VerifySpec::Shopify { secrets } => Self::Hmac(HmacScheme::shopify(&open(secrets)?)),
             VerifySpec::Slack { secrets, tolerance_s } => {
                 Self::Hmac(HmacScheme::slack(&open(secrets)?, tolerance(*tolerance_s)?))
@@ -301,7 +301,7 @@ impl Verify {
                         format!("is longer than {PREFIX_BYTES_MAX} bytes or has other characters than visible ASCII");
                     return Err(Invalid::new("/verify/prefix", message));
                 }
-                let (signed, timestamp) = signed_text(signed, timestamp_header.as_deref(), *tolerance_s)?;
+                let (signed, timestamp) = signed_text(signed, header, timestamp_header.as_deref(), *tolerance_s)?;
                 let form = HmacForm {
                     header: header_name("/verify/header", header)?,
                     prefix: prefix.clone(),
@@ -322,7 +322,7 @@ impl Verify {
                     PublicKey::read(text).map_err(|error| Invalid::new(pointer, error.to_string()))
                 });
                 let keys = parsed.collect::<Result<_, _>>()?;
-                let (signed, timestamp) = signed_text(signed, timestamp_header.as_deref(), *tolerance_s)?;
+                let (signed, timestamp) = signed_text(signed, header, timestamp_header.as_deref(), *tolerance_s)?;
                 let header = header_name("/verify/header", header)?;
                 Self::Ed25519(Ed25519Scheme { header, encoding: *encoding, signed, timestamp, keys })
             }
@@ -334,9 +334,11 @@ impl Verify {
                 }
                 Self::Shared(SharedSecret::basic(username, &open(secrets)?))
             }
-            VerifySpec::Bearer { secrets } => Self::Shared(SharedSecret::bearer(open(secrets)?)),
+            VerifySpec::Bearer { secrets } => Self::Shared(SharedSecret::bearer(for_header(open(secrets)?)?)),
             VerifySpec::ApiKey { header, query, secrets } => Self::Shared(match (header, query) {
-                (Some(header), None) => SharedSecret::in_header(header_name("/verify/header", header)?, open(secrets)?),
+                (Some(header), None) => {
+                    SharedSecret::in_header(header_name("/verify/header", header)?, for_header(open(secrets)?)?)
+                }
                 (None, Some(query)) if (1..=NAME_BYTES_MAX).contains(&query.len()) => {
                     SharedSecret::in_query(query.clone(), open(secrets)?)
                 }
@@ -375,6 +377,18 @@ impl Verify {
     }
 }
 
+/// Secrets that a request can hold in a header.
+fn for_header(secrets: Vec<String>) -> Result<Vec<String>, Invalid> {
+    let fits = |secret: &String| HeaderValue::from_bytes(secret.as_bytes()).is_ok();
+    match secrets.iter().position(|secret| secret.trim() != secret || !fits(secret)) {
+        None => Ok(secrets),
+        Some(index) => {
+            let message = "cannot stand in a header: it has a line end or another control character, or begins or ends with a space";
+            Err(Invalid::new(format!("/verify/secrets/{index}"), message))
+        }
+    }
+}
+
 fn tolerance(seconds: u64) -> Result<Tolerance, Invalid> {
     within("/verify/tolerance_s", seconds, 1, TOLERANCE_S_MAX)?;
     Ok(Tolerance(seconds))
@@ -382,6 +396,7 @@ fn tolerance(seconds: u64) -> Result<Tolerance, Invalid> {
 
 fn signed_text(
     text: &str,
+    header: &str,
     timestamp_header: Option<&str>,
     tolerance_s: u64,
 ) -> Result<(SignedText, Option<TimestampHeader>), Invalid> {
@@ -392,6 +407,9 @@ fn signed_text(
     let tolerance = tolerance(tolerance_s)?;
     match (signed.has_timestamp(), timestamp_header) {
         (false, None) => Ok((signed, None)),
+        (true, Some(name)) if name.eq_ignore_ascii_case(header) => {
+            Err(Invalid::new("/verify/timestamp_header", "is the header of the signature: it cannot be both"))
+        }
         (true, Some(name)) => {
             let name = header_name("/verify/timestamp_header", name)?;
             Ok((signed, Some(TimestampHeader { name, tolerance })))

@@ -103,12 +103,13 @@ impl<'a> Json<'a> {
         Self { bytes, read: OnceCell::new() }
     }
 
-    /// The string or the number at this JSON pointer; none where the body is no JSON, or has neither there.
+    /// The string or the whole number at this JSON pointer; none where the body is no JSON, or has neither there. Other numbers, and those
+    /// beyond 64 bits, are not told apart once they are read.
     pub(super) fn text_at(&self, pointer: &str) -> Option<Cow<'_, str>> {
         let json = self.read.get_or_init(|| serde_json::from_slice(self.bytes).ok());
         match json.as_ref()?.pointer(pointer)? {
             Value::String(text) => Some(Cow::Borrowed(text)),
-            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            Value::Number(number) if !number.is_f64() => Some(Cow::Owned(number.to_string())),
             _ => None,
         }
     }

@@ -40,7 +40,7 @@ impl Ed25519Scheme {
         })?;
         let stamp = self.timestamp.as_ref().map(|header| header.read(headers)).transpose()?;
         let timestamp = stamp.map_or("", |stamp| stamp.text);
-        let message: Vec<u8> = self.signed.pieces(timestamp, body).flatten().copied().collect();
+        let message = self.signed.pieces(timestamp, body).collect::<Vec<_>>().concat();
         if !self.keys.iter().any(|key| key.verifies(&message, &given)) {
             return Err(VerifyError::SignatureInvalid);
         }

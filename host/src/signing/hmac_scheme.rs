@@ -146,8 +146,7 @@ impl HmacScheme {
         Self { header, form: Form::After(prefix), encoding, signed, timestamp, keys, signature_bytes }
     }
 
-    /// GitHub's: `X-Hub-Signature-256: sha256=<hex>`. It signs neither an id nor a time: a replay is caught by the delivery's id as dedup
-    /// key, not here.
+    /// GitHub's: `X-Hub-Signature-256: sha256=<hex>`. It signs neither an id nor a time: whoever has seen a request can send it again.
     #[must_use]
     pub fn github(secrets: &[String]) -> Self {
         Self::sha256("x-hub-signature-256", "sha256=", SignatureEncoding::Hex, SignedText::body(), None, secrets)
@@ -268,7 +267,7 @@ impl fmt::Debug for HmacScheme {
     }
 }
 
-/// A header's text, where it is there once.
+/// The text of a header, of the first where there are several.
 pub(super) fn text<'a>(headers: &'a HeaderMap, header: &HeaderName) -> Result<&'a str, VerifyError> {
     let value = headers.get(header).and_then(|value| value.to_str().ok());
     value.ok_or_else(|| VerifyError::SignatureMissing { header: header.clone() })

@@ -70,32 +70,31 @@ impl SharedSecret {
     /// Where it does not.
     pub fn verify(&self, headers: &HeaderMap, query: Option<&str>) -> Result<(), VerifyError> {
         let missing = |header: &HeaderName| VerifyError::SignatureMissing { header: header.clone() };
-        let of = |header: &HeaderName| headers.get(header).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let of = |header: &HeaderName| headers.get(header).map(|value| value.as_bytes()).ok_or_else(|| missing(header));
         let given = match &self.place {
-            Place::Header(header) => of(header).ok_or_else(|| missing(header))?,
+            Place::Header(header) => of(header)?.to_vec(),
             Place::Authorization(scheme) => {
-                let value = of(&header::AUTHORIZATION).ok_or_else(|| missing(&header::AUTHORIZATION))?;
+                let value = of(&header::AUTHORIZATION)?;
                 let malformed = || VerifyError::SignatureMalformed {
                     header: header::AUTHORIZATION,
                     wanted: format!("`{scheme}`, a space and the credentials"),
                 };
-                let (word, rest) = value.split_once(' ').ok_or_else(malformed)?;
-                if !word.eq_ignore_ascii_case(scheme) {
+                let at = value.iter().position(|byte| *byte == b' ').ok_or_else(malformed)?;
+                let (word, rest) = value.split_at(at);
+                if !word.eq_ignore_ascii_case(scheme.as_bytes()) {
                     return Err(malformed());
                 }
-                rest.trim_start().to_owned()
+                rest.trim_ascii_start().to_vec()
             }
             Place::Query(wanted) => {
                 let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-                let found = pairs.find_map(|(name, value)| (name == wanted.as_str()).then(|| value.into_owned()));
+                let found =
+                    pairs.find_map(|(name, value)| (name == wanted.as_str()).then(|| value.into_owned().into_bytes()));
                 found.ok_or_else(|| VerifyError::ParameterMissing { parameter: wanted.clone() })?
             }
         };
         // Each is compared in constant time; all are, so that not even which one it is shows.
-        let right = self
-            .wanted
-            .iter()
-            .fold(subtle::Choice::from(0), |right, one| right | one.as_bytes().ct_eq(given.as_bytes()));
+        let right = self.wanted.iter().fold(subtle::Choice::from(0), |right, one| right | one.as_bytes().ct_eq(&given));
         if right.into() { Ok(()) } else { Err(VerifyError::SecretInvalid) }
     }
 }
@@ -129,6 +128,11 @@ mod tests {
             assert_eq!(of(wrong), "signature_invalid", "{wrong}");
         }
         assert_eq!(code(&gitlab, None, None), "signature_missing");
+        // Bytes beyond ASCII are as good as others.
+        let named = HeaderName::from_static("x-gitlab-token");
+        let value = http::HeaderValue::from_bytes("pässwort".as_bytes()).unwrap();
+        let headers = [(named, value)].into_iter().collect();
+        assert_eq!(SharedSecret::gitlab(vec!["pässwort".to_owned()]).verify(&headers, None), Ok(()));
     }
 
     #[test]
