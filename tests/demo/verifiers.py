@@ -12,14 +12,12 @@ import collections
 import json
 import os
 import pathlib
-import queue
 import subprocess
 import sys
 import tempfile
-import threading
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import capture
 import cloudevent
 import host
 import standardwebhooks
@@ -38,7 +36,7 @@ NODE_TIMEOUT_S = 60
 
 def main():
     with tempfile.TemporaryDirectory(prefix="verifiers-", dir=TARGET) as directory:
-        server, received = start_receiver()
+        server, received = capture.start()
         process, ingest, admin = host.start(
             TARGET / "release/hookswitch", HERE / "host.toml", f"{directory}/data", f"{directory}/host.log"
         )
@@ -48,31 +46,11 @@ def main():
                 headers = {"x-event-type": cloudevent.TYPE, "content-type": cloudevent.content_type(body)}
                 request = urllib.request.Request(f"{ingest}/in/acme/in", body.encode(), headers)
                 urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S).close()
-            requests = [take(received) for _ in range(len(BODIES) * len(endpoints))]
+            requests = [capture.take(received) for _ in range(len(BODIES) * len(endpoints))]
         finally:
             process.stop()
             server.shutdown()
     return conclude(endpoints, requests)
-
-
-def start_receiver():
-    received = queue.Queue()
-
-    class Receiver(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            received.put((self.path, dict(self.headers), body))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, received
 
 
 def make_endpoints(admin, url):
@@ -102,13 +80,6 @@ def make_endpoints(admin, url):
     route = {"source": "in", "to": {"endpoints": [path[1:] for path in verifiers]}}
     admin.send("PUT", "tenants/acme/routes/all", route)
     return verifiers
-
-
-def take(received):
-    try:
-        return received.get(timeout=REQUEST_TIMEOUT_S)
-    except queue.Empty:
-        raise Failed(f"no delivery came within REQUEST_TIMEOUT_S, {REQUEST_TIMEOUT_S} s") from None
 
 
 def conclude(endpoints, requests):

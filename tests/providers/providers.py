@@ -15,20 +15,18 @@ import hashlib
 import json
 import os
 import pathlib
-import queue
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "demo"))
 
+import capture  # noqa: E402
 import host  # noqa: E402
 import nacl.signing  # noqa: E402
 import requests.auth  # noqa: E402
@@ -216,7 +214,7 @@ def sha256(text):
 def main():
     node = Node()
     with tempfile.TemporaryDirectory(prefix="providers-", dir=TARGET) as directory:
-        server, received = start_receiver()
+        server, received = capture.start()
         process, ingest, admin = host.start(
             TARGET / "release/hookswitch", HERE.parent / "demo/host.toml", f"{directory}/data", f"{directory}/host.log"
         )
@@ -279,26 +277,6 @@ def challenge(ingest, admin):
     return "slack", "PyPI slack_sdk", "asks", 2, wrong
 
 
-def start_receiver():
-    received = queue.Queue()
-
-    class Receiver(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            received.put(({name.lower(): value for name, value in self.headers.items()}, body.decode()))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, received
-
-
 def receivers(node, ingest, admin, url, received):
     """Has the host sign a delivery in each way, and the libraries verify it: as it came, with another body, with another secret."""
     whsec = "whsec_" + base64.b64encode(bytes([3] * 24)).decode()
@@ -309,10 +287,8 @@ def receivers(node, ingest, admin, url, received):
     admin.send("PUT", "tenants/acme/routes/out", {"source": "out", "to": {"endpoints": ["out"]}})
     sent = '{"text": "grün \U0001f600"}'
     post(f"{ingest}/in/acme/out", {"Content-Type": "application/json"}, sent.encode())
-    try:
-        headers, body = received.get(timeout=REQUEST_TIMEOUT_S)
-    except queue.Empty:
-        raise Failed(f"no delivery came within REQUEST_TIMEOUT_S, {REQUEST_TIMEOUT_S} s") from None
+    _, headers, body = capture.take(received)
+    headers, body = {name.lower(): value for name, value in headers.items()}, body.decode()
 
     def by_node(scheme, header):
         return lambda secret, body: node.ask(scheme=scheme, secret=secret, body=body, signature=headers[header])

@@ -1,7 +1,8 @@
 //! What users declare: sources, modules, routes, endpoints of each tenant, from what they write to what the road uses.
 //!
 //! `resource` is one of any kind; `spec` is what people write (raw), with `secrets` read with care, `module` what uploads make. Parts of an endpoint, raw and
-//! resolved, are in `signatures`, `auth`, `tls`, `cloudevents` and `target_url`, one of a source in `verify`. `endpoint`, `resolve` (sources), `route` and `snapshot` make what
+//! resolved, are in `signatures`, `auth`, `tls`, `cloudevents` and `target_url`, one of a source in
+//! `verify_spec` and `verify`. `endpoint`, `resolve` (sources), `route` and `snapshot` make what
 //! everything else reads: complete, checked, immutable, swapped as a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
 
 mod auth;
@@ -21,6 +22,7 @@ mod spec;
 mod target_url;
 mod tls;
 mod verify;
+mod verify_spec;
 
 pub use auth::{Auth, AuthSpec, ClientAuth, Oauth2};
 pub use cloudevents::{CloudEventsMode, CloudEventsSpec};
@@ -43,4 +45,5 @@ pub use spec::{
 };
 pub use target_url::{TargetUrl, Unfilled, UrlVariable};
 pub use tls::{Tls, TlsSpec};
-pub use verify::{DedupRule, Verify, VerifySpec};
+pub use verify::{DedupRule, Verify};
+pub use verify_spec::VerifySpec;

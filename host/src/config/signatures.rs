@@ -101,13 +101,18 @@ fn resolve_one(
             if is_header_of_the_host(header.as_str()) {
                 return Err(Invalid::new(place, format!("`{header}` is a header that the host sets itself")));
             }
-            if prefix.len() > PREFIX_BYTES_MAX || !prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
-                let message =
-                    format!("is longer than {PREFIX_BYTES_MAX} bytes or has other characters than visible ASCII");
-                return Err(Invalid::new(format!("{pointer}/prefix"), message));
-            }
+            check_prefix(&format!("{pointer}/prefix"), prefix)?;
             let signer = BodySigner::new(*algorithm, *encoding, prefix.clone(), &open(secrets)?);
             Ok(HeaderSignature { header, signer })
         }
     }
+}
+
+/// What stands before a signature in its header.
+pub(super) fn check_prefix(pointer: &str, prefix: &str) -> Result<(), Invalid> {
+    if prefix.len() > PREFIX_BYTES_MAX || !prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("is longer than {PREFIX_BYTES_MAX} bytes or has other characters than visible ASCII");
+        return Err(Invalid::new(pointer, message));
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ const REQUEST_RATE: HeaderName = HeaderName::from_static("webhook-request-rate")
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
 const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 
-/// No endpoint may be sent to more often in a minute than this; what allows more allows all.
+/// No endpoint may be sent to more often in a minute than this; who allows more allows this.
 const RATE_PER_MIN_MAX: u64 = 60 * 10_000;
 
 /// Why nothing may be sent.

@@ -46,25 +46,22 @@ impl StandardScheme {
     /// The headers of the specification: `webhook-id`, `webhook-timestamp`, `webhook-signature`. Any of the keys may have signed.
     #[must_use]
     pub const fn standard_webhooks(keys: Vec<VerifyingKey>, tolerance: Tolerance) -> Self {
-        let name = HeaderName::from_static("webhook-timestamp");
-        Self {
-            id: HeaderName::from_static("webhook-id"),
-            signature: HeaderName::from_static("webhook-signature"),
-            timestamp: TimestampHeader { name, tolerance },
-            keys,
-        }
+        Self::with_headers(["webhook-id", "webhook-timestamp", "webhook-signature"], keys, tolerance)
     }
 
     /// The headers that Svix sends by itself: `svix-id`, `svix-timestamp`, `svix-signature`.
     #[must_use]
     pub const fn svix(keys: Vec<VerifyingKey>, tolerance: Tolerance) -> Self {
-        let name = HeaderName::from_static("svix-timestamp");
-        Self {
-            id: HeaderName::from_static("svix-id"),
-            signature: HeaderName::from_static("svix-signature"),
-            timestamp: TimestampHeader { name, tolerance },
-            keys,
-        }
+        Self::with_headers(["svix-id", "svix-timestamp", "svix-signature"], keys, tolerance)
+    }
+
+    const fn with_headers(
+        [id, timestamp, signature]: [&'static str; 3],
+        keys: Vec<VerifyingKey>,
+        tolerance: Tolerance,
+    ) -> Self {
+        let timestamp = TimestampHeader { name: HeaderName::from_static(timestamp), tolerance };
+        Self { id: HeaderName::from_static(id), signature: HeaderName::from_static(signature), timestamp, keys }
     }
 
     /// Whether one of the keys verifies one of the signatures, made not too long ago and not further ahead.
