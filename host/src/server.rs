@@ -15,7 +15,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,13 @@ impl Default for Config {
     }
 }
 
+/// Who sent a request. Each request has it among its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The address that it came from.
+    pub address: IpAddr,
+}
+
 /// Serves until the signal is given, then lets requests under way finish for at most `drain_timeout_ms`.
 ///
 /// A failing `accept` (too many open files, say) is logged and tried again after a moment: it must not end the host.
@@ -78,8 +85,10 @@ where
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = connection(stream, config.clone(), service.clone(), shutdown.clone());
+            Ok((stream, from)) => {
+                // An IPv4 address that came by an IPv6 socket is told as what it is.
+                let peer = Peer { address: from.ip().to_canonical() };
+                let connection = connection(stream, peer, config.clone(), service.clone(), shutdown.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -101,7 +110,7 @@ where
     }
 }
 
-async fn connection<S, F, B>(stream: TcpStream, config: Config, service: S, mut shutdown: Shutdown)
+async fn connection<S, F, B>(stream: TcpStream, peer: Peer, config: Config, service: S, mut shutdown: Shutdown)
 where
     S: Fn(Request<RequestBody>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
@@ -110,7 +119,8 @@ where
 {
     // Answers are small and whole: waiting to fill a packet only costs time.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let (left, awaits_reader) = (Leftover::default(), request.headers().contains_key(EXPECT));
         let response = service(request.map(|body| RequestBody::new(body, awaits_reader, left.clone())));
         async move {
