@@ -1,5 +1,6 @@
 //! The vocabulary as types: names, ids, events, runs, deliveries, jobs. Plain data: it decides nothing and touches nothing.
 
+mod address_range;
 mod delivery;
 mod event;
 mod header_rules;
@@ -12,6 +13,7 @@ mod step_key;
 mod url;
 mod world;
 
+pub use address_range::{AddressRange, InvalidAddressRange, is_in_network};
 pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX, Turn};
 pub use event::{DELIVERY_DEAD, Erased, Event, Header, Message, OPERATIONAL_SOURCE, TEST_ROUTE};
 pub use header_rules::{is_credential, is_header_for_modules, is_header_of_the_host};

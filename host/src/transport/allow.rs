@@ -1,17 +1,16 @@
 //! What the operator lets deliveries reach although it is not globally routable: `127.0.0.0/8`, `10.1.2.3`, `[::1]`, `127.0.0.1:9000`.
 
-use super::address::in_network;
+use crate::model::{AddressRange, InvalidAddressRange};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// One network, or one address, on all ports or on one. IPv6 stands in brackets where a port follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AllowEntry {
-    base: IpAddr,
-    prefix: u8,
+    range: AddressRange,
     port: Option<u16>,
 }
 
@@ -29,7 +28,7 @@ impl AllowEntry {
     /// Whether it lets a connection to this address and port through.
     #[must_use]
     pub fn allows(&self, address: IpAddr, port: Option<u16>) -> bool {
-        (self.port.is_none() || self.port == port) && in_network(address, self.base, self.prefix)
+        (self.port.is_none() || self.port == port) && self.range.contains(address)
     }
 
     /// The one port it is for; none for all.
@@ -51,27 +50,8 @@ impl FromStr for AllowEntry {
                 _ => return Err(wrong(format!("`{port}` is not a port from 1 to 65535"))),
             },
         };
-        let (address, prefix) = match network.split_once('/') {
-            None => (network, None),
-            Some((address, prefix)) => (address, Some(prefix)),
-        };
-        let base: IpAddr =
-            address.parse().map_err(|_| wrong(format!("`{address}` is not an IP address; names cannot be allowed")))?;
-        let longest = if base.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => longest,
-            Some(prefix) => match prefix.parse::<u8>() {
-                Ok(prefix) if prefix <= longest => prefix,
-                _ => return Err(wrong(format!("`/{prefix}` is not a prefix from /0 to /{longest}"))),
-            },
-        };
-        let first = first_of(base, prefix);
-        if first != base {
-            return Err(wrong(format!(
-                "{base} is inside that network, which begins at {first}: write `{first}/{prefix}`"
-            )));
-        }
-        Ok(Self { base, prefix, port })
+        let range = network.parse().map_err(|error: InvalidAddressRange| wrong(error.why))?;
+        Ok(Self { range, port })
     }
 }
 
@@ -92,28 +72,14 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-fn first_of(base: IpAddr, prefix: u8) -> IpAddr {
-    match base {
-        IpAddr::V4(base) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
-            Ipv4Addr::from_bits(base.to_bits() & mask).into()
-        }
-        IpAddr::V6(base) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
-            Ipv6Addr::from_bits(base.to_bits() & mask).into()
-        }
-    }
-}
-
 impl fmt::Display for AllowEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = self.prefix == if self.base.is_ipv4() { 32 } else { 128 };
-        let prefix = if whole { String::new() } else { format!("/{}", self.prefix) };
-        match (self.base, self.port) {
-            (IpAddr::V4(base), None) => write!(f, "{base}{prefix}"),
-            (IpAddr::V4(base), Some(port)) => write!(f, "{base}{prefix}:{port}"),
-            (IpAddr::V6(base), None) => write!(f, "[{base}{prefix}]"),
-            (IpAddr::V6(base), Some(port)) => write!(f, "[{base}{prefix}]:{port}"),
+        let range = self.range;
+        match (range.is_ipv4(), self.port) {
+            (true, None) => write!(f, "{range}"),
+            (true, Some(port)) => write!(f, "{range}:{port}"),
+            (false, None) => write!(f, "[{range}]"),
+            (false, Some(port)) => write!(f, "[{range}]:{port}"),
         }
     }
 }
