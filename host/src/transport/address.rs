@@ -1,7 +1,8 @@
 //! Which addresses may be connected to: the globally routable ones, and what the operator allows besides. Pure.
 //!
 //! For IPv6 the rule is turned round: only `2000::/3` is global at all, so whatever else exists or will exist (loopback, mapped IPv4, NAT64,
-//! unique local, link-local, multicast) is refused without being listed.
+//! unique local, link-local, multicast) is refused without being listed. What is within `2000::/3` and carries an IPv4 address to a tunnel's end
+//! is refused whatever that address is. NAT64 under a prefix of a network's own looks like any other address: nobody but that network can tell it.
 
 use crate::model::is_in_network;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -46,25 +47,41 @@ fn refusal_v6(address: Ipv6Addr) -> Option<&'static str> {
         Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0)
     }
     // Named for the sake of the error; the last line refuses them anyway.
-    const REFUSED: [(Ipv6Addr, u8, &str); 14] = [
+    const REFUSED: [(Ipv6Addr, u8, &str); 21] = [
         (Ipv6Addr::UNSPECIFIED, 128, "the unspecified address (::)"),
         (Ipv6Addr::LOCALHOST, 128, "the loopback address (::1)"),
         (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, "an IPv4 address in disguise (::ffff:0:0/96)"),
+        (Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, 0, 0), 96, "an IPv4 address in disguise (::ffff:0:0:0/96)"),
         (v6(0, 0), 96, "an IPv4 address in disguise (::/96)"),
         (v6(0x64, 0xff9b), 96, "an IPv4 address behind NAT64 (64:ff9b::/96)"),
+        (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, "an IPv4 address behind a local NAT64 (64:ff9b:1::/48)"),
         (v6(0x64, 0xff9b), 32, "an address for translation (64:ff9b::/32)"),
+        (v6(0x100, 0), 64, "an address whose packets are thrown away (100::/64)"),
         (v6(0x2001, 0), 32, "a Teredo tunnel (2001::/32)"),
+        (v6(0x2001, 0x10), 28, "a hash that is no address (ORCHID, 2001:10::/28)"),
+        (v6(0x2001, 0x20), 28, "a hash that is no address (ORCHIDv2, 2001:20::/28)"),
         (v6(0x2001, 0), 23, "a protocol assignment (2001::/23)"),
         (v6(0x2001, 0xdb8), 32, "a documentation address (2001:db8::/32)"),
         (v6(0x2002, 0), 16, "a 6to4 tunnel (2002::/16)"),
         (v6(0x3fff, 0), 20, "a documentation address (3fff::/20)"),
+        (v6(0x5f00, 0), 16, "a segment of a route (SRv6, 5f00::/16)"),
         (v6(0xfc00, 0), 7, "a private address (fc00::/7)"),
         (v6(0xfe80, 0), 10, "a link-local address (fe80::/10)"),
+        (v6(0xfec0, 0), 10, "a site-local address (fec0::/10)"),
         (v6(0xff00, 0), 8, "a multicast address (ff00::/8)"),
     ];
     let found = REFUSED.iter().find(|(base, prefix, _)| is_in_network(address.into(), (*base).into(), *prefix));
     let global = is_in_network(address.into(), v6(0x2000, 0).into(), 3);
-    found.map(|(_, _, why)| *why).or((!global).then_some("not a global address (2000::/3)"))
+    let found = found.map(|(_, _, why)| *why).or((!global).then_some("not a global address (2000::/3)"));
+    found.or(is_isatap(address).then_some("an IPv4 address at the end of a tunnel (ISATAP)"))
+}
+
+/// Whether its interface identifier is ISATAP's (RFC 5214, section 6.1): `0:5efe` or `200:5efe` and an IPv4 address, under any prefix at all.
+fn is_isatap(address: Ipv6Addr) -> bool {
+    // The bits for "universal" and "group" may have either value.
+    const EITHER: u16 = 0x0300;
+    let [_, _, _, _, flags, owner, _, _] = address.segments();
+    flags & !EITHER == 0 && owner == 0x5efe
 }
 
 #[cfg(test)]
@@ -117,6 +134,9 @@ mod tests {
                 "2001:db9::",
                 "2003::",
                 "2606:4700::1111",
+                "2606:4700::5eff:808:808",
+                "2606:4700::400:5efe:808:808",
+                "2606:4700::5efe:0:808:808",
                 "3ffe:ffff::",
                 "3fff:1000::",
             ],
@@ -169,12 +189,22 @@ mod tests {
                 "::8.8.8.8",
                 "::ffff:127.0.0.1",
                 "::ffff:8.8.8.8",
+                "::ffff:0:127.0.0.1",
                 "64:ff9b::7f00:1",
                 "64:ff9b:1::1",
+                "64:ff9b:1:ffff:ffff:ffff:7f00:1",
                 "100::1",
+                "100:0:0:1::1",
                 "1fff:ffff::",
                 "2001::1",
+                "2001:0:808:808::",
+                "2001:2::1",
+                "2001:10::1",
+                "2001:2f:ffff::",
                 "2001:1ff:ffff::",
+                "2606:4700::5efe:127.0.0.1",
+                "2606:4700::200:5efe:10.0.0.1",
+                "2606:4700::300:5efe:8.8.8.8",
                 "2001:db8::1",
                 "2002:7f00:1::",
                 "2002:ffff::",
@@ -200,6 +230,10 @@ mod tests {
         assert_eq!(why("127.0.0.1"), "a loopback address (127.0.0.0/8)");
         assert_eq!(why("255.255.255.255"), "the broadcast address");
         assert_eq!(why("::ffff:10.0.0.1"), "an IPv4 address in disguise (::ffff:0:0/96)");
-        assert_eq!(why("5f00::1"), "not a global address (2000::/3)");
+        assert_eq!(why("4000::1"), "not a global address (2000::/3)");
+        assert_eq!(why("64:ff9b:1::a00:1"), "an IPv4 address behind a local NAT64 (64:ff9b:1::/48)");
+        assert_eq!(why("2606:4700::200:5efe:a00:1"), "an IPv4 address at the end of a tunnel (ISATAP)");
+        assert_eq!(why("2001:20::1"), "a hash that is no address (ORCHIDv2, 2001:20::/28)");
+        assert_eq!(why("5f00::1"), "a segment of a route (SRv6, 5f00::/16)");
     }
 }
