@@ -36,6 +36,7 @@ mod module_commands;
 mod module_trials;
 mod modules;
 mod operational;
+mod publish;
 mod remembering;
 mod replays;
 mod requests;

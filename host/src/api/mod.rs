@@ -2,7 +2,7 @@
 //!
 //! `change` is how configuration changes, and `versions` how that of a module does; `resources`, `secrets` and `modules` put that on
 //! HTTP; `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
-//! and `replay` run one again, `jobs` has many done so, `endpoints` shows how they are doing, `state` what modules keep, `statistics` what was
+//! and `replay` run one again, `publish` takes what an application has to say, `jobs` has many done so, `endpoints` shows how they are doing, `state` what modules keep, `statistics` what was
 //! counted, `backup` gives the whole store. Every refusal is a [`Problem`].
 
 mod access;
@@ -14,6 +14,7 @@ mod endpoints;
 mod jobs;
 mod module_test;
 mod modules;
+mod publish;
 pub mod quarantine;
 mod replay;
 mod rerun;
@@ -30,6 +31,7 @@ pub use uploads::Uploads;
 
 use crate::clock::Clock;
 use crate::deliverer::Throttles;
+use crate::ingest::Ingest;
 use crate::jobs::Jobs;
 use crate::pipeline::{Library, Pipeline, Retention, Shadows};
 use crate::problem::Problem;
@@ -78,6 +80,8 @@ pub struct Parts {
     pub uploads: Uploads,
     /// The road of an event.
     pub pipeline: Pipeline,
+    /// Where the road begins.
+    pub ingest: Ingest,
     /// What the shadows of modules have said.
     pub shadows: Shadows,
     /// What is kept for how long.
@@ -125,7 +129,8 @@ impl Api {
             .route("/v1/operator/library", get(modules::report))
             .route("/v1/operator/backup", get(backup::backup))
             .route("/v1/operator/retention", get(retention))
-            .route(&at("/events"), get(data::list_events))
+            .route(&at("/events"), get(data::list_events).post(publish::publish))
+            .route(&at("/events/batch"), post(publish::publish_many))
             .route(&at("/events/{event}"), get(data::get_event).delete(data::erase_event))
             .route(&at("/events/{event}/body"), get(data::get_event_body))
             .route(&at("/events/{event}/replay"), post(replay::replay))

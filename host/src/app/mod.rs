@@ -195,11 +195,13 @@ impl Host {
         let shadows = pipeline.shadows().clone();
         let ingest = Ingest::new(
             pipeline.clone(),
+            store.clone(),
             published.subscribe(),
             recorder.clone(),
             clock.clone(),
             settings.ingest.clone(),
         );
+        let for_requests = ingest.clone();
         let ingest_at = listen(
             &mut edge,
             "ingest",
@@ -208,7 +210,7 @@ impl Host {
             &health,
             told_edge.clone(),
             move |request| {
-                let ingest = ingest.clone();
+                let ingest = for_requests.clone();
                 async move { ingest.handle(request).await }
             },
         )?;
@@ -221,6 +223,7 @@ impl Host {
             library,
             uploads,
             pipeline,
+            ingest,
             shadows,
             retention: kept,
             costs,

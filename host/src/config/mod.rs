@@ -32,7 +32,7 @@ pub use module::{
 };
 pub use pattern::{EventTypePattern, InvalidPattern};
 pub use plan::{CallTime, Canary, ModuleRef, OnFailure, Plan, PlanStep, Target, TimeBound};
-pub use resolve::{SECRETS_MAX, Source};
+pub use resolve::{Maker, SECRETS_MAX, Source};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use route::Route;
 pub use seal::{MasterKey, SealError};
@@ -40,8 +40,8 @@ pub use secrets::SecretSpec;
 pub use signatures::{HeaderSignature, SignatureSpec};
 pub use snapshot::{Invalid, Record, Snapshot, Tenant};
 pub use spec::{
-    DedupSpec, EndpointSpec, EventTypeRule, OperationalEvents, OrderingSpec, QuarantineSpec, RetrySpec, RouteSpec,
-    SourceSpec, StepSpec, TenantSpec,
+    DedupSpec, EndpointSpec, EventTypeRule, OperationalEvents, OrderingSpec, PublishSpec, QuarantineSpec, RetrySpec,
+    RouteSpec, SourceSpec, StepSpec, TenantSpec,
 };
 pub use target_url::{TargetUrl, Unfilled, UrlVariable};
 pub use tls::{Tls, TlsSpec};

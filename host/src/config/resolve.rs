@@ -18,9 +18,20 @@ const LABEL_BYTES_MAX: usize = 128;
 pub(super) const PATTERNS_MAX: usize = 100;
 const DEDUP_WINDOW_S_MAX: u64 = 604_800;
 
+/// Who makes the events of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// Requests to `/in/{tenant}/{source}`.
+    Requests,
+    /// The application, by the admin interface.
+    Application,
+}
+
 /// A way in, ready for use.
 #[derive(Debug)]
 pub struct Source {
+    /// Who makes its events. What is said below of requests holds where these do.
+    pub maker: Maker,
     /// How requests prove where they come from.
     pub verify: Verify,
     /// Whether a `url_verification` in JSON is answered with its `challenge`, and is no event.
@@ -39,25 +50,66 @@ pub struct Source {
 
 impl Source {
     pub(super) fn resolve(id: &ResourceId, spec: &SourceSpec, key: &MasterKey) -> Result<Self, Invalid> {
-        let verify = Verify::resolve(id, &spec.verify, key)?;
-        let event_type = spec.event_type.as_ref().map_or_else(|| Ok(spec.verify.event_type()), checked_rule)?;
-        let (dedup, dedup_window_s) = match &spec.dedup {
-            Some(dedup) => (dedup_rule(dedup, &spec.verify)?, dedup.window_s),
-            None => (spec.verify.dedup(), default_window_s()),
+        let mut source = match (&spec.verify, &spec.publish) {
+            (Some(verify), None) => Self::of_requests(id, spec, verify, key)?,
+            (None, Some(_)) => Self::published(spec)?,
+            _ => {
+                let message = "says who makes its events by one of two: `verify`, how requests prove where they come from, or \
+                               `publish`, which is `{}`: your application does";
+                return Err(Invalid::new("", message));
+            }
         };
-        within("/dedup/window_s", dedup_window_s, 0, DEDUP_WINDOW_S_MAX)?;
+        within("/dedup/window_s", source.dedup_window_s, 0, DEDUP_WINDOW_S_MAX)?;
         if let Some(bytes) = spec.body_bytes_max {
             within("/body_bytes_max", bytes, 1, u64::MAX)?;
         }
+        (source.body_bytes_max, source.disabled) = (spec.body_bytes_max, spec.disabled);
+        Ok(source)
+    }
+
+    fn of_requests(id: &ResourceId, spec: &SourceSpec, from: &VerifySpec, key: &MasterKey) -> Result<Self, Invalid> {
+        let (dedup, dedup_window_s) = match &spec.dedup {
+            Some(dedup) => (dedup_rule(dedup, from)?, dedup.window_s),
+            None => (from.dedup(), default_window_s()),
+        };
         Ok(Self {
-            verify,
-            answers_url_verification: matches!(spec.verify, VerifySpec::Slack { .. }),
-            event_type,
+            maker: Maker::Requests,
+            verify: Verify::resolve(id, from, key)?,
+            answers_url_verification: matches!(from, VerifySpec::Slack { .. }),
+            event_type: spec.event_type.as_ref().map_or_else(|| Ok(from.event_type()), checked_rule)?,
             dedup,
             dedup_window_s,
-            body_bytes_max: spec.body_bytes_max,
-            disabled: spec.disabled,
+            body_bytes_max: None,
+            disabled: false,
         })
+    }
+
+    /// One whose events say themselves what type they are and what makes them unique.
+    fn published(spec: &SourceSpec) -> Result<Self, Invalid> {
+        let of_no_use = "is of no use to a source that is published to: each event says this itself";
+        if spec.event_type.is_some() {
+            return Err(Invalid::new("/event_type", of_no_use));
+        }
+        let dedup = spec.dedup.as_ref();
+        if dedup.is_some_and(|dedup| dedup.body || dedup.header.is_some() || dedup.pointer.is_some()) {
+            return Err(Invalid::new("/dedup", format!("{of_no_use}; `window_s` alone can be said")));
+        }
+        let dedup_window_s = dedup.map_or_else(default_window_s, |dedup| dedup.window_s);
+        Ok(Self { dedup_window_s, ..Self::of_the_application() })
+    }
+
+    /// What every tenant has as its source [`crate::model::PUBLISHED_SOURCE`], where it does not make one of that name.
+    pub(super) fn of_the_application() -> Self {
+        Self {
+            maker: Maker::Application,
+            verify: Verify::None,
+            answers_url_verification: false,
+            event_type: EventTypeRule::Constant(String::new()),
+            dedup: DedupRule::Body,
+            dedup_window_s: default_window_s(),
+            body_bytes_max: None,
+            disabled: false,
+        }
     }
 }
 

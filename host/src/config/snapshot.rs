@@ -11,7 +11,8 @@ use super::{
     TimeBound,
 };
 use crate::model::{
-    DELIVERY_DEAD, Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, TEST_ROUTE, TenantName,
+    DELIVERY_DEAD, Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, PUBLISHED_SOURCE, RouteName, SourceName,
+    TEST_ROUTE, TenantName,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -299,6 +300,10 @@ impl Tenant {
             return Err((id, Invalid::new("", format!("there is no tenant `{name}`: make it first"))));
         }
         check_counts(name, &records)?;
+        if let Ok(published) = PUBLISHED_SOURCE.parse() {
+            // Before its own, one of which may have the name.
+            tenant.sources.insert(published, Arc::new(Source::of_the_application()));
+        }
         let modules = Modules { own: &records, operator: operator_modules };
         // Kinds come in the order of their declaration: whatever a route refers to is there before it.
         for ((kind, resource), spec) in &records {

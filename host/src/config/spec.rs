@@ -72,12 +72,16 @@ impl QuarantineSpec {
     }
 }
 
-/// A way in.
+/// A way in: either `verify` or `publish` says who makes its events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
-    /// How a request proves where it comes from.
-    pub verify: VerifySpec,
+    /// Requests do, and how each proves where it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifySpec>,
+    /// The application does, by the admin interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<PublishSpec>,
     /// Where the event type is read from. By itself: the scheme's own place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type: Option<EventTypeRule>,
@@ -95,9 +99,14 @@ pub struct SourceSpec {
 impl SourceSpec {
     /// What verifies.
     pub(super) fn secrets_mut(&mut self) -> Vec<(String, &mut String)> {
-        numbered("/verify/secrets", self.verify.secrets_mut())
+        self.verify.iter_mut().flat_map(|verify| numbered("/verify/secrets", verify.secrets_mut())).collect()
     }
 }
+
+/// That an application makes a source's events. There is nothing to say of it yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishSpec {}
 
 /// Where an event type is read from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

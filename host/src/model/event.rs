@@ -17,6 +17,9 @@ pub struct Header {
 /// sends to it from outside.
 pub const OPERATIONAL_SOURCE: &str = "hookswitch";
 
+/// The source of what an application publishes, where it names no other. Every tenant has it, made or not.
+pub const PUBLISHED_SOURCE: &str = "api";
+
 /// The type of the operational event that a delivery is dead.
 pub const DELIVERY_DEAD: &str = "delivery.dead";
 

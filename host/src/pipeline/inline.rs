@@ -4,7 +4,7 @@ use super::failures::Note;
 use super::run::{Job, execute, missing_endpoint, unrouted};
 use super::shadow::Observed;
 use super::statistics::Said;
-use super::{Config, Failures, Library, Published, Shadows};
+use super::{Config, Failures, Library, Published, Shadows, Still};
 use crate::clock::Clock;
 use crate::config::{Kind, ResourceId, Route, Tenant};
 use crate::model::{Event, EventId, OPERATIONAL_SOURCE, Run, SourceName, TenantName};
@@ -56,6 +56,17 @@ pub enum AcceptError {
     /// The tenant was removed while the event came in.
     #[error("the tenant was removed")]
     TenantGone,
+}
+
+/// An event that is routed, as far as the budget went, and not durable yet.
+pub struct Prepared {
+    event: Event,
+    body: Bytes,
+    dedup_until_ms: Option<u64>,
+    /// Its tenant, as it was when the event was routed.
+    tenant: Arc<Tenant>,
+    runs: Vec<RoutedRun>,
+    observed: Vec<Observed>,
 }
 
 /// What is to follow from runs once they are committed.
@@ -143,11 +154,64 @@ impl Pipeline {
         body: Bytes,
         dedup_until_ms: Option<u64>,
     ) -> Result<Accepted, AcceptError> {
-        let id = event.id;
-        let tenant = self.published.snapshot().tenant(&event.tenant).cloned().ok_or(AcceptError::TenantGone)?;
-        let (mut runs, mut observed) = self.route(&tenant, &event, &body).await;
-        // Endpoints may have gone meanwhile: a run that has one of these is routed again, with what is there now.
+        let prepared = self.prepare_with(event, body, dedup_until_ms, false).await?;
         let still = self.published.still().await;
+        self.submit(&still, prepared).await?.await
+    }
+
+    /// Makes events durable that were prepared, each by itself, and gives each its place in the order as they stand here.
+    pub async fn accept_all(&self, prepared: Vec<Prepared>) -> Vec<Result<Accepted, AcceptError>> {
+        let still = self.published.still().await;
+        let mut waiting = Vec::with_capacity(prepared.len());
+        for one in prepared {
+            waiting.push(self.submit(&still, one).await);
+        }
+        let mut accepted = Vec::with_capacity(waiting.len());
+        for one in waiting {
+            accepted.push(match one {
+                Ok(outcome) => outcome.await,
+                Err(error) => Err(error),
+            });
+        }
+        accepted
+    }
+
+    /// Routes an event as far as the budget goes, for [`Pipeline::accept_all`]. Where one of its routes is in order nothing is routed yet: what
+    /// comes of it might be too long for one write, and the event would lose its place to those behind it.
+    ///
+    /// # Errors
+    /// Where its tenant is gone.
+    pub async fn prepare(
+        &self,
+        event: Event,
+        body: Bytes,
+        dedup_until_ms: Option<u64>,
+    ) -> Result<Prepared, AcceptError> {
+        self.prepare_with(event, body, dedup_until_ms, true).await
+    }
+
+    async fn prepare_with(
+        &self,
+        event: Event,
+        body: Bytes,
+        dedup_until_ms: Option<u64>,
+        keeps_place: bool,
+    ) -> Result<Prepared, AcceptError> {
+        let tenant = self.published.snapshot().tenant(&event.tenant).cloned().ok_or(AcceptError::TenantGone)?;
+        let mut takers = tenant.routes.values().filter(|route| route.takes(&event.source, &event.event_type));
+        let waits = keeps_place && takers.any(|route| route.in_order());
+        let (runs, observed) = self.route(&tenant, &event, &body, waits).await;
+        Ok(Prepared { event, body, dedup_until_ms, tenant, runs, observed })
+    }
+
+    /// Queues an event for its commit, and answers what waits for that. The configuration has to be held still until then.
+    async fn submit(
+        &self,
+        still: &Still,
+        prepared: Prepared,
+    ) -> Result<impl Future<Output = Result<Accepted, AcceptError>> + Send + use<>, AcceptError> {
+        let Prepared { event, body, dedup_until_ms, tenant, mut runs, mut observed } = prepared;
+        // Endpoints may have gone meanwhile: a run that has one of these is routed again, with what is there now.
         let now = still.snapshot.tenant(&event.tenant).ok_or(AcceptError::TenantGone)?;
         if !Arc::ptr_eq(now, &tenant) {
             for routed in runs.iter_mut().filter(|routed| missing_endpoint(now, routed).is_some()) {
@@ -158,29 +222,39 @@ impl Pipeline {
         // Should what came of it be too long for one write, the event is taken all the same, and each run gets a write of its own.
         let as_pending = runs.iter().map(|routed| pending(unrouted(&routed.run))).collect();
         let follows = self.follows(runs.iter().map(|routed| &routed.run), observed);
-        let (of_tenant, of_source) = (event.tenant.clone(), event.source.clone());
+        let (id, of_tenant, of_source) = (event.id, event.tenant.clone(), event.source.clone());
         let spare = Accept { event: event.clone(), body: body.clone(), dedup_until_ms, runs: as_pending };
         let accept = Accept { event, body, dedup_until_ms, runs };
-        let mut outcome = self.store.commit(Transition::Accept(Box::new(accept))).await;
-        if let Ok(Outcome::Accepted { .. }) = outcome {
-            self.committed(&of_tenant, &of_source, follows);
-        }
-        if let Err(CommitError::TooLong { .. }) = outcome {
-            outcome = self.store.commit(Transition::Accept(Box::new(spare))).await;
-        }
-        match outcome? {
-            Outcome::Accepted { .. } => Ok(Accepted::New(id)),
-            Outcome::Duplicate { first } => Ok(Accepted::Duplicate(first)),
-            other => Err(AcceptError::Answer(other)),
-        }
+        let outcome = self.store.submit(Transition::Accept(Box::new(accept))).await?;
+        let pipeline = self.clone();
+        Ok(async move {
+            let mut outcome = outcome.await;
+            if let Ok(Outcome::Accepted { .. }) = outcome {
+                pipeline.committed(&of_tenant, &of_source, follows);
+            }
+            if let Err(CommitError::TooLong { .. }) = outcome {
+                outcome = pipeline.store.commit(Transition::Accept(Box::new(spare))).await;
+            }
+            match outcome? {
+                Outcome::Accepted { .. } => Ok(Accepted::New(id)),
+                Outcome::Duplicate { first } => Ok(Accepted::Duplicate(first)),
+                other => Err(AcceptError::Answer(other)),
+            }
+        })
     }
 
-    async fn route(&self, tenant: &Arc<Tenant>, event: &Event, body: &Bytes) -> (Vec<RoutedRun>, Vec<Observed>) {
+    async fn route(
+        &self,
+        tenant: &Arc<Tenant>,
+        event: &Event,
+        body: &Bytes,
+        all_wait: bool,
+    ) -> (Vec<RoutedRun>, Vec<Observed>) {
         let now_ms = self.clock.now_ms();
         let (mut inline, mut runs) = (Vec::new(), Vec::new());
         for route in tenant.routes.values().filter(|route| route.takes(&event.source, &event.event_type)) {
             let run = Run::new(event.id, &route.name, 0, route.plan_digest, now_ms);
-            let modules = if route.in_order() { None } else { self.modules_if_ready(route, event.id) };
+            let modules = if all_wait || route.in_order() { None } else { self.modules_if_ready(route, event.id) };
             match modules {
                 Some(modules) => inline.push(Ready { run, route: route.clone(), modules }),
                 None => runs.push(pending(run)),

@@ -23,7 +23,7 @@ mod unused;
 
 pub use endpoint_test::{EndpointTest, EndpointTestError};
 pub use failures::{Failures, Streak, VersionOf};
-pub use inline::{AcceptError, Accepted, Pipeline};
+pub use inline::{AcceptError, Accepted, Pipeline, Prepared};
 pub use library::{Library, LibraryError, LibraryReport, Place, Scope, Turn};
 pub use published::{Published, Still};
 pub use retention::{Retention, RetentionConfig};

@@ -7,7 +7,7 @@ pub(crate) mod languages;
 mod receiver;
 mod wat;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Answer, Client};
 pub(crate) use guests::guest;
 pub(crate) use host::{Host, OPERATOR_KEY, hookswitch};
 pub(crate) use receiver::{Received, Receiver, Reply};

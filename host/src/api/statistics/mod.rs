@@ -10,7 +10,7 @@ use super::body::Path;
 use super::data::read;
 use super::resources::{PageQuery, Params, name, not_found};
 use crate::config::{self, ResourceId};
-use crate::model::{EndpointName, ModuleName, SourceName, TenantName};
+use crate::model::{EndpointName, ModuleName, PUBLISHED_SOURCE, SourceName, TenantName};
 use crate::problem::Problem;
 use crate::statistics::Kind;
 use axum::Json;
@@ -63,7 +63,12 @@ pub(super) async fn of_source(
     Params(query): Params<SubjectQuery>,
 ) -> Result<Response, Problem> {
     let (tenant, source): (TenantName, SourceName) = (name(&tenant)?, name(&source)?);
-    known(&api, Some(&tenant), config::Kind::Source, source.as_str())?;
+    // That one is there without being a resource.
+    let (kind, named) = match source.as_str() {
+        PUBLISHED_SOURCE => (config::Kind::Tenant, tenant.as_str()),
+        name => (config::Kind::Source, name),
+    };
+    known(&api, Some(&tenant), kind, named)?;
     let gathered = gather(&api, &tenant, Kind::Source, source.as_str()).await?;
     Ok(Json(of_subject(Kind::Source, source.as_str(), &gathered, query.series)).into_response())
 }

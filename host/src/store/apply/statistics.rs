@@ -1,7 +1,7 @@
 //! What was counted: added to what is there of the same minute and the same hour, and taken away with what it is about.
 
 use super::{Applied, Refusal};
-use crate::model::TenantName;
+use crate::model::{PUBLISHED_SOURCE, TenantName};
 use crate::statistics::{Counted, Kind, Period, Subject};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::{Key, KeyRange, KeyReader};
@@ -76,6 +76,8 @@ fn remove_all(view: &mut View<'_>, keys: Vec<Key>) -> Result<(), ReadError> {
 fn resource_of(tenant: &TenantName, subject: &Subject) -> ResourceKey {
     let of_tenant = |kind, name: &str| ResourceKey { tenant: Some(tenant.clone()), kind, name: name.to_owned() };
     match subject {
+        // It is there as long as its tenant is, made or not.
+        Subject::Source(name) if name.as_str() == PUBLISHED_SOURCE => of_tenant("tenant", tenant.as_str()),
         Subject::Source(name) => of_tenant("source", name.as_str()),
         Subject::Endpoint(name) => of_tenant("endpoint", name.as_str()),
         Subject::Module { name, .. } => match name.strip_prefix("operator/") {

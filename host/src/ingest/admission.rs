@@ -1,0 +1,133 @@
+//! How much may be on its way between a socket and the disk: so many events, so many bytes. What does not fit is turned away before it is
+//! read, not queued.
+
+use super::Config;
+use crate::problem::Problem;
+use crate::server::{BodyError, read_body};
+use bytes::Bytes;
+use http::StatusCode;
+use hyper::body::Body;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What is left of the bounds.
+pub(super) struct Admission {
+    events: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    config: Config,
+}
+
+/// A request's share of them, given back when it is dropped.
+pub struct Entry {
+    events: OwnedSemaphorePermit,
+    bytes: Option<OwnedSemaphorePermit>,
+}
+
+impl Admission {
+    pub(super) fn new(config: Config) -> Self {
+        let bytes = usize::try_from(config.in_flight_bytes_max).unwrap_or(Semaphore::MAX_PERMITS);
+        Self {
+            events: Arc::new(Semaphore::new(config.in_flight_max as usize)),
+            bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            config,
+        }
+    }
+
+    /// A place for one event.
+    ///
+    /// # Errors
+    /// 503 where there is none.
+    pub(super) fn enter(&self) -> Result<Entry, Problem> {
+        let place = self.events.clone().try_acquire_owned();
+        Ok(Entry { events: place.map_err(|_| self.too_many())?, bytes: None })
+    }
+
+    /// Places for so many events in all; for as many as there are places, where it is more.
+    ///
+    /// # Errors
+    /// 503 where there are not enough now.
+    pub(super) fn widen(&self, entry: &mut Entry, events: usize) -> Result<(), Problem> {
+        let wanted = u32::try_from(events).unwrap_or(u32::MAX).min(self.config.in_flight_max);
+        let held = u32::try_from(entry.events.num_permits()).unwrap_or(u32::MAX);
+        let more = self.events.clone().try_acquire_many_owned(wanted.saturating_sub(held));
+        entry.events.merge(more.map_err(|_| self.too_many())?);
+        Ok(())
+    }
+
+    /// Reads a body of at most `bytes_max` bytes; its room is the entry's.
+    ///
+    /// # Errors
+    /// Where it is longer, slower or cut off, or has no room.
+    pub(super) async fn read<B>(&self, entry: &mut Entry, body: B, bytes_max: u64) -> Result<Bytes, Problem>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        let timeout_ms = self.config.server.body_timeout_ms;
+        let most = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        let read = read_body(body, most, Duration::from_millis(timeout_ms), |bytes| self.has_room(entry, bytes)).await;
+        read.map_err(|error| match error {
+            BodyError::TooLong => too_large("the body", bytes_max),
+            BodyError::NoRoom => {
+                let most = self.config.in_flight_bytes_max;
+                overloaded(format!("the events on their way take more than in_flight_bytes_max = {most} bytes"))
+            }
+            BodyError::TooSlow => {
+                let detail = format!("the body took longer than body_timeout_ms = {timeout_ms}");
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
+            }
+            BodyError::Incomplete(_) => Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string()),
+        })
+    }
+
+    fn has_room(&self, entry: &mut Entry, bytes: usize) -> bool {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let Ok(more) = self.bytes.clone().try_acquire_many_owned(bytes) else { return false };
+        match &mut entry.bytes {
+            Some(taken) => taken.merge(more),
+            none => *none = Some(more),
+        }
+        true
+    }
+
+    fn too_many(&self) -> Problem {
+        let most = self.config.in_flight_max;
+        overloaded(format!("more than in_flight_max = {most} events are on their way"))
+    }
+}
+
+/// 413, for a body or a part of one.
+pub(super) fn too_large(what: &str, bytes_max: u64) -> Problem {
+    let detail = format!("{what} is larger than body_bytes_max = {bytes_max} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).with("body_bytes_max", bytes_max)
+}
+
+fn overloaded(detail: String) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after_s(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_takes_a_place_for_each_event_and_gives_all_back() {
+        let admission = Admission::new(Config { in_flight_max: 10, ..Config::default() });
+        let mut batch = admission.enter().unwrap();
+        admission.widen(&mut batch, 8).unwrap();
+        let mut other = admission.enter().unwrap();
+        let refused = admission.widen(&mut other, 3).unwrap_err();
+        assert!(refused.code == "overloaded" && refused.detail.contains("in_flight_max = 10"), "{refused:?}");
+        admission.widen(&mut other, 2).unwrap();
+        assert!(admission.enter().is_err());
+        drop(batch);
+        // More than there are places: it takes them all, and does not wait for ever.
+        drop(other);
+        let mut large = admission.enter().unwrap();
+        admission.widen(&mut large, 1_000).unwrap();
+        assert!(admission.enter().is_err());
+        drop(large);
+        assert!(admission.enter().is_ok());
+    }
+}
