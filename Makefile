@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate providers guests hostile fuzz crash powercut faults deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate providers access guests hostile fuzz crash powercut faults deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ retention: build ## take, deliver and sweep EVENTS (300,000) kept for RETENTION_
 providers: build ## have the providers' own libraries sign for the host's sources, and verify what it sends
 	@scripts/setup-providers.sh
 	@"$$CARGO_TARGET_DIR/providers/bin/python" tests/providers/providers.py
+
+access: build ## ask for every operation of the admin interface with every kind of wrong key
+	cargo test $(CARGO_FLAGS) --test it access:: -- --nocapture
 
 guests: setup languages ## build the same two modules in seven languages, and compare them on GitHub's 329 payloads
 	cargo bench --workspace --locked --bench guests

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on says why by a panic"
 )]
 
+mod access;
 mod apply;
 mod backup;
 mod compiling;

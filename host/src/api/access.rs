@@ -1,9 +1,13 @@
-//! Who may use the admin interface: whoever has the operator's key, and comes by a name that is the host's.
+//! Who may use the admin interface: whoever has a key that allows it, and comes by a name that is the host's.
+//!
+//! A refusal is 401 or 403, comes before anything is looked up, and speaks of the key alone: it tells nothing of what there is.
 
 use super::Api;
+use crate::config::{KeyRole, Permission, scope_of_key};
+use crate::model::{Digest, KeyName, TenantName};
 use crate::problem::Problem;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, Request, StatusCode, header};
@@ -49,18 +53,105 @@ pub struct Access {
     pub hosts: Vec<String>,
 }
 
-/// Lets a request with the operator's key through.
-pub(super) async fn require_key(
-    State(api): State<Api>,
+/// Who makes a request, and what that may do. Every handler has it among the request's extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// Who.
+    who: Who,
+    /// The tenant that all must be of; none for all tenants and the operator's scope.
+    tenant: Option<TenantName>,
+    role: KeyRole,
+}
+
+/// Whose key it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Who {
+    /// The operator's own.
+    Operator,
+    /// An API key, by its name.
+    Key(KeyName),
+}
+
+/// What an operation needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs {
+    /// Whether it is the operator's alone.
+    pub(super) operator: bool,
+    /// What the key has to allow.
+    pub(super) permission: Permission,
+}
+
+impl Caller {
+    /// Whether it may do this to that tenant, or, where the path names none, to the host.
+    fn may(&self, needs: Needs, tenant: Option<&str>) -> bool {
+        let at_home = match &self.tenant {
+            None => true,
+            Some(own) => !needs.operator && tenant == Some(own.as_str()),
+        };
+        at_home && self.role.may(needs.permission)
+    }
+
+    /// What is told to who may not: of the key itself, and of nothing else.
+    fn refused(&self) -> Problem {
+        let role = self.role.as_str();
+        let detail = match &self.tenant {
+            Some(tenant) => {
+                format!("this key is for the tenant `{tenant}`, with the role `{role}`: it does not allow that")
+            }
+            None => format!("this key has the role `{role}`: it does not allow that"),
+        };
+        Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+}
+
+/// Lets a request through whose key allows it. Nothing is looked up before that.
+pub(super) async fn require(
+    State((api, needs)): State<(Api, Needs)>,
     request: Request<Body>,
     next: Next,
 ) -> Result<Response, Problem> {
-    let key = bearer(request.headers());
-    if key.is_some_and(|key| api.parts().access.operator.is(key)) {
-        return Ok(next.run(request).await);
+    let caller = identify(&api, request.headers())?;
+    let (mut parts, body) = request.into_parts();
+    // What cannot be read names no tenant; the handler says what is wrong with it.
+    let path = RawPathParams::from_request_parts(&mut parts, &api).await.ok();
+    let mut named = path.iter().flat_map(|path| path.iter());
+    let tenant = named.find(|(name, _)| *name == "tenant").map(|(_, value)| value);
+    if !caller.may(needs, tenant) {
+        return Err(caller.refused());
     }
-    let detail = "send `Authorization: Bearer KEY` with the operator's key; it is in the file operator.key of the data directory";
-    Err(Problem::new(StatusCode::UNAUTHORIZED, "key_required", detail))
+    if let Who::Key(name) = &caller.who {
+        api.parts().key_uses.note(caller.tenant.as_ref(), name, api.parts().clock.now_ms());
+    }
+    parts.extensions.insert(caller);
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// Whose key a request has.
+pub(super) fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let Some(text) = bearer(headers) else {
+        let detail = "send `Authorization: Bearer KEY`, with an API key or the operator's key; that one is in the file operator.key of the \
+                      data directory";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "key_required", detail));
+    };
+    if api.parts().access.operator.is(text) {
+        return Ok(Caller { who: Who::Operator, tenant: None, role: KeyRole::Admin });
+    }
+    // The same for one that never was, one that is gone and one that has expired.
+    found(api, text).ok_or_else(|| {
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "key_invalid",
+            "this key opens nothing here: it is wrong, removed or expired",
+        )
+    })
+}
+
+fn found(api: &Api, text: &str) -> Option<Caller> {
+    let tenant = scope_of_key(text)?;
+    let snapshot = api.parts().configuration.snapshot();
+    let (name, key) = snapshot.key(tenant.as_ref(), &Digest::of(text.as_bytes()))?;
+    let is_valid = key.is_valid_at(api.parts().clock.now_ms());
+    is_valid.then(|| Caller { who: Who::Key(name.clone()), tenant, role: key.role })
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -103,6 +194,27 @@ mod tests {
         assert!(!key.is("0123456789abcdeF") && !key.is("") && !key.is("0123456789abcdef0"));
         assert!(OperatorKey::new("short").is_err());
         assert!(OperatorKey::new("0123456789 abcdef").is_err());
+    }
+
+    #[test]
+    fn a_key_is_for_its_tenant_and_its_role() {
+        let caller = |tenant: Option<&str>, role| Caller {
+            who: Who::Operator,
+            tenant: tenant.map(|name| name.parse().unwrap()),
+            role,
+        };
+        let needs = |operator, permission| Needs { operator, permission };
+        let acme = caller(Some("acme"), KeyRole::Deploy);
+        assert!(acme.may(needs(false, Permission::Deploy), Some("acme")));
+        assert!(!acme.may(needs(false, Permission::Admin), Some("acme")));
+        assert!(!acme.may(needs(false, Permission::Read), Some("other")));
+        assert!(
+            !acme.may(needs(true, Permission::Read), Some("acme")) && !acme.may(needs(true, Permission::Read), None)
+        );
+        let all = caller(None, KeyRole::Read);
+        assert!(all.may(needs(true, Permission::Read), None) && all.may(needs(false, Permission::Read), Some("acme")));
+        assert!(!all.may(needs(true, Permission::Deploy), None));
+        assert_eq!(acme.refused(), caller(Some("acme"), KeyRole::Deploy).refused());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::config::{
     Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, SecretSpec, Snapshot, Spec, VersionError, parse,
 };
-use crate::model::{Digest, EndpointName, TenantName};
+use crate::model::{Digest, EndpointName, KeyName, TenantName};
 use crate::pipeline::{Library, LibraryError, Published, Still};
 use crate::runtime::{Executor, Lane};
 use crate::signing::{KeyScheme, SigningKey};
@@ -97,8 +97,9 @@ pub(super) struct Besides {
 /// A resource as it is to be; none where it is to go.
 pub(super) type Change = (ResourceId, Option<Spec>);
 
-const fn made_by_people(kind: Kind) -> bool {
-    !matches!(kind, Kind::Tenant | Kind::Quarantine)
+/// Whether a tenant with such a resource is not to be removed. Its keys go along: without it they open nothing.
+const fn holds_its_tenant(kind: Kind) -> bool {
+    !matches!(kind, Kind::Tenant | Kind::Quarantine | Kind::Key)
 }
 
 /// Reads the configuration from the store.
@@ -174,7 +175,7 @@ impl Configuration {
             return Ok(false);
         }
         if let (Kind::Tenant, Some(tenant)) = (id.kind, &id.tenant)
-            && before.tenant(tenant).is_some_and(|found| found.records.keys().any(|(kind, _)| made_by_people(*kind)))
+            && before.tenant(tenant).is_some_and(|found| found.records.keys().any(|(kind, _)| holds_its_tenant(*kind)))
         {
             return Err(ChangeError::NotEmpty(tenant.clone()));
         }
@@ -192,12 +193,18 @@ impl Configuration {
             self.cancel_pending(tenant, endpoint).await?;
         }
         // What the host itself made goes along: nothing else would ever remove it.
-        let quarantines = match id.kind {
-            Kind::Module => before.quarantines(&id).map(|(quarantine, _)| quarantine).collect(),
-            Kind::Tenant => before.quarantines_of(id.tenant.as_ref()).collect(),
+        let along = match (id.kind, &id.tenant) {
+            (Kind::Module, _) => before.quarantines(&id).map(|(quarantine, _)| quarantine).collect(),
+            (Kind::Tenant, Some(tenant)) => {
+                let key = |name: &KeyName| ResourceId { kind: Kind::Key, name: name.to_string(), ..id.clone() };
+                before
+                    .quarantines_of(Some(tenant))
+                    .chain(before.keys(Some(tenant)).map(|(name, _)| key(name)))
+                    .collect()
+            }
             _ => Vec::new(),
         };
-        let gone = std::iter::once(id.clone()).chain(quarantines).map(|id| (id, None)).collect();
+        let gone = std::iter::once(id.clone()).chain(along).map(|id| (id, None)).collect();
         let unused = endpoint.into_iter().collect();
         self.commit(&before, &id, gone, Besides { unused, ..Besides::default() }).await?;
         Ok(true)

@@ -4,7 +4,7 @@ use super::Api;
 use super::body::{Path, Whole, parse_json};
 use super::change::{ChangeError, random};
 use super::data::{commit, read};
-use super::resources::{PageQuery, name, not_found, page_of, with_facts};
+use super::resources::{PageQuery, list_of, name, not_found, page_of, with_facts};
 use crate::config::{Kind, ResourceId, Spec};
 use crate::deliverer::Throttle;
 use crate::model::{EndpointHealth, EndpointName, EndpointState, EventId, TenantName};
@@ -40,7 +40,7 @@ pub(super) async fn list(
     let healths: BTreeMap<String, EndpointHealth> =
         healths.into_iter().map(|(_, endpoint, health)| (endpoint.to_string(), health)).collect();
     let unknown = EndpointHealth::unknown();
-    page_of(specs, page, |name, spec| {
+    page_of(&list_of(Kind::Endpoint, tenant), specs, page, |name, spec| {
         let id = ResourceId { tenant: Some(tenant.clone()), kind: Kind::Endpoint, name: name.to_owned() };
         with_status(api, &id, &spec, healths.get(name).unwrap_or(&unknown))
     })

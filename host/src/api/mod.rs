@@ -1,5 +1,6 @@
 //! The admin interface: resources are declared, data is queried. Its own listener, bearer keys only, no CORS, `Host` checked.
 //!
+//! `operations` is the list of all that can be done, each behind `access`; `keys` are what opens it.
 //! `change` is how configuration changes, and `versions` how that of a module does; `resources`, `secrets` and `modules` put that on
 //! HTTP; `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
 //! and `replay` run one again, `publish` takes what an application has to say, `jobs` has many done so, `endpoints` shows how they are doing, `state` what modules keep, `statistics` what was
@@ -12,8 +13,11 @@ mod change;
 mod data;
 mod endpoints;
 mod jobs;
+mod key_uses;
+mod keys;
 mod module_test;
 mod modules;
+mod operations;
 mod publish;
 pub mod quarantine;
 mod replay;
@@ -27,6 +31,8 @@ mod versions;
 
 pub use access::{Access, OperatorKey};
 pub use change::{ChangeError, Configuration, load};
+pub use key_uses::KeyUses;
+pub use operations::{Operation, operations};
 pub use uploads::Uploads;
 
 use crate::clock::Clock;
@@ -44,7 +50,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::get;
 use http::{Request, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
@@ -102,6 +108,8 @@ pub struct Parts {
     pub health: Health,
     /// Who may come in.
     pub access: Access,
+    /// When each key was used last.
+    pub key_uses: KeyUses,
     /// How long a request's body may take.
     pub body_time_max: Duration,
 }
@@ -115,50 +123,10 @@ impl Api {
 
     /// The routes, ready to be served.
     pub fn router(&self) -> Router {
-        let tenant = "/v1/tenants/{tenant}";
-        let at = |rest: &str| format!("{tenant}{rest}");
-        let kind = "{kind}";
-        let closed = Router::new()
-            .route("/v1/tenants", get(resources::list_tenants))
-            .route(tenant, put(resources::put_tenant).get(resources::get_tenant).delete(resources::delete_tenant))
-            .route(&at("/modules"), get(modules::list))
-            .merge(modules::routes(tenant))
-            .route(&at("/quarantine"), get(modules::list_quarantined))
-            .route("/v1/operator/modules", get(modules::list_operator))
-            .merge(modules::routes("/v1/operator"))
-            .route("/v1/operator/library", get(modules::report))
-            .route("/v1/operator/backup", get(backup::backup))
-            .route("/v1/operator/retention", get(retention))
-            .route(&at("/events"), get(data::list_events).post(publish::publish))
-            .route(&at("/events/batch"), post(publish::publish_many))
-            .route(&at("/events/{event}"), get(data::get_event).delete(data::erase_event))
-            .route(&at("/events/{event}/body"), get(data::get_event_body))
-            .route(&at("/events/{event}/replay"), post(replay::replay))
-            .route(&at("/runs"), get(data::list_runs))
-            .route(&at("/runs/{run}/rerun"), post(rerun::rerun))
-            .route(&at("/deliveries"), get(data::list_deliveries))
-            .route(&at("/deliveries/{delivery}"), get(data::get_delivery))
-            .route(&at("/deliveries/{delivery}/body"), get(data::get_delivery_body))
-            .route(&at("/deliveries/{delivery}/retry"), post(data::retry))
-            .route(&at("/endpoints/{name}/rotate-secret"), post(secrets::rotate_secret))
-            .route(&at("/endpoints/{name}/enable"), post(endpoints::enable))
-            .route(&at("/statistics"), get(statistics::list))
-            .route(&at("/sources/{name}/statistics"), get(statistics::of_source))
-            .route(&at("/modules/{name}/statistics"), get(statistics::of_module))
-            .route(&at("/endpoints/{name}/statistics"), get(statistics::of_endpoint))
-            .route("/v1/operator/statistics", get(statistics::by_tenant))
-            .route(&at("/endpoints/{name}/test"), post(endpoints::test))
-            .route(&at("/jobs"), get(jobs::list).post(jobs::create))
-            .route(&at("/jobs/{job}"), get(jobs::get))
-            .route(&at("/jobs/{job}/cancel"), post(jobs::cancel))
-            .route(&at("/routes/{name}/state"), get(state::get).delete(state::delete))
-            .route(&at(&format!("/{kind}")), get(resources::list))
-            .route(&at(&format!("/{kind}/{{name}}")), put(resources::put).get(resources::get).delete(resources::delete))
-            .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_key));
         Router::new()
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
-            .merge(closed)
+            .merge(operations::router(self))
             .fallback(unknown_path)
             .method_not_allowed_fallback(wrong_method)
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_host))
@@ -199,12 +167,19 @@ async fn retention(State(api): State<Api>) -> Response {
     axum::Json(api.parts().retention.report()).into_response()
 }
 
-async fn unknown_path(request: Request<Body>) -> Problem {
+/// Whoever may not come in is not told what there is.
+async fn unknown_path(State(api): State<Api>, request: Request<Body>) -> Problem {
+    if let Err(refused) = access::identify(&api, request.headers()) {
+        return refused;
+    }
     let detail = format!("there is nothing at `{}`", request.uri().path());
     Problem::new(StatusCode::NOT_FOUND, "path_unknown", detail)
 }
 
-async fn wrong_method(request: Request<Body>) -> Problem {
+async fn wrong_method(State(api): State<Api>, request: Request<Body>) -> Problem {
+    if let Err(refused) = access::identify(&api, request.headers()) {
+        return refused;
+    }
     let detail = format!("`{}` cannot be done at `{}`", request.method(), request.uri().path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }

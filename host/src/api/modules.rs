@@ -4,36 +4,21 @@
 use super::Api;
 use super::body::{Path, Whole, parse_json, read};
 use super::change::{ChangeError, Changed, Configuration};
-use super::module_test;
-use super::resources::{PageQuery, Params, document, list_kind, name, not_found, page_of, tenant_id};
+use super::resources::{PageQuery, Params, document, list_kind, list_of, name, not_found, page_of, tenant_id};
 use super::uploads::{broken_down, scope_of};
 use crate::config::{Kind, ModuleOptions, ModuleRecord, ModuleVersion, ResourceId, Spec, VersionError, VersionRef};
 use crate::model::{Digest, ModuleName, TenantName};
 use crate::pipeline::ModuleId;
 use crate::problem::Problem;
 use crate::runtime::Module;
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{post, put};
-use axum::{Json, Router};
 use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
-
-/// The paths of a scope's modules.
-pub(super) fn routes(scope: &str) -> Router<Api> {
-    let at = |rest: &str| format!("{scope}/modules/{{name}}{rest}");
-    Router::new()
-        .route(&at(""), put(upload).get(show).delete(remove))
-        .route(&at("/activate"), post(activate))
-        .route(&at("/rollback"), post(roll_back))
-        .route(&at("/canary"), post(set_canary))
-        .route(&at("/shadow"), post(set_shadow).get(shadow_report))
-        .route(&at("/release"), post(release))
-        .route(&at("/test"), post(module_test::test))
-}
 
 pub(super) async fn list(
     State(api): State<Api>,
@@ -64,7 +49,8 @@ fn page_of_modules(
 ) -> Result<Response, Problem> {
     let mut all: BTreeSet<String> = api.parts().uploads.not_ready(tenant);
     all.extend(names);
-    page_of(all.into_iter().map(|name| (name, ())).collect(), page, |name, ()| {
+    let list = list_of(Kind::Module, tenant.as_ref());
+    page_of(&list, all.into_iter().map(|name| (name, ())).collect(), page, |name, ()| {
         shown_or_awaited(api, &ResourceId { tenant: tenant.clone(), kind: Kind::Module, name: name.to_owned() })
     })
 }
@@ -119,7 +105,7 @@ impl UploadQuery {
     }
 }
 
-async fn upload(
+pub(super) async fn upload(
     State(api): State<Api>,
     At { id, .. }: At,
     Params(query): Params<UploadQuery>,
@@ -175,7 +161,7 @@ pub(super) async fn add_version(
     configuration.change_module(id, change).await
 }
 
-async fn show(State(api): State<Api>, At { id, .. }: At) -> Result<Response, Problem> {
+pub(super) async fn show(State(api): State<Api>, At { id, .. }: At) -> Result<Response, Problem> {
     if !api.parts().uploads.is_not_ready(&id) {
         record(&api, &id)?;
     }
@@ -192,7 +178,7 @@ fn shown_or_awaited(api: &Api, id: &ResourceId) -> Result<Map<String, Value>, Pr
     Ok(awaited)
 }
 
-async fn remove(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
+pub(super) async fn remove(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
     let missing = not_found(&id);
     let removed = api.parts().uploads.remove(id).await?;
     api.parts().shadows.forget(&module);
@@ -218,13 +204,17 @@ pub(super) fn which(digest: Option<Digest>, number: Option<u32>) -> Result<Versi
     }
 }
 
-async fn activate(State(api): State<Api>, At { id, .. }: At, Whole(body): Whole) -> Result<Response, Problem> {
+pub(super) async fn activate(
+    State(api): State<Api>,
+    At { id, .. }: At,
+    Whole(body): Whole,
+) -> Result<Response, Problem> {
     let WhichBody { digest, number } = parse_json(&body)?;
     let which = which(digest, number)?;
     change(&api, &id, |record| record.activate(which)).await
 }
 
-async fn roll_back(State(api): State<Api>, At { id, .. }: At) -> Result<Response, Problem> {
+pub(super) async fn roll_back(State(api): State<Api>, At { id, .. }: At) -> Result<Response, Problem> {
     change(&api, &id, ModuleRecord::roll_back).await
 }
 
@@ -236,14 +226,22 @@ struct CanaryBody {
     percent: u32,
 }
 
-async fn set_canary(State(api): State<Api>, At { id, .. }: At, Whole(body): Whole) -> Result<Response, Problem> {
+pub(super) async fn set_canary(
+    State(api): State<Api>,
+    At { id, .. }: At,
+    Whole(body): Whole,
+) -> Result<Response, Problem> {
     let CanaryBody { digest, number, percent } = parse_json(&body)?;
     let which = if percent == 0 { None } else { Some(which(digest, number)?) };
     change(&api, &id, |record| record.set_canary(which, percent)).await
 }
 
 /// The shadow is compiled before it is one.
-async fn set_shadow(State(api): State<Api>, At { id, .. }: At, Whole(body): Whole) -> Result<Response, Problem> {
+pub(super) async fn set_shadow(
+    State(api): State<Api>,
+    At { id, .. }: At,
+    Whole(body): Whole,
+) -> Result<Response, Problem> {
     let body: Option<WhichBody> = parse_json(&body)?;
     let which = body.map(|WhichBody { digest, number }| which(digest, number)).transpose()?;
     if let Some(which) = which {
@@ -253,7 +251,7 @@ async fn set_shadow(State(api): State<Api>, At { id, .. }: At, Whole(body): Whol
     change(&api, &id, |record| record.set_shadow(which)).await
 }
 
-async fn shadow_report(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
+pub(super) async fn shadow_report(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
     let shadow = record(&api, &id)?.shadow;
     let report = shadow.map(|shadow| api.parts().shadows.report(&module, shadow)).unwrap_or_default();
     let report = serde_json::to_value(report).map_err(|_| Problem::internal())?;
@@ -271,7 +269,11 @@ struct ReleaseBody {
     tenant: Option<TenantName>,
 }
 
-async fn release(State(api): State<Api>, At { id, .. }: At, Whole(body): Whole) -> Result<Response, Problem> {
+pub(super) async fn release(
+    State(api): State<Api>,
+    At { id, .. }: At,
+    Whole(body): Whole,
+) -> Result<Response, Problem> {
     let ReleaseBody { digest, number, tenant } = parse_json(&body)?;
     let digest = record(&api, &id)?.version(which(digest, number)?).map_err(ChangeError::from)?.digest;
     let released = api.parts().configuration.release(&id, &digest, tenant.as_ref()).await?;

@@ -10,6 +10,7 @@ use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName}
 use crate::pipeline::LibraryError;
 use crate::problem::Problem;
 use crate::runtime::ModuleError;
+use crate::store::{Binding, ReadError};
 use axum::Json;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -35,9 +36,11 @@ impl PageQuery {
         Self::limit(self.limit)
     }
 
-    /// Where the page before ended.
-    pub(super) fn cursor(&self) -> Option<&str> {
-        self.cursor.as_deref()
+    /// Where the page before ended, in the list that the cursor has to be of.
+    pub(super) fn position(&self, list: &Binding) -> Result<Option<String>, Problem> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let position = String::from_utf8(list.decode(cursor)?).map_err(|_| ReadError::Cursor)?;
+        Ok(Some(position))
     }
 
     pub(super) fn limit(limit: Option<usize>) -> Result<usize, Problem> {
@@ -69,7 +72,7 @@ pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<Pa
         let spec = snapshot.record(&tenant_id(name))?;
         Some((name.to_string(), masked(spec)))
     });
-    page_of_specs(tenants.collect(), &page)
+    page_of_specs(&Binding::new("tenants", None), tenants.collect(), &page)
 }
 
 pub(super) async fn put_tenant(
@@ -97,7 +100,7 @@ pub(super) async fn list(
     let specs = of_kind(&api, &tenant, kind)?;
     match kind {
         Kind::Endpoint => endpoints::list(&api, &tenant, specs, &page).await,
-        _ => page_of_specs(specs, &page),
+        _ => page_of_specs(&list_of(kind, &tenant), specs, &page),
     }
 }
 
@@ -186,7 +189,7 @@ async fn remove(api: &Api, id: ResourceId, cancel: bool) -> Result<Response, Pro
 }
 
 pub(super) fn list_kind(api: &Api, tenant: &TenantName, kind: Kind, page: &PageQuery) -> Result<Response, Problem> {
-    page_of_specs(of_kind(api, tenant, kind)?, page)
+    page_of_specs(&list_of(kind, tenant), of_kind(api, tenant, kind)?, page)
 }
 
 /// A tenant's resources of a kind, as they are shown.
@@ -197,22 +200,28 @@ fn of_kind(api: &Api, tenant: &TenantName, kind: Kind) -> Result<Vec<(String, Sp
     Ok(of_kind.map(|((_, name), spec)| (name.clone(), masked(spec.clone()))).collect())
 }
 
-fn page_of_specs(all: Vec<(String, Spec)>, page: &PageQuery) -> Result<Response, Problem> {
-    page_of(all, page, |name, spec| document(name, &spec))
+/// The list of a tenant's resources of a kind.
+pub(super) fn list_of<'a>(kind: Kind, tenant: impl Into<Option<&'a TenantName>>) -> Binding {
+    Binding::new(kind.as_str(), tenant)
 }
 
-/// A page of resources by name; the cursor is the last name of the page before.
+fn page_of_specs(list: &Binding, all: Vec<(String, Spec)>, page: &PageQuery) -> Result<Response, Problem> {
+    page_of(list, all, page, |name, spec| document(name, &spec))
+}
+
+/// A page of resources by name; the cursor has the last name of the page before.
 pub(super) fn page_of<T>(
+    list: &Binding,
     mut all: Vec<(String, T)>,
     page: &PageQuery,
     document: impl Fn(&str, T) -> Result<serde_json::Map<String, Value>, Problem>,
 ) -> Result<Response, Problem> {
     let limit = PageQuery::limit(page.limit)?;
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let after = page.cursor.as_deref().unwrap_or_default();
-    let mut rest = all.into_iter().filter(|(name, _)| name.as_str() > after);
+    let after = page.position(list)?.unwrap_or_default();
+    let mut rest = all.into_iter().filter(|(name, _)| *name > after);
     let items: Vec<(String, T)> = rest.by_ref().take(limit).collect();
-    let next = rest.next().and(items.last().map(|(name, _)| name.clone()));
+    let next = rest.next().and(items.last().map(|(name, _)| list.encode(name.as_bytes())));
     let items = items.into_iter().map(|(name, found)| document(&name, found));
     let items = items.collect::<Result<Vec<_>, Problem>>()?;
     Ok(Json(json!({ "items": items, "next": next })).into_response())

@@ -9,7 +9,7 @@ mod supervise;
 pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV};
 pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsError};
 
-use crate::api::{Access, Api, Configuration, Parts, Uploads, quarantine};
+use crate::api::{Access, Api, Configuration, KeyUses, Parts, Uploads, quarantine};
 use crate::clock::Clock;
 use crate::config::PlanStep;
 use crate::deliverer::Deliverer;
@@ -234,6 +234,7 @@ impl Host {
             clock,
             health: health.clone(),
             access,
+            key_uses: KeyUses::default(),
             body_time_max,
         };
         let router = TowerToHyperService::new(Api::new(parts).router());

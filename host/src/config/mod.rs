@@ -2,12 +2,13 @@
 //!
 //! `resource` is one of any kind; `spec` is what people write (raw), with `secrets` read with care, `module` what uploads make. Parts of an endpoint, raw and
 //! resolved, are in `signatures`, `auth`, `tls`, `cloudevents` and `target_url`, one of a source in
-//! `verify_spec` and `verify`. `endpoint`, `resolve` (sources), `route` and `snapshot` make what
-//! everything else reads: complete, checked, immutable, swapped as a whole. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
+//! `verify_spec` and `verify`. `endpoint`, `resolve` (sources), `route`, `tenant` and `snapshot` make what
+//! everything else reads: complete, checked, immutable, swapped as a whole. `key` is what an API key may do. `plan` is the part of a route that a run pins. `seal` keeps secrets unreadable at rest. All of it is pure.
 
 mod auth;
 mod cloudevents;
 mod endpoint;
+mod key;
 mod module;
 mod pattern;
 mod plan;
@@ -20,6 +21,7 @@ mod signatures;
 mod snapshot;
 mod spec;
 mod target_url;
+mod tenant;
 mod tls;
 mod verify;
 mod verify_spec;
@@ -27,6 +29,7 @@ mod verify_spec;
 pub use auth::{Auth, AuthSpec, ClientAuth, Oauth2};
 pub use cloudevents::{CloudEventsMode, CloudEventsSpec};
 pub use endpoint::{Endpoint, EndpointKey};
+pub use key::{KeyRecord, KeyRole, KeySpec, Permission, key_text, scope_of_key};
 pub use module::{
     MODULE_VERSIONS_MAX, ModuleOptions, ModuleRecord, ModuleVersion, QUARANTINE_AFTER, Role, VersionError, VersionRef,
 };
@@ -38,12 +41,13 @@ pub use route::Route;
 pub use seal::{MasterKey, SealError};
 pub use secrets::SecretSpec;
 pub use signatures::{HeaderSignature, SignatureSpec};
-pub use snapshot::{Invalid, Record, Snapshot, Tenant};
+pub use snapshot::{Invalid, Record, Snapshot};
 pub use spec::{
     DedupSpec, EndpointSpec, EventTypeRule, OperationalEvents, OrderingSpec, PublishSpec, QuarantineSpec, RetrySpec,
     RouteSpec, SourceSpec, StepSpec, TenantSpec,
 };
 pub use target_url::{TargetUrl, Unfilled, UrlVariable};
+pub use tenant::Tenant;
 pub use tls::{Tls, TlsSpec};
 pub use verify::{DedupRule, Verify};
 pub use verify_spec::VerifySpec;

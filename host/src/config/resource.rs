@@ -1,5 +1,6 @@
 //! A resource of any kind: where it stands, and how it is read and written as JSON. What each kind says is in `spec` and `module`.
 
+use super::key::KeyRecord;
 use super::module::ModuleRecord;
 use super::snapshot::Invalid;
 use super::spec::{EndpointSpec, QuarantineSpec, RouteSpec, SourceSpec, TenantSpec};
@@ -23,6 +24,8 @@ pub enum Kind {
     Endpoint,
     /// A route.
     Route,
+    /// An API key.
+    Key,
 }
 
 impl Kind {
@@ -36,13 +39,14 @@ impl Kind {
             Self::Source => "source",
             Self::Endpoint => "endpoint",
             Self::Route => "route",
+            Self::Key => "key",
         }
     }
 
     /// The opposite of [`Kind::as_str`].
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        [Self::Tenant, Self::Module, Self::Quarantine, Self::Source, Self::Endpoint, Self::Route]
+        [Self::Tenant, Self::Module, Self::Quarantine, Self::Source, Self::Endpoint, Self::Route, Self::Key]
             .into_iter()
             .find(|kind| kind.as_str() == text)
     }
@@ -81,6 +85,8 @@ pub enum Spec {
     Endpoint(EndpointSpec),
     /// See [`RouteSpec`].
     Route(RouteSpec),
+    /// See [`KeyRecord`].
+    Key(KeyRecord),
 }
 
 /// Reads a resource from JSON.
@@ -95,6 +101,7 @@ pub fn parse(kind: Kind, json: &[u8]) -> Result<Spec, Invalid> {
         Kind::Source => parse_as(json).map(Spec::Source),
         Kind::Endpoint => parse_as(json).map(Spec::Endpoint),
         Kind::Route => parse_as(json).map(Spec::Route),
+        Kind::Key => parse_as(json).map(Spec::Key),
     }
 }
 
@@ -137,6 +144,7 @@ impl Spec {
             Self::Source(_) => Kind::Source,
             Self::Endpoint(_) => Kind::Endpoint,
             Self::Route(_) => Kind::Route,
+            Self::Key(_) => Kind::Key,
         }
     }
 
@@ -152,6 +160,7 @@ impl Spec {
             Self::Source(spec) => serde_json::to_value(spec),
             Self::Endpoint(spec) => serde_json::to_value(spec),
             Self::Route(spec) => serde_json::to_value(spec),
+            Self::Key(key) => serde_json::to_value(key),
         }
     }
 

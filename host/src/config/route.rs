@@ -1,8 +1,8 @@
 //! From a route as people write it to the one that the road uses, with its plan.
 
 use super::resolve::{PATTERNS_MAX, at_most, check_labels, name_of};
-use super::snapshot::{Invalid, Tenant};
 use super::{EventTypePattern, Kind, ModuleRecord, ModuleRef, Plan, PlanStep, ResourceId, RouteSpec, Spec, Target};
+use super::{Invalid, Tenant};
 use crate::model::{Digest, ModuleName, OPERATIONAL_SOURCE, RouteName, SourceName, World};
 use bytes::Bytes;
 use std::collections::BTreeMap;

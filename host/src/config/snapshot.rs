@@ -1,19 +1,11 @@
 //! The configuration as the road reads it: resolved, complete, immutable. A change makes a new snapshot or, where anything in it
 //! does not fit, an error that points at the place; the old one stays.
 
-use super::endpoint::Endpoint;
-use super::module::CALL_TIME_MS_MAX;
-use super::resolve::{Source, name_of};
-use super::resource::within;
-use super::route::{Modules, Route};
-use super::{
-    CallTime, Kind, MasterKey, ModuleRecord, ModuleRef, OperationalEvents, QuarantineSpec, ResourceId, Spec, Target,
-    TimeBound,
-};
-use crate::model::{
-    DELIVERY_DEAD, Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, PUBLISHED_SOURCE, RouteName, SourceName,
-    TEST_ROUTE, TenantName,
-};
+use super::key::Keys;
+use super::resolve::name_of;
+use super::tenant::{Tenant, count_max, too_many};
+use super::{Endpoint, KeyRecord, Kind, MasterKey, ModuleRecord, QuarantineSpec, ResourceId, Spec};
+use crate::model::{Digest, EndpointName, KeyName, ModuleName, TenantName};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -46,29 +38,9 @@ pub struct Snapshot {
     pub revision: u64,
     tenants: HashMap<TenantName, Arc<Tenant>>,
     operator_modules: BTreeMap<ModuleName, ModuleRecord>,
+    operator_keys: Keys,
     /// The tenants that are told the operational events of all.
     overseers: BTreeSet<TenantName>,
-}
-
-/// One tenant, resolved.
-#[derive(Debug)]
-pub struct Tenant {
-    /// Its resources as they were written, secrets sealed.
-    pub records: BTreeMap<(Kind, String), Spec>,
-    /// Its sources.
-    pub sources: HashMap<SourceName, Arc<Source>>,
-    /// Its endpoints.
-    pub endpoints: BTreeMap<EndpointName, Arc<Endpoint>>,
-    /// Its routes, disabled ones too.
-    pub routes: BTreeMap<RouteName, Arc<Route>>,
-    /// The versions of modules that are not run.
-    quarantined: HashMap<ModuleRef, HashMap<Digest, Option<Digest>>>,
-    /// The versions that are run beside the active ones, and decide nothing.
-    shadows: HashMap<ModuleRef, Digest>,
-    /// How long one call of a module may take, where the tenant bounds it.
-    module_time_ms_max: Option<u64>,
-    /// Whether it is told the operational events of all.
-    oversees: bool,
 }
 
 impl Snapshot {
@@ -140,16 +112,26 @@ impl Snapshot {
     }
 
     fn change_operator(&mut self, id: &ResourceId, spec: Option<Spec>) -> Result<(), (ResourceId, Invalid)> {
-        let wrong = |message: String| (id.clone(), Invalid::new("", message));
-        let name: ModuleName = id.name.parse().map_err(|error| wrong(format!("{error}")))?;
+        let at = |invalid: Invalid| (id.clone(), invalid);
         match (id.kind, spec) {
             (Kind::Module, Some(Spec::Module(record))) => {
-                record.check().map_err(|invalid| (id.clone(), invalid))?;
-                self.operator_modules.insert(name, record)
+                record.check().map_err(at)?;
+                self.operator_modules.insert(name_of(id).map_err(at)?, record);
             }
-            (Kind::Module, None) => self.operator_modules.remove(&name),
-            _ => return Err(wrong("the operator's scope holds modules only".to_owned())),
-        };
+            (Kind::Module, None) => drop(self.operator_modules.remove(&name_of(id).map_err(at)?)),
+            (Kind::Key, spec) => {
+                let name: KeyName = name_of(id).map_err(at)?;
+                self.operator_keys.remove(&name);
+                if let Some(Spec::Key(key)) = spec {
+                    self.operator_keys.add(name, &key).map_err(at)?;
+                }
+                let most = count_max(Kind::Key);
+                if self.operator_keys.len() > most {
+                    return Err(at(Invalid::new("", too_many(Kind::Key, "the operator's scope", most))));
+                }
+            }
+            _ => return Err(at(Invalid::new("", "the operator's scope holds modules and keys only"))),
+        }
         Ok(())
     }
 
@@ -198,6 +180,24 @@ impl Snapshot {
         self.tenants.get(tenant)?.endpoints.get(name)
     }
 
+    /// The API keys of a tenant, or of the operator's scope, in no order.
+    pub fn keys(&self, scope: Option<&TenantName>) -> impl Iterator<Item = (&KeyName, &KeyRecord)> {
+        self.keys_of(scope).into_iter().flat_map(Keys::iter)
+    }
+
+    /// The API key whose text has this hash, with its name.
+    #[must_use]
+    pub fn key(&self, scope: Option<&TenantName>, digest: &Digest) -> Option<&(KeyName, KeyRecord)> {
+        self.keys_of(scope)?.find(digest)
+    }
+
+    fn keys_of(&self, scope: Option<&TenantName>) -> Option<&Keys> {
+        match scope {
+            Some(tenant) => Some(&self.tenants.get(tenant)?.keys),
+            None => Some(&self.operator_keys),
+        }
+    }
+
     /// The modules that the operator gives to all tenants.
     #[must_use]
     pub const fn operator_modules(&self) -> &BTreeMap<ModuleName, ModuleRecord> {
@@ -244,6 +244,10 @@ impl Snapshot {
             None if id.kind == Kind::Module => {
                 self.operator_modules.get(&id.name.parse().ok()?).cloned().map(Spec::Module)
             }
+            None if id.kind == Kind::Key => {
+                let mut keys = self.keys(None);
+                keys.find(|(name, _)| name.as_str() == id.name).map(|(_, key)| Spec::Key(key.clone()))
+            }
             None => None,
         }
     }
@@ -251,178 +255,6 @@ impl Snapshot {
 
 fn quarantine_id(tenant: &TenantName, resource: &str) -> ResourceId {
     ResourceId { tenant: Some(tenant.clone()), kind: Kind::Quarantine, name: resource.to_owned() }
-}
-
-/// How many resources of a kind one tenant may have. Each event looks at its tenant's routes, and each change reads all its resources
-/// anew.
-const fn count_max(kind: Kind) -> usize {
-    match kind {
-        Kind::Tenant => 1,
-        Kind::Module | Kind::Source | Kind::Route => 1_000,
-        Kind::Quarantine | Kind::Endpoint => 10_000,
-    }
-}
-
-fn check_counts(tenant: &TenantName, records: &BTreeMap<(Kind, String), Spec>) -> Result<(), (ResourceId, Invalid)> {
-    let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
-    for (kind, name) in records.keys() {
-        let (count, most) = (counts.entry(*kind).or_default(), count_max(*kind));
-        *count += 1;
-        if *count > most {
-            let id = ResourceId { tenant: Some(tenant.clone()), kind: *kind, name: name.clone() };
-            let kind = kind.as_str();
-            let message = format!("a tenant has at most {most} resources of the kind `{kind}`: remove one first");
-            return Err((id, Invalid::new("", message)));
-        }
-    }
-    Ok(())
-}
-
-impl Tenant {
-    fn build(
-        name: &TenantName,
-        records: BTreeMap<(Kind, String), Spec>,
-        operator_modules: &BTreeMap<ModuleName, ModuleRecord>,
-        key: &MasterKey,
-    ) -> Result<Self, (ResourceId, Invalid)> {
-        let mut tenant = Self {
-            records: BTreeMap::new(),
-            sources: HashMap::new(),
-            endpoints: BTreeMap::new(),
-            routes: BTreeMap::new(),
-            quarantined: HashMap::new(),
-            shadows: HashMap::new(),
-            module_time_ms_max: None,
-            oversees: false,
-        };
-        if !records.contains_key(&(Kind::Tenant, name.to_string())) {
-            let id = ResourceId { tenant: Some(name.clone()), kind: Kind::Tenant, name: name.to_string() };
-            return Err((id, Invalid::new("", format!("there is no tenant `{name}`: make it first"))));
-        }
-        check_counts(name, &records)?;
-        if let Ok(published) = PUBLISHED_SOURCE.parse() {
-            // Before its own, one of which may have the name.
-            tenant.sources.insert(published, Arc::new(Source::of_the_application()));
-        }
-        let modules = Modules { own: &records, operator: operator_modules };
-        // Kinds come in the order of their declaration: whatever a route refers to is there before it.
-        for ((kind, resource), spec) in &records {
-            let id = ResourceId { tenant: Some(name.clone()), kind: *kind, name: resource.clone() };
-            tenant.add(&id, spec, &modules, key).map_err(|invalid| (id, invalid))?;
-        }
-        for (module, record) in operator_modules {
-            tenant.note_shadow(ModuleRef { operator: true, name: module.clone() }, record);
-        }
-        tenant.records = records;
-        Ok(tenant)
-    }
-
-    fn add(&mut self, id: &ResourceId, spec: &Spec, modules: &Modules<'_>, key: &MasterKey) -> Result<(), Invalid> {
-        match spec {
-            Spec::Tenant(spec) => {
-                if let Some(ms) = spec.module_time_ms_max {
-                    within("/module_time_ms_max", ms, 1, CALL_TIME_MS_MAX)?;
-                }
-                self.module_time_ms_max = spec.module_time_ms_max;
-                self.oversees = spec.operational_events == OperationalEvents::All;
-            }
-            Spec::Module(record) => {
-                record.check()?;
-                self.note_shadow(ModuleRef { operator: false, name: name_of(id)? }, record);
-            }
-            Spec::Quarantine(spec) => {
-                let versions = self.quarantined.entry(spec.module.clone()).or_default();
-                versions.insert(spec.digest, spec.rolled_back_to);
-            }
-            Spec::Source(_) if id.name == OPERATIONAL_SOURCE => {
-                let message = "is the host's own source, of operational events: name yours otherwise";
-                return Err(Invalid::new("", message));
-            }
-            Spec::Route(_) if id.name == TEST_ROUTE => {
-                return Err(Invalid::new("", "is what tests of endpoints go by: name yours otherwise"));
-            }
-            Spec::Source(spec) => {
-                self.sources.insert(name_of(id)?, Arc::new(Source::resolve(id, spec, key)?));
-            }
-            Spec::Endpoint(spec) => {
-                let endpoint = Endpoint::resolve(id, spec, key)?;
-                self.endpoints.insert(endpoint.name.clone(), Arc::new(endpoint));
-            }
-            Spec::Route(spec) => {
-                let route = Route::resolve(id, spec, self, modules)?;
-                self.routes.insert(route.name.clone(), Arc::new(route));
-            }
-        }
-        Ok(())
-    }
-
-    fn note_shadow(&mut self, module: ModuleRef, record: &ModuleRecord) {
-        self.shadows.extend(record.shadow.map(|shadow| (module, shadow)));
-    }
-
-    /// Whether a version is not run for this tenant.
-    #[must_use]
-    pub fn is_quarantined(&self, module: &ModuleRef, digest: &Digest) -> bool {
-        self.quarantined.get(module).is_some_and(|versions| versions.contains_key(digest))
-    }
-
-    /// The quarantines, with their resources' names.
-    pub fn quarantines(&self) -> impl Iterator<Item = (&str, &QuarantineSpec)> {
-        let all = self.records.range((Kind::Quarantine, String::new())..);
-        all.map_while(|((_, name), spec)| match spec {
-            Spec::Quarantine(spec) => Some((name.as_str(), spec)),
-            _ => None,
-        })
-    }
-
-    /// The version that is run beside a module's active one.
-    #[must_use]
-    pub fn shadow_of(&self, module: &ModuleRef) -> Option<Digest> {
-        self.shadows.get(module).copied()
-    }
-
-    /// The active version of a module for this tenant. Where one of the operator's is quarantined here, it is the one that its quarantine
-    /// says to use instead: here alone, since the events of one tenant must not change what others run.
-    pub(super) fn active(&self, module: &ModuleRef, record: &ModuleRecord) -> Digest {
-        let instead = self.quarantined.get(module).and_then(|versions| versions.get(&record.digest)).copied().flatten();
-        let instead = instead.filter(|_| module.operator).filter(|instead| self.may_replace(module, record, instead));
-        instead.unwrap_or(record.digest)
-    }
-
-    /// Whether a version can take the active one's place here: it is there, does the same kind of work, and is not quarantined.
-    pub(crate) fn may_replace(&self, module: &ModuleRef, record: &ModuleRecord, instead: &Digest) -> bool {
-        let found = record.find(instead).is_some_and(|version| version.world == record.world);
-        found && !self.is_quarantined(module, instead)
-    }
-
-    /// How long one call of a module may take, where it or the tenant says so: the shorter one.
-    #[must_use]
-    pub fn max_time(&self, record: &ModuleRecord) -> Option<CallTime> {
-        let own = record.max_time_ms.map(|ms| CallTime { ms, set_by: TimeBound::Module });
-        let tenant = self.module_time_ms_max.map(|ms| CallTime { ms, set_by: TimeBound::Tenant });
-        own.into_iter().chain(tenant).min_by_key(|bound| bound.ms)
-    }
-
-    /// Whether operational events of this type are made for it: any but those of dead deliveries, which can be as many as there are
-    /// deliveries and are made where a route takes them.
-    #[must_use]
-    pub fn is_told(&self, event_type: &str) -> bool {
-        event_type != DELIVERY_DEAD || self.routes.values().any(|route| route.takes_operational(event_type))
-    }
-
-    /// The endpoints that get a message of this type.
-    #[must_use]
-    pub fn select(&self, target: &Target, event_type: &str) -> Vec<&Arc<Endpoint>> {
-        match target {
-            Target::Endpoints(names) => names.iter().filter_map(|name| self.endpoints.get(name)).collect(),
-            Target::Labels(wanted) => self
-                .endpoints
-                .values()
-                .filter(|endpoint| endpoint.has_labels(wanted.iter()))
-                .filter(|endpoint| endpoint.event_types.iter().any(|pattern| pattern.matches(event_type)))
-                .collect(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub use header_rules::{is_credential, is_header_for_modules, is_header_of_the_ho
 pub use health::{EndpointHealth, EndpointState};
 pub use id::{DeliveryId, Digest, EventId, InvalidId, JobId, RunId};
 pub use job::{Job, JobAction, JobFilter, JobState, PlanChoice};
-pub use name::{EndpointName, InvalidName, ModuleName, RouteName, SourceName, TenantName};
+pub use name::{EndpointName, InvalidName, KeyName, ModuleName, RouteName, SourceName, TenantName};
 pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, StepTrace, Verdict};
 pub use step_key::{InvalidStepKey, StepKey};
 pub use url::{InvalidUrl, parse_url};

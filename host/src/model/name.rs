@@ -83,6 +83,8 @@ names! {
     RouteName;
     /// A named way out.
     EndpointName;
+    /// An API key of one scope, by its name.
+    KeyName;
 }
 
 #[cfg(test)]

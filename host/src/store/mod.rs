@@ -57,8 +57,8 @@ pub use job::{JOBS_AT_WORK_MAX, JOBS_KEPT_MAX, JobEnd, JobItem, JobStep, REPLAYS
 pub use module_files::ModuleFiles;
 pub use notice::Notice;
 pub use reader::{
-    Configuration, DeliveryFilter, Due, EventFilter, HeldRun, JobFound, KeptPeriod, OverSubjects, PAGE_ITEMS_MAX, Page,
-    PendingRun, QUEUE_COUNTED_MAX, Queue, Reader, Waiting,
+    Binding, Configuration, DeliveryFilter, Due, EventFilter, HeldRun, JobFound, KeptPeriod, OverSubjects,
+    PAGE_ITEMS_MAX, Page, PendingRun, QUEUE_COUNTED_MAX, Queue, Reader, Waiting,
 };
 pub use room::DiskFull;
 #[cfg(test)]

@@ -80,6 +80,11 @@ impl Host {
         self.child.id().unwrap()
     }
 
+    /// Its log so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.data.clone()

@@ -13,12 +13,12 @@ use crate::config::{self, ResourceId};
 use crate::model::{EndpointName, ModuleName, PUBLISHED_SOURCE, SourceName, TenantName};
 use crate::problem::Problem;
 use crate::statistics::Kind;
+use crate::store::{Binding, ReadError};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use document::{pending, series, windows};
 use gather::{Gathered, gather, gather_totals, names};
-use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -117,12 +117,14 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let tenant: TenantName = name(&tenant)?;
     let limit = page.checked_limit()?;
-    let after = page.cursor().map(parse_cursor).transpose()?;
+    let all = Binding::new("statistics", &tenant);
+    let after = page.position(&all)?.map(|position| parse_position(&position)).transpose()?;
     let first = after.is_none();
     let mut found = names(&api, &tenant, after, limit + 1).await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|(kind, name)| format!("{}:{name}", kind.as_str()));
+    let next =
+        found.last().filter(|_| more).map(|(kind, name)| all.encode(format!("{}:{name}", kind.as_str()).as_bytes()));
     let mut items = Vec::with_capacity(found.len());
     for (kind, name) in found {
         items.push(of_subject(kind, &name, &gather(&api, &tenant, kind, &name).await?, None));
@@ -139,10 +141,11 @@ pub(super) async fn by_tenant(State(api): State<Api>, Params(page): Params<PageQ
     let snapshot = api.parts().configuration.snapshot();
     let mut all: Vec<TenantName> = snapshot.tenant_names().cloned().collect();
     all.sort();
-    let after = page.cursor().unwrap_or_default();
-    let mut rest = all.into_iter().filter(|tenant| tenant.as_str() > after);
+    let list = Binding::new("statistics", None);
+    let after = page.position(&list)?.unwrap_or_default();
+    let mut rest = all.into_iter().filter(|tenant| tenant.as_str() > after.as_str());
     let on_page: Vec<TenantName> = rest.by_ref().take(page.checked_limit()?).collect();
-    let next = rest.next().and(on_page.last().map(TenantName::to_string));
+    let next = rest.next().and(on_page.last().map(|last| list.encode(last.as_str().as_bytes())));
     let mut items = Vec::with_capacity(on_page.len());
     for tenant in on_page {
         let mut document = totals(&api, &tenant).await?;
@@ -181,13 +184,9 @@ fn known(api: &Api, tenant: Option<&TenantName>, kind: config::Kind, name: &str)
     if snapshot.record(&id).is_some() { Ok(()) } else { Err(not_found(&id)) }
 }
 
-/// A cursor is the kind and the name of the last item of the page before.
-fn parse_cursor(cursor: &str) -> Result<(Kind, String), Problem> {
-    let invalid = || {
-        let detail = "the cursor is not one of this list: take `next` of the page before, as it is";
-        Problem::new(StatusCode::BAD_REQUEST, "cursor_invalid", detail)
-    };
-    let (kind, name) = cursor.split_once(':').ok_or_else(invalid)?;
-    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind).ok_or_else(invalid)?;
-    if name.is_empty() || name.contains('\0') { Err(invalid()) } else { Ok((kind, name.to_owned())) }
+/// A position is the kind and the name of the last item of the page before.
+fn parse_position(position: &str) -> Result<(Kind, String), ReadError> {
+    let (kind, name) = position.split_once(':').ok_or(ReadError::Cursor)?;
+    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind).ok_or(ReadError::Cursor)?;
+    Ok((kind, name.to_owned()))
 }

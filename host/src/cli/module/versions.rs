@@ -115,14 +115,14 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<()> {
         show(&Asked::new(&args.host, format!("{path}/{name}"))?.get("")?);
         return Ok(());
     }
-    let (list, mut cursor) = (Asked::new(&args.host, path)?, String::new());
+    let (list, mut query) = (Asked::new(&args.host, path)?, String::new());
     loop {
-        let page = list.get(&format!("?cursor={cursor}"))?;
+        let page = list.get(&query)?;
         for module in list_of(&page, "items") {
             show(&list.get(&format!("/{}", text(module, "name")))?);
         }
         match page.get("next").and_then(Value::as_str) {
-            Some(next) => cursor = next.to_owned(),
+            Some(next) => query = format!("?cursor={next}"),
             None => return Ok(()),
         }
     }

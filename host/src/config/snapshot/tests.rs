@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::parse;
+use crate::model::DELIVERY_DEAD;
 
 #[test]
 fn so_many_tenants_oversee_and_a_dead_delivery_is_told_where_a_route_takes_it() {

@@ -15,6 +15,7 @@ mod state;
 mod statistics;
 mod sweep;
 
+pub use cursor::Binding;
 pub use jobs::{JobFound, Waiting};
 pub use lanes::{Due, HeldRun, PendingRun};
 pub use list::{DeliveryFilter, EventFilter, PAGE_ITEMS_MAX, Page};
