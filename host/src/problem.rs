@@ -1,7 +1,7 @@
 //! What a caller sees of an error: an RFC 9457 problem document, `application/problem+json`, with a stable `code`.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,8 @@ pub struct Problem {
     pub pointer: Option<String>,
     /// How many seconds to wait before trying again, sent as `Retry-After` too.
     pub retry_after_s: Option<u32>,
+    /// A header of this problem alone: `Allow`, `Accept`.
+    pub header: Option<Box<(HeaderName, HeaderValue)>>,
     /// Members of this problem alone.
     pub more: Map<String, Value>,
 }
@@ -29,7 +31,7 @@ impl Problem {
     /// A refusal with this status, code and words.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), pointer: None, retry_after_s: None, more: Map::new() }
+        Self { status, code, detail: detail.into(), pointer: None, retry_after_s: None, header: None, more: Map::new() }
     }
 
     /// Points at a place in the request's body.
@@ -43,6 +45,13 @@ impl Problem {
     #[must_use]
     pub const fn retry_after_s(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Adds a header, in place of one that was added before; a text that cannot be one is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, text: &str) -> Self {
+        self.header = HeaderValue::from_str(text).ok().map(|value| Box::new((name, value)));
         self
     }
 
@@ -83,6 +92,7 @@ impl Problem {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.extend(self.header.iter().map(|header| (**header).clone()));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

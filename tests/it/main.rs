@@ -14,6 +14,7 @@ mod access;
 mod apply;
 mod backup;
 mod compiling;
+mod compressed;
 mod configuration;
 mod containment;
 mod crashes;
@@ -30,6 +31,7 @@ mod hostile;
 #[path = "../hostile/call.rs"]
 mod hostile_call;
 mod ingest;
+mod intake;
 mod jobs;
 mod languages;
 mod layers;

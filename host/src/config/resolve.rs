@@ -4,8 +4,8 @@
 use super::pattern::EVENT_TYPE_BYTES_MAX;
 use super::resource::within;
 use super::snapshot::Invalid;
-use super::spec::default_window_s;
-use super::{DedupRule, DedupSpec, EventTypeRule, MasterKey, ResourceId, SourceSpec, Verify, VerifySpec};
+use super::source::default_window_s;
+use super::{DedupRule, DedupSpec, EventTypeRule, Intake, MasterKey, Rate, ResourceId, SourceSpec, Verify, VerifySpec};
 use crate::signing::InvalidKey;
 use http::HeaderName;
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub enum Maker {
 pub struct Source {
     /// Who makes its events. What is said below of requests holds where these do.
     pub maker: Maker,
+    /// Which requests are looked at.
+    pub intake: Intake,
     /// How requests prove where they come from.
     pub verify: Verify,
     /// Whether a `url_verification` in JSON is answered with its `challenge`, and is no event.
@@ -44,6 +46,8 @@ pub struct Source {
     pub dedup_window_s: u64,
     /// The largest body, where the source sets a bound.
     pub body_bytes_max: Option<u64>,
+    /// How fast requests may come, where the source bounds it.
+    pub rate: Option<Rate>,
     /// Whether requests are refused for now.
     pub disabled: bool,
 }
@@ -63,6 +67,11 @@ impl Source {
         if let Some(bytes) = spec.body_bytes_max {
             within("/body_bytes_max", bytes, 1, u64::MAX)?;
         }
+        source.intake = Intake::resolve(spec)?;
+        source.rate = match (spec.rate_per_s, spec.burst) {
+            (None, Some(_)) => return Err(Invalid::new("/burst", "is of no use without `rate_per_s`")),
+            (per_s, burst) => per_s.map(|per_s| Rate::new(("/rate_per_s", per_s), ("/burst", burst))).transpose()?,
+        };
         (source.body_bytes_max, source.disabled) = (spec.body_bytes_max, spec.disabled);
         Ok(source)
     }
@@ -74,12 +83,14 @@ impl Source {
         };
         Ok(Self {
             maker: Maker::Requests,
+            intake: Intake::default(),
             verify: Verify::resolve(id, from, key)?,
             answers_url_verification: matches!(from, VerifySpec::Slack { .. }),
             event_type: spec.event_type.as_ref().map_or_else(|| Ok(from.event_type()), checked_rule)?,
             dedup,
             dedup_window_s,
             body_bytes_max: None,
+            rate: None,
             disabled: false,
         })
     }
@@ -89,6 +100,14 @@ impl Source {
         let of_no_use = "is of no use to a source that is published to: each event says this itself";
         if spec.event_type.is_some() {
             return Err(Invalid::new("/event_type", of_no_use));
+        }
+        for (pointer, is_there) in spec.of_requests() {
+            if is_there {
+                return Err(Invalid::new(
+                    pointer,
+                    "is of no use to a source that is published to: no request comes to it",
+                ));
+            }
         }
         let dedup = spec.dedup.as_ref();
         if dedup.is_some_and(|dedup| dedup.body || dedup.header.is_some() || dedup.pointer.is_some()) {
@@ -102,12 +121,14 @@ impl Source {
     pub(super) fn of_the_application() -> Self {
         Self {
             maker: Maker::Application,
+            intake: Intake::default(),
             verify: Verify::None,
             answers_url_verification: false,
             event_type: EventTypeRule::Constant(String::new()),
             dedup: DedupRule::Body,
             dedup_window_s: default_window_s(),
             body_bytes_max: None,
+            rate: None,
             disabled: false,
         }
     }

@@ -3,7 +3,8 @@
 use super::key::KeyRecord;
 use super::module::ModuleRecord;
 use super::snapshot::Invalid;
-use super::spec::{EndpointSpec, QuarantineSpec, RouteSpec, SourceSpec, TenantSpec};
+use super::source::SourceSpec;
+use super::spec::{EndpointSpec, QuarantineSpec, RouteSpec, TenantSpec};
 use crate::model::TenantName;
 use serde::Deserialize;
 use serde_json::Value;

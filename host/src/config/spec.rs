@@ -4,7 +4,7 @@
 use super::pattern::EventTypePattern;
 use super::plan::{ModuleRef, OnFailure, Target};
 use super::secrets::{SecretSpec, object, objects, signing_secrets};
-use super::{AuthSpec, CloudEventsSpec, SignatureSpec, TlsSpec, VerifySpec};
+use super::{AuthSpec, CloudEventsSpec, QuotaSpec, SignatureSpec, TlsSpec};
 use crate::model::{Digest, EventId, RunId, SourceName, is_credential};
 use crate::signing::KeyScheme;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ pub struct TenantSpec {
     /// host allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module_time_ms_max: Option<u64>,
+    /// What it may use of the host.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub quotas: QuotaSpec,
     /// Whose operational events it is told: its own, or `all`, those of every tenant and the host's. By itself `own`. At most 10 tenants may
     /// have `all`.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -70,76 +73,6 @@ impl QuarantineSpec {
     pub fn name_of(module: &ModuleRef, digest: &Digest) -> String {
         format!("{module}@{digest}")
     }
-}
-
-/// A way in: either `verify` or `publish` says who makes its events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceSpec {
-    /// Requests do, and how each proves where it comes from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verify: Option<VerifySpec>,
-    /// The application does, by the admin interface.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub publish: Option<PublishSpec>,
-    /// Where the event type is read from. By itself: the scheme's own place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_type: Option<EventTypeRule>,
-    /// What makes an event unique. By itself: the scheme's own header, for a day.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dedup: Option<DedupSpec>,
-    /// The largest body taken, in bytes: 1 to the host's own bound. By itself: the host's bound.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body_bytes_max: Option<u64>,
-    /// Whether requests are refused for now.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub disabled: bool,
-}
-
-impl SourceSpec {
-    /// What verifies.
-    pub(super) fn secrets_mut(&mut self) -> Vec<(String, &mut String)> {
-        self.verify.iter_mut().flat_map(|verify| numbered("/verify/secrets", verify.secrets_mut())).collect()
-    }
-}
-
-/// That an application makes a source's events. There is nothing to say of it yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PublishSpec {}
-
-/// Where an event type is read from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EventTypeRule {
-    /// This request header.
-    Header(String),
-    /// The string or whole number at this JSON pointer (RFC 6901) of the body.
-    Pointer(String),
-    /// Always this.
-    Constant(String),
-}
-
-/// What makes an event unique at its source: at most one of `header`, `pointer` and `body`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DedupSpec {
-    /// The request header that holds the key. A request without it is taken as new.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<String>,
-    /// The JSON pointer (RFC 6901) of the string or whole number in the body that is the key. A body without it is taken as new.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pointer: Option<String>,
-    /// Whether the whole body is the key: two requests with the same bytes are the same event.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub body: bool,
-    /// How long a key is remembered, in seconds: 0 (not at all) to 604,800 (7 days). By itself 86,400 (a day).
-    #[serde(default = "default_window_s")]
-    pub window_s: u64,
-}
-
-pub(super) const fn default_window_s() -> u64 {
-    86_400
 }
 
 /// A way out.
@@ -337,7 +270,11 @@ fn default_settings() -> Value {
     Value::Object(serde_json::Map::new())
 }
 
-fn numbered<'a>(pointer: &str, secrets: impl IntoIterator<Item = &'a mut String>) -> Vec<(String, &'a mut String)> {
+/// Each with its place in a list.
+pub(super) fn numbered<'a>(
+    pointer: &str,
+    secrets: impl IntoIterator<Item = &'a mut String>,
+) -> Vec<(String, &'a mut String)> {
     secrets.into_iter().enumerate().map(|(index, secret)| (format!("{pointer}/{index}"), secret)).collect()
 }
 

@@ -6,7 +6,7 @@ use super::resolve::{Source, name_of};
 use super::resource::within;
 use super::route::{Modules, Route};
 use super::{
-    CallTime, Endpoint, Invalid, Kind, MasterKey, ModuleRecord, ModuleRef, OperationalEvents, QuarantineSpec,
+    CallTime, Endpoint, Invalid, Kind, MasterKey, ModuleRecord, ModuleRef, OperationalEvents, QuarantineSpec, Quotas,
     ResourceId, Spec, Target, TimeBound,
 };
 use crate::model::{
@@ -35,6 +35,8 @@ pub struct Tenant {
     shadows: HashMap<ModuleRef, Digest>,
     /// How long one call of a module may take, where the tenant bounds it.
     module_time_ms_max: Option<u64>,
+    /// What it may use.
+    pub quotas: Quotas,
     /// Whether it is told the operational events of all.
     pub(super) oversees: bool,
 }
@@ -82,6 +84,7 @@ impl Tenant {
             quarantined: HashMap::new(),
             shadows: HashMap::new(),
             module_time_ms_max: None,
+            quotas: Quotas::default(),
             oversees: false,
         };
         if !records.contains_key(&(Kind::Tenant, name.to_string())) {
@@ -113,6 +116,7 @@ impl Tenant {
                     within("/module_time_ms_max", ms, 1, CALL_TIME_MS_MAX)?;
                 }
                 self.module_time_ms_max = spec.module_time_ms_max;
+                self.quotas = Quotas::resolve(&spec.quotas)?;
                 self.oversees = spec.operational_events == OperationalEvents::All;
             }
             Spec::Module(record) => {

@@ -241,7 +241,8 @@ mod tests {
     #[test]
     fn the_docs_say_where_each_scheme_reads_an_events_type_and_key() {
         let docs = include_str!("../../../docs/sources.md");
-        let rows = docs.lines().filter(|line| line.starts_with("| `") && !line.starts_with("| `scheme`"));
+        let table = docs.lines().skip_while(|line| !line.starts_with("| `scheme`")).take_while(|line| !line.is_empty());
+        let rows = table.skip(2);
         let mut count = 0;
         for row in rows {
             let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();

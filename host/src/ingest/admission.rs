@@ -1,27 +1,54 @@
 //! How much may be on its way between a socket and the disk: so many events, so many bytes. What does not fit is turned away before it is
-//! read, not queued.
+//! read, not queued. A body that comes compressed counts as what it holds as soon as that is there.
 
 use super::Config;
+use super::inflate::{Coding, InflateError, Inflating};
+use super::problems::body_corrupt;
 use crate::problem::Problem;
 use crate::server::{BodyError, read_body};
 use bytes::Bytes;
 use http::StatusCode;
 use hyper::body::Body;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// So much of a body is inflated at once, in bytes; what is longer goes on beside the threads that serve everybody.
+const INFLATED_AT_ONCE_BYTES: usize = 256 * 1024;
 
 /// What is left of the bounds.
 pub(super) struct Admission {
     events: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    /// Whose turn it is to inflate a long body: no more at once than there are processors. The others wait, and are in flight.
+    inflating: Arc<Semaphore>,
     config: Config,
 }
 
 /// A request's share of them, given back when it is dropped.
 pub struct Entry {
     events: OwnedSemaphorePermit,
-    bytes: Option<OwnedSemaphorePermit>,
+    room: Room,
+}
+
+/// The room of a body.
+struct Room {
+    all: Arc<Semaphore>,
+    taken: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    /// Takes so many bytes more, where they are there.
+    fn take(&mut self, bytes: usize) -> bool {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let Ok(more) = self.all.clone().try_acquire_many_owned(bytes) else { return false };
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            none => *none = Some(more),
+        }
+        true
+    }
 }
 
 impl Admission {
@@ -30,6 +57,7 @@ impl Admission {
         Self {
             events: Arc::new(Semaphore::new(config.in_flight_max as usize)),
             bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            inflating: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
             config,
         }
     }
@@ -40,7 +68,7 @@ impl Admission {
     /// 503 where there is none.
     pub(super) fn enter(&self) -> Result<Entry, Problem> {
         let place = self.events.clone().try_acquire_owned();
-        Ok(Entry { events: place.map_err(|_| self.too_many())?, bytes: None })
+        Ok(Entry { events: place.map_err(|_| self.too_many())?, room: self.no_room_yet() })
     }
 
     /// Places for so many events in all; for as many as there are places, where it is more.
@@ -66,13 +94,10 @@ impl Admission {
     {
         let timeout_ms = self.config.server.body_timeout_ms;
         let most = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        let read = read_body(body, most, Duration::from_millis(timeout_ms), |bytes| self.has_room(entry, bytes)).await;
+        let read = read_body(body, most, Duration::from_millis(timeout_ms), |bytes| entry.room.take(bytes)).await;
         read.map_err(|error| match error {
             BodyError::TooLong => too_large("the body", bytes_max),
-            BodyError::NoRoom => {
-                let most = self.config.in_flight_bytes_max;
-                overloaded(format!("the events on their way take more than in_flight_bytes_max = {most} bytes"))
-            }
+            BodyError::NoRoom => self.no_room(),
             BodyError::TooSlow => {
                 let detail = format!("the body took longer than body_timeout_ms = {timeout_ms}");
                 Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
@@ -81,14 +106,58 @@ impl Admission {
         })
     }
 
-    fn has_room(&self, entry: &mut Entry, bytes: usize) -> bool {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let Ok(more) = self.bytes.clone().try_acquire_many_owned(bytes) else { return false };
-        match &mut entry.bytes {
-            Some(taken) => taken.merge(more),
-            none => *none = Some(more),
+    /// What a compressed body holds, of at most `bytes_max` bytes; its room takes the place of the compressed body's.
+    ///
+    /// # Errors
+    /// Where it is longer, has no room, or is not what its head says.
+    pub(super) async fn inflate(
+        &self,
+        entry: &mut Entry,
+        coding: Coding,
+        compressed: Bytes,
+        bytes_max: u64,
+    ) -> Result<Bytes, Problem> {
+        // Some senders say so of a body that is not there.
+        if compressed.is_empty() {
+            return Ok(compressed);
         }
-        true
+        let inflating = Inflating::new(coding, compressed, usize::try_from(bytes_max).unwrap_or(usize::MAX));
+        let inflated = self.inflated(inflating).await?;
+        let (body, room) = inflated.map_err(|error| match error {
+            InflateError::TooLong => too_large("what the compressed body holds", bytes_max),
+            InflateError::NoRoom => self.no_room(),
+            InflateError::Corrupt(why) => body_corrupt(coding, &why),
+        })?;
+        entry.room = room;
+        Ok(body)
+    }
+
+    async fn inflated(&self, mut inflating: Inflating) -> Result<Result<(Bytes, Room), InflateError>, Problem> {
+        let mut room = self.no_room_yet();
+        match inflating.go_on(INFLATED_AT_ONCE_BYTES, |bytes| room.take(bytes)) {
+            Err(error) => return Ok(Err(error)),
+            Ok(true) => return Ok(Ok((inflating.into_whole(), room))),
+            Ok(false) => {}
+        }
+        let turn = self.inflating.clone().acquire_owned().await;
+        let rest = tokio::task::spawn_blocking(move || {
+            let _until_it_is_done = turn;
+            inflating.go_on(usize::MAX, |bytes| room.take(bytes))?;
+            Ok((inflating.into_whole(), room))
+        });
+        rest.await.map_err(|error| {
+            tracing::error!(%error, "inflating a body broke down");
+            Problem::internal()
+        })
+    }
+
+    fn no_room_yet(&self) -> Room {
+        Room { all: self.bytes.clone(), taken: None }
+    }
+
+    fn no_room(&self) -> Problem {
+        let most = self.config.in_flight_bytes_max;
+        overloaded(format!("the events on their way take more than in_flight_bytes_max = {most} bytes"))
     }
 
     fn too_many(&self) -> Problem {

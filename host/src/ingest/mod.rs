@@ -1,11 +1,15 @@
 //! The way in: `POST /in/{tenant}/{source}`. Bounds the body, verifies the signature over its raw bytes, finds event type and dedup
 //! key, and answers only when the event is durable. `publish` is the way in for the application itself, by the admin interface.
 //!
-//! `admission` bounds what is on its way, `request` (pure) reads what a request says, `take` and `batch` are what all ways in share.
+//! `rates` and `admission` bound what is on its way, `inflate` what a compressed body holds, `request` (pure) reads what a request says, `take` and `batch` are what all ways in share.
 
 mod admission;
 mod batch;
+mod bucket;
+mod inflate;
+mod problems;
 mod publish;
+mod rates;
 mod request;
 mod reserve;
 mod take;
@@ -15,23 +19,28 @@ pub use batch::{EVENTS_PER_BATCH_MAX, Given};
 pub use take::{Item, Taken, Way};
 
 use crate::clock::Clock;
-use crate::config::{Maker, Snapshot, Source};
+use crate::config::{Intake, Maker, Snapshot, Source, Unwanted};
 use crate::model::{SourceName, TenantName};
 use crate::pipeline::{Accepted, Pipeline};
 use crate::problem::Problem;
-use crate::server::RequestBody;
+use crate::server::{Peer, RequestBody};
 use crate::statistics::Recorder;
-use crate::store::{DiskFull, Store};
+use crate::store::Store;
 use admission::Admission;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use request::Json;
+use problems::{coding_refused, rate_limited, source_disabled, unwanted};
+use rates::Rates;
+use request::{Json, Refused};
 use reserve::Reservations;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 use take::{Taker, source_unknown};
 use tokio::sync::watch;
+
+const UNKNOWN_ADDRESS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The bounds of ingest.
 #[derive(Clone, Debug)]
@@ -77,6 +86,9 @@ struct Inner {
     admission: Admission,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     store: Store,
+    rates: Rates,
+    /// What the rates count the time from.
+    started: Instant,
     config: Config,
 }
 
@@ -101,7 +113,8 @@ impl Ingest {
     ) -> Self {
         let admission = Admission::new(config.clone());
         let taker = Arc::new(Taker { pipeline, recorder, clock, reservations: Reservations::default() });
-        Self { inner: Arc::new(Inner { taker, admission, snapshots, store, config }) }
+        let (rates, started) = (Rates::default(), Instant::now());
+        Self { inner: Arc::new(Inner { taker, admission, snapshots, store, rates, started, config }) }
     }
 
     /// Answers one request.
@@ -117,7 +130,7 @@ impl Ingest {
         let began = Instant::now();
         let way = self.find(request.uri().path())?;
         let taker = &self.inner.taker;
-        let admitted = self.admit(&way.source, request).await;
+        let admitted = self.admit(&way, request).await;
         let Admitted { headers, body, now_ms, entry } = admitted.inspect_err(|problem| {
             taker.count(&way, began, |tally, took_us| tally.failed(problem.code, took_us));
         })?;
@@ -145,19 +158,33 @@ impl Ingest {
     }
 
     /// Lets a request in that is whole and proves where it comes from.
-    async fn admit(&self, source: &Source, request: Request<RequestBody>) -> Result<Admitted, Problem> {
+    async fn admit(&self, way: &Way, request: Request<RequestBody>) -> Result<Admitted, Problem> {
+        let source = &way.source;
         check_open(source)?;
-        if request.method() != Method::POST {
-            let detail = "events are sent with POST";
-            return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail));
-        }
+        check_head(&source.intake, &request).map_err(|error| unwanted(&error, &source.intake))?;
+        let coding = inflate::coding_of(request.headers()).map_err(|error| coding_refused(&error))?;
+        self.check_rates(way, 1)?;
         let mut entry = self.enter()?;
         let (parts, body) = request.into_parts();
-        let body = self.inner.admission.read(&mut entry, body, self.body_bytes_max(source)).await?;
+        let most = self.body_bytes_max(source);
+        let mut body = self.inner.admission.read(&mut entry, body, most).await?;
         let now_ms = self.inner.taker.clock.now_ms();
         let proven = source.verify.check(&parts.headers, parts.uri.query(), &body, now_ms / 1000);
-        proven.map_err(|error| refused(error.into()))?;
-        Ok(Admitted { headers: parts.headers, body, now_ms, entry })
+        proven.map_err(Refused::from)?;
+        let mut headers = parts.headers;
+        if let Some(coding) = coding {
+            // What was signed is what came; what is kept is what it holds, and no header says otherwise.
+            body = self.inner.admission.inflate(&mut entry, coding, body, most).await?;
+            headers.remove(header::CONTENT_ENCODING);
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        Ok(Admitted { headers, body, now_ms, entry })
+    }
+
+    /// Counts so many events under the rates of their source and their tenant.
+    fn check_rates(&self, way: &Way, events: usize) -> Result<(), Problem> {
+        let now_ns = u64::try_from(self.inner.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.inner.rates.let_through(way, events, now_ns).map_err(|exceeded| rate_limited(&exceeded))
     }
 
     /// A place for a request's event.
@@ -186,7 +213,7 @@ impl Ingest {
 }
 
 /// What a verified request says of its event.
-fn item(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<Item, request::Refused> {
+fn item(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<Item, Refused> {
     let json = Json::of(&body);
     let dedup_key = request::dedup_key(source, headers, &json)?;
     let event_type = request::event_type(source, headers, &json)?;
@@ -196,30 +223,17 @@ fn item(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<Item, reque
 }
 
 fn check_open(source: &Source) -> Result<(), Problem> {
-    if !source.disabled {
-        return Ok(());
-    }
-    let detail = "the source is disabled; enable it in its configuration";
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "source_disabled", detail).retry_after_s(60))
+    if source.disabled { Err(source_disabled()) } else { Ok(()) }
 }
 
-impl From<DiskFull> for Problem {
-    fn from(full: DiskFull) -> Self {
-        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", full.to_string())
-            .with("free_bytes", full.free_bytes)
-            .with("free_bytes_min", full.free_bytes_min)
-            .retry_after_s(30)
-    }
-}
-
-fn refused(error: request::Refused) -> Problem {
-    Problem::new(error.status(), error.code(), error.to_string())
-}
-
-impl From<request::Refused> for Problem {
-    fn from(error: request::Refused) -> Self {
-        refused(error)
-    }
+/// Whether the source looks at the request at all.
+fn check_head(intake: &Intake, request: &Request<RequestBody>) -> Result<(), Unwanted> {
+    // Every listener says where a request came from; what does not say comes from nowhere that was allowed.
+    let from = request.extensions().get::<Peer>().map_or(UNKNOWN_ADDRESS, |peer| peer.address);
+    intake.check_address(from)?;
+    intake.check_method(request.method())?;
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    intake.check_media_type(content_type)
 }
 
 /// 202, with the event's id; a duplicate is told the id of the first.

@@ -64,8 +64,12 @@ impl Ingest {
     /// Takes what is published, and says of each what became of it, as it stands in the list. What began goes on where the caller is gone.
     ///
     /// # Errors
-    /// Where there is no room for so many: then none was taken.
+    /// Where there is no room for so many, or the tenant's rate lets none through: then none was taken.
     pub async fn publish(&self, mut entry: Entry, began: Instant, given: Vec<Given>) -> Result<Vec<Taken>, Problem> {
+        // All are one tenant's, and what is refused already costs nothing.
+        if let Some(Ok((way, _))) = given.iter().find(|one| one.is_ok()) {
+            self.check_rates(way, given.len())?;
+        }
         self.inner.admission.widen(&mut entry, given.len())?;
         let ingest = self.clone();
         let taking = tokio::spawn(async move {

@@ -20,8 +20,10 @@ pub(super) enum Refused {
     #[error(transparent)]
     Signature(#[from] VerifyError),
     /// Its event type is unusable.
-    #[error("the event type is longer than {EVENT_TYPE_BYTES_MAX} bytes or has other characters than visible ASCII")]
-    EventType,
+    #[error(
+        "the event type, {0}, is longer than {EVENT_TYPE_BYTES_MAX} bytes or has other characters than visible ASCII"
+    )]
+    EventType(EventTypeRule),
     /// Its content type is unusable.
     #[error("the content type is longer than {CONTENT_TYPE_BYTES_MAX} bytes")]
     ContentType,
@@ -34,14 +36,14 @@ impl Refused {
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
-            Self::EventType | Self::ContentType | Self::DedupKey(_) => StatusCode::BAD_REQUEST,
+            Self::EventType(_) | Self::ContentType | Self::DedupKey(_) => StatusCode::BAD_REQUEST,
         }
     }
 
     pub(super) const fn code(&self) -> &'static str {
         match self {
             Self::Signature(error) => error.code(),
-            Self::EventType => "event_type_invalid",
+            Self::EventType(_) => "event_type_invalid",
             Self::ContentType => "content_type_invalid",
             Self::DedupKey(_) => "dedup_key_invalid",
         }
@@ -56,7 +58,7 @@ pub(super) fn event_type(source: &Source, headers: &HeaderMap, body: &Json<'_>) 
         EventTypeRule::Pointer(pointer) => body.text_at(pointer).unwrap_or_default().into_owned(),
     };
     if found.len() > EVENT_TYPE_BYTES_MAX || !found.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Refused::EventType);
+        return Err(Refused::EventType(source.event_type.clone()));
     }
     Ok(found)
 }

@@ -3,7 +3,7 @@
 
 use super::reserve::{Reservations, Reserved};
 use crate::clock::Clock;
-use crate::config::{Snapshot, Source};
+use crate::config::{Quotas, Snapshot, Source};
 use crate::model::{Event, EventId, Header, SourceName, TenantName};
 use crate::pipeline::{AcceptError, Accepted, Pipeline};
 use crate::problem::Problem;
@@ -22,13 +22,16 @@ pub struct Way {
     pub source_name: SourceName,
     /// The source.
     pub source: Arc<Source>,
+    /// What the tenant may use.
+    pub quotas: Quotas,
 }
 
 impl Way {
     /// The source of this name.
     pub(super) fn to(snapshot: &Snapshot, tenant_name: TenantName, source_name: SourceName) -> Option<Self> {
-        let source = snapshot.tenant(&tenant_name)?.sources.get(&source_name)?.clone();
-        Some(Self { tenant_name, source_name, source })
+        let tenant = snapshot.tenant(&tenant_name)?;
+        let source = tenant.sources.get(&source_name)?.clone();
+        Some(Self { tenant_name, source_name, source, quotas: tenant.quotas })
     }
 }
 

@@ -1,0 +1,120 @@
+//! A way in, as people write it. What it becomes is in `resolve`.
+
+use super::VerifySpec;
+use super::intake::{EventMethod, MediaRange};
+use super::spec::numbered;
+use crate::model::AddressRange;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A way in: either `verify` or `publish` says who makes its events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSpec {
+    /// Requests do, and how each proves where it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifySpec>,
+    /// The application does, by the admin interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<PublishSpec>,
+    /// The methods that events are sent with: `POST`, `PUT`, `PATCH`. By itself `POST` alone.
+    #[serde(default = "EventMethod::post", skip_serializing_if = "is_post")]
+    pub methods: Vec<EventMethod>,
+    /// The media types that are taken, as `application/json` or `text/*`: at most 32. By itself, and where there are none, any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content_types: Vec<MediaRange>,
+    /// The addresses that may send, and ranges of them: at most 256. By itself, and where there are none, any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_addresses: Vec<AddressRange>,
+    /// Where the event type is read from. By itself: the scheme's own place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<EventTypeRule>,
+    /// What makes an event unique. By itself: the scheme's own header, for a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup: Option<DedupSpec>,
+    /// The largest body taken, in bytes: 1 to the host's own bound. By itself: the host's bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_bytes_max: Option<u64>,
+    /// How many requests each second may come: 1 to 100,000. By itself as many as there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<u32>,
+    /// How many of them at once: 1 to 1,000,000. By itself `rate_per_s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// Whether requests are refused for now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+}
+
+fn is_post(methods: &[EventMethod]) -> bool {
+    methods == [EventMethod::Post]
+}
+
+impl SourceSpec {
+    /// What verifies.
+    pub(super) fn secrets_mut(&mut self) -> Vec<(String, &mut String)> {
+        self.verify.iter_mut().flat_map(|verify| numbered("/verify/secrets", verify.secrets_mut())).collect()
+    }
+}
+
+impl SourceSpec {
+    /// What says something of requests alone, by its place, and whether it is there.
+    pub(super) fn of_requests(&self) -> [(&'static str, bool); 5] {
+        [
+            ("/methods", !is_post(&self.methods)),
+            ("/content_types", !self.content_types.is_empty()),
+            ("/allow_addresses", !self.allow_addresses.is_empty()),
+            ("/rate_per_s", self.rate_per_s.is_some()),
+            ("/burst", self.burst.is_some()),
+        ]
+    }
+}
+
+/// That an application makes a source's events. There is nothing to say of it yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishSpec {}
+
+/// Where an event type is read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventTypeRule {
+    /// This request header.
+    Header(String),
+    /// The string or whole number at this JSON pointer (RFC 6901) of the body.
+    Pointer(String),
+    /// Always this.
+    Constant(String),
+}
+
+impl fmt::Display for EventTypeRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "the header `{name}`"),
+            Self::Pointer(pointer) => write!(f, "the text at `{pointer}` of the body"),
+            Self::Constant(text) => write!(f, "always `{text}`"),
+        }
+    }
+}
+
+/// What makes an event unique at its source: at most one of `header`, `pointer` and `body`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DedupSpec {
+    /// The request header that holds the key. A request without it is taken as new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// The JSON pointer (RFC 6901) of the string or whole number in the body that is the key. A body without it is taken as new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Whether the whole body is the key: two requests with the same bytes are the same event.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub body: bool,
+    /// How long a key is remembered, in seconds: 0 (not at all) to 604,800 (7 days). By itself 86,400 (a day).
+    #[serde(default = "default_window_s")]
+    pub window_s: u64,
+}
+
+pub(super) const fn default_window_s() -> u64 {
+    86_400
+}

@@ -1,0 +1,141 @@
+//! The buckets of sources and tenants whose rate is bounded. One belongs to a name: it stays as it is when the configuration changes
+//! otherwise.
+//!
+//! What must hold: there are no more than twice as many as are not full, and some; one that is full is as good as none.
+
+use super::bucket::Bucket;
+use super::take::Way;
+use crate::config::Rate;
+use crate::model::{SourceName, TenantName};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// With fewer than this nobody looks for full ones.
+const BUCKETS_MIN: usize = 1_024;
+
+/// All buckets.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    buckets: Mutex<Buckets>,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    /// By tenant and source, or by tenant alone; with the rate per second that it was last used with.
+    by_name: HashMap<(TenantName, Option<SourceName>), (Bucket, u32)>,
+    /// When to look for full ones again.
+    sweep_at: usize,
+}
+
+/// A bound that has no token left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exceeded {
+    /// The field that sets it.
+    pub(super) bound: &'static str,
+    /// What it is.
+    pub(super) rate: Rate,
+    /// How long until a token is there, in nanoseconds.
+    pub(super) wait_ns: u64,
+}
+
+/// The bounds of a way in, with their names and whose they are: the source's, or none for the tenant's.
+fn bounds(way: &Way) -> impl Iterator<Item = (&'static str, Option<SourceName>, Rate)> + '_ {
+    let own = way.source.rate.map(|rate| ("rate_per_s", Some(way.source_name.clone()), rate));
+    let tenants = way.quotas.events.map(|rate| ("quotas.events_per_s", None, rate));
+    own.into_iter().chain(tenants)
+}
+
+impl Rates {
+    /// Lets so many events of one request through: they take their tokens of each bound, or none. Where one token is there they are let through
+    /// together, and what they take beyond it makes later ones wait.
+    pub(super) fn let_through(&self, way: &Way, events: usize, now_ns: u64) -> Result<(), Exceeded> {
+        if bounds(way).next().is_none() {
+            return Ok(());
+        }
+        let mut buckets = self.lock();
+        for (bound, source, rate) in bounds(way) {
+            let wait_ns = buckets.of(way, source, rate).wait_ns(rate, now_ns);
+            if wait_ns > 0 {
+                return Err(Exceeded { bound, rate, wait_ns });
+            }
+        }
+        buckets.take(way, u32::try_from(events).unwrap_or(u32::MAX), now_ns);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Buckets> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Buckets {
+    fn of(&mut self, way: &Way, source: Option<SourceName>, rate: Rate) -> &mut Bucket {
+        let (bucket, per_s) = self.by_name.entry((way.tenant_name.clone(), source)).or_default();
+        *per_s = rate.per_s;
+        bucket
+    }
+
+    fn take(&mut self, way: &Way, count: u32, now_ns: u64) {
+        for (_, source, rate) in bounds(way) {
+            self.of(way, source, rate).take(rate, count, now_ns);
+        }
+        if self.by_name.len() > self.sweep_at.max(BUCKETS_MIN) {
+            self.by_name.retain(|_, (bucket, per_s)| !bucket.is_full(*per_s, now_ns));
+            self.sweep_at = self.by_name.len().saturating_mul(2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Kind, MasterKey, ResourceId, Snapshot, parse};
+
+    const S: u64 = 1_000_000_000;
+
+    fn way(name: &str, source: &str, tenant: &str) -> Way {
+        let (key, acme) = (MasterKey::new([0; 32]), "acme".parse::<TenantName>().unwrap());
+        let record = |kind, name: &str, json: &str| {
+            (
+                ResourceId { tenant: Some(acme.clone()), kind, name: name.to_owned() },
+                parse(kind, json.as_bytes()).unwrap(),
+            )
+        };
+        let source = format!(r#"{{"verify": {{"scheme": "none"}}{source}}}"#);
+        let records = [record(Kind::Tenant, "acme", tenant), record(Kind::Source, name, &source)];
+        let snapshot = Snapshot::build(1, records, &key).unwrap();
+        Way::to(&snapshot, acme.clone(), name.parse().unwrap()).unwrap()
+    }
+
+    const ONE: &str = r#", "rate_per_s": 1"#;
+    const TWO: &str = r#"{"quotas": {"events_per_s": 2}}"#;
+
+    #[test]
+    fn what_one_bound_refuses_takes_nothing_of_another() {
+        let rates = Rates::default();
+        assert_eq!(rates.let_through(&way("a", ONE, TWO), 1, 0), Ok(()));
+        let refused = rates.let_through(&way("a", ONE, TWO), 1, 0).unwrap_err();
+        assert_eq!((refused.bound, refused.wait_ns), ("rate_per_s", S));
+        // The tenant's second token is still there, for another source, and then there is none.
+        assert_eq!(rates.let_through(&way("b", "", TWO), 1, 0), Ok(()));
+        assert_eq!(rates.let_through(&way("b", "", TWO), 1, 0).unwrap_err().bound, "quotas.events_per_s");
+        assert_eq!(rates.let_through(&way("c", "", "{}"), 1, 0), Ok(()), "what has no bound is not counted");
+    }
+
+    #[test]
+    fn many_of_one_request_are_let_through_together_and_owe_the_rest() {
+        let rates = Rates::default();
+        assert_eq!(rates.let_through(&way("a", "", TWO), 100, 0), Ok(()));
+        assert_eq!(rates.let_through(&way("a", "", TWO), 1, 0).unwrap_err().wait_ns, 99 * S / 2);
+    }
+
+    #[test]
+    fn full_buckets_go() {
+        let (rates, mut way) = (Rates::default(), way("a", ONE, "{}"));
+        for number in 0..10_000 {
+            way.source_name = format!("s{number}").parse().unwrap();
+            assert_eq!(rates.let_through(&way, 1, number * S / 10), Ok(()));
+        }
+        assert!(rates.lock().by_name.len() <= BUCKETS_MIN + 1, "only ten are not full at any time");
+    }
+}
