@@ -85,11 +85,12 @@ impl Problem {
         document
     }
 
-    /// The response.
+    /// The response. It has the problem among its extensions, too, for whoever knows more to say: the listener adds the request's name.
     #[must_use]
     pub fn to_response(&self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(Bytes::from(self.to_json().to_string())));
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(self.clone());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.extend(self.header.iter().map(|header| (**header).clone()));

@@ -23,6 +23,7 @@ mod deliveries;
 mod docs;
 mod endpoints;
 mod formats;
+mod front;
 mod golden;
 mod handshake;
 mod health;
@@ -53,3 +54,5 @@ mod stored_formats;
 mod support;
 mod uploads;
 mod versions;
+#[path = "../edge/wire.rs"]
+mod wire;

@@ -42,6 +42,9 @@ pub(super) async fn read(
             let detail = format!("{what} took longer than admin.body_timeout_ms = {}", time_max.as_millis());
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
         }
+        BodyError::Drips => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", format!("{what} came too slowly: {error}"))
+        }
         BodyError::NoRoom | BodyError::Incomplete(_) => {
             Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string())
         }

@@ -1,8 +1,10 @@
 //! The host's own settings: one TOML file, a section for each part. A wrong one is refused with its line, or its key and bounds.
 
+mod listeners;
+
 use crate::{api, deliverer, ingest, jobs, pipeline, runtime, server, statistics, store, transport};
+use listeners::{RawAdmin, RawIngest};
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::Path;
 
 /// Every setting, commented, with its default: what `hookswitch settings` prints.
@@ -60,7 +62,7 @@ pub enum SettingsError {
         /// Which file.
         path: String,
         /// Section and key.
-        key: &'static str,
+        key: String,
         /// What it says.
         value: u64,
         /// The least it may be.
@@ -156,60 +158,6 @@ impl Default for RawStore {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawIngest {
-    listen: SocketAddr,
-    connections_max: u32,
-    header_timeout_ms: u64,
-    body_timeout_ms: u64,
-    drain_timeout_ms: u64,
-    body_bytes_max: u64,
-    in_flight_max: u32,
-    in_flight_bytes_max: u64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawAdmin {
-    listen: SocketAddr,
-    connections_max: u32,
-    header_timeout_ms: u64,
-    body_timeout_ms: u64,
-    drain_timeout_ms: u64,
-    hosts: Vec<String>,
-}
-
-impl Default for RawIngest {
-    fn default() -> Self {
-        let ingest::Config { server, body_bytes_max, in_flight_max, in_flight_bytes_max } = ingest::Config::default();
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            connections_max: server.connections_max,
-            header_timeout_ms: server.header_timeout_ms,
-            body_timeout_ms: server.body_timeout_ms,
-            drain_timeout_ms: server.drain_timeout_ms,
-            body_bytes_max,
-            in_flight_max,
-            in_flight_bytes_max,
-        }
-    }
-}
-
-impl Default for RawAdmin {
-    fn default() -> Self {
-        let server = server::Config::default();
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
-            connections_max: 1_000,
-            header_timeout_ms: server.header_timeout_ms,
-            body_timeout_ms: server.body_timeout_ms,
-            drain_timeout_ms: server.drain_timeout_ms,
-            hosts: Vec::new(),
-        }
-    }
-}
-
 impl Settings {
     /// Reads a file.
     ///
@@ -234,22 +182,32 @@ impl Settings {
 
 impl Raw {
     fn resolve(self, path: &str) -> Result<Settings, SettingsError> {
-        let within = |key, value: u64, least, most| {
-            let wrong = || SettingsError::Bounds { path: path.to_owned(), key, value, least, most };
+        let within = |key: &str, value: u64, least, most| {
+            let wrong = || SettingsError::Bounds { path: path.to_owned(), key: key.to_owned(), value, least, most };
             if (least..=most).contains(&value) { Ok(()) } else { Err(wrong()) }
         };
-        let (ingest, admin) = (&self.ingest, &self.admin);
-        within("ingest.connections_max", ingest.connections_max.into(), 1, 1_000_000)?;
-        within("ingest.header_timeout_ms", ingest.header_timeout_ms, 1, 600_000)?;
-        within("ingest.body_timeout_ms", ingest.body_timeout_ms, 1, 600_000)?;
-        within("ingest.drain_timeout_ms", ingest.drain_timeout_ms, 0, 600_000)?;
+        let ingest = ingest::Config {
+            server: self.ingest.server(),
+            body_bytes_max: self.ingest.body_bytes_max,
+            in_flight_max: self.ingest.in_flight_max,
+            in_flight_bytes_max: self.ingest.in_flight_bytes_max,
+        };
+        let admin = api::Config { server: self.admin.server(), hosts: self.admin.hosts };
+        let listener = |section: &str, server: &server::Config| {
+            let wrong = |error: server::OutOfBounds| SettingsError::Bounds {
+                path: path.to_owned(),
+                key: format!("{section}.{}", error.key),
+                value: error.value,
+                least: error.least,
+                most: error.most,
+            };
+            server.check().map_err(wrong)
+        };
+        listener("ingest", &ingest.server)?;
+        listener("admin", &admin.server)?;
         within("ingest.body_bytes_max", ingest.body_bytes_max, 1, 100 << 20)?;
         within("ingest.in_flight_max", ingest.in_flight_max.into(), 1, 100_000)?;
         within("ingest.in_flight_bytes_max", ingest.in_flight_bytes_max, ingest.body_bytes_max, 1 << 40)?;
-        within("admin.connections_max", admin.connections_max.into(), 1, 1_000_000)?;
-        within("admin.header_timeout_ms", admin.header_timeout_ms, 1, 600_000)?;
-        within("admin.body_timeout_ms", admin.body_timeout_ms, 1, 600_000)?;
-        within("admin.drain_timeout_ms", admin.drain_timeout_ms, 0, 600_000)?;
         within("pipeline.inline_budget_ms", self.pipeline.inline_budget_ms, 0, 1_000)?;
         within("pipeline.run_time_max_ms", self.pipeline.run_time_max_ms, 1, 600_000)?;
         within("pipeline.deliveries_per_run_max", self.pipeline.deliveries_per_run_max.into(), 1, 10_000)?;
@@ -270,28 +228,8 @@ impl Raw {
         self.deliverer.check().map_err(|error| section("deliverer", error.to_string()))?;
         Ok(Settings {
             log: self.log,
-            ingest: ingest::Config {
-                server: server::Config {
-                    listen: self.ingest.listen,
-                    connections_max: self.ingest.connections_max,
-                    header_timeout_ms: self.ingest.header_timeout_ms,
-                    body_timeout_ms: self.ingest.body_timeout_ms,
-                    drain_timeout_ms: self.ingest.drain_timeout_ms,
-                },
-                body_bytes_max: self.ingest.body_bytes_max,
-                in_flight_max: self.ingest.in_flight_max,
-                in_flight_bytes_max: self.ingest.in_flight_bytes_max,
-            },
-            admin: api::Config {
-                server: server::Config {
-                    listen: self.admin.listen,
-                    connections_max: self.admin.connections_max,
-                    header_timeout_ms: self.admin.header_timeout_ms,
-                    body_timeout_ms: self.admin.body_timeout_ms,
-                    drain_timeout_ms: self.admin.drain_timeout_ms,
-                },
-                hosts: self.admin.hosts,
-            },
+            ingest,
+            admin,
             store: store::Config {
                 cache_bytes: self.store.cache_bytes,
                 journal_bytes_max: self.store.journal_bytes_max,

@@ -102,6 +102,7 @@ impl Admission {
                 let detail = format!("the body took longer than body_timeout_ms = {timeout_ms}");
                 Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
             }
+            BodyError::Drips => Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", error.to_string()),
             BodyError::Incomplete(_) => Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string()),
         })
     }

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use take::{Taker, source_unknown};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 const UNKNOWN_ADDRESS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
@@ -140,7 +141,7 @@ impl Ingest {
         }
         // From here on the client may hang up: what was verified is taken whole.
         let taker = taker.clone();
-        let taken = tokio::spawn(async move {
+        let taking = async move {
             let _until_it_is_taken = entry;
             let body_bytes = body.len() as u64;
             let taken = match item(&way.source, &headers, body) {
@@ -149,8 +150,8 @@ impl Ingest {
             };
             taker.count_taken(&way, began, body_bytes, &taken);
             taken
-        });
-        let taken = taken.await.unwrap_or_else(|error| {
+        };
+        let taken = tokio::spawn(taking.in_current_span()).await.unwrap_or_else(|error| {
             tracing::error!(%error, "taking an event broke down");
             Err(Problem::internal())
         });

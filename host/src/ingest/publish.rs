@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use hyper::body::Body;
 use std::time::Instant;
+use tracing::Instrument as _;
 
 /// What is known of an item once it is an event: for the statistics, and to tell one with the same key from another.
 #[derive(Clone)]
@@ -72,11 +73,11 @@ impl Ingest {
         }
         self.inner.admission.widen(&mut entry, given.len())?;
         let ingest = self.clone();
-        let taking = tokio::spawn(async move {
+        let taking = async move {
             let _until_they_are_taken = entry;
             ingest.take_published(began, given).await
-        });
-        taking.await.map_err(|error| {
+        };
+        tokio::spawn(taking.in_current_span()).await.map_err(|error| {
             tracing::error!(%error, "taking what was published broke down");
             Problem::internal()
         })

@@ -8,10 +8,15 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// How much is thrown away, in bytes, and how long that may take.
 const DISCARD_BYTES_MAX: usize = 16 << 20;
 const DISCARD_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// How fast a body has to come, in bytes a second, once it has been waited for so long. A sender that drips keeps a place from others.
+const BODY_BYTES_PER_S_MIN: u64 = 500;
+const BODY_GRACE: Duration = Duration::from_secs(5);
 
 /// A request's body. What its reader leaves goes back to the connection.
 #[derive(Debug)]
@@ -89,12 +94,15 @@ pub enum BodyError {
     /// It took too long.
     #[error("the body took longer than it may")]
     TooSlow,
+    /// It came in drops.
+    #[error("the body came slower than {BODY_BYTES_PER_S_MIN} bytes a second")]
+    Drips,
     /// The connection broke, or the sender's framing is wrong.
     #[error("the body did not arrive whole: {0}")]
     Incomplete(String),
 }
 
-/// Reads a body of at most `bytes_max` bytes within `time_max`. `room` is asked before each part of it is kept, for so many bytes.
+/// Reads a body of at most `bytes_max` bytes within `time_max`, and not slower than 500 bytes a second after the first 5 seconds. `room` is asked before each part of it is kept, for so many bytes.
 ///
 /// # Errors
 /// Where it is longer, too slow, has no room, or does not arrive whole.
@@ -119,7 +127,11 @@ where
     B::Error: std::fmt::Display,
 {
     let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    let began = Instant::now();
+    loop {
+        let earned = Duration::from_millis((whole.len() as u64).saturating_mul(1000) / BODY_BYTES_PER_S_MIN);
+        let frame = timeout_at(began + BODY_GRACE + earned, body.frame()).await.map_err(|_| BodyError::Drips)?;
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| BodyError::Incomplete(error.to_string()))?;
         let Some(data) = frame.data_ref() else { continue };
         if whole.len() + data.len() > bytes_max {
@@ -131,4 +143,55 @@ where
         whole.extend_from_slice(data);
     }
     Ok(whole.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    /// A body of so many pieces of so many bytes, one a second.
+    struct Dripping {
+        pieces: usize,
+        bytes: usize,
+        next: Pin<Box<tokio::time::Sleep>>,
+    }
+
+    impl Body for Dripping {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.pieces == 0 {
+                return Poll::Ready(None);
+            }
+            std::task::ready!(self.next.as_mut().poll(context));
+            self.next = Box::pin(tokio::time::sleep(Duration::from_secs(1)));
+            self.pieces -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![0; self.bytes])))))
+        }
+    }
+
+    async fn read(pieces: usize, bytes: usize) -> (Result<usize, BodyError>, u64) {
+        let began = Instant::now();
+        let body = Dripping { pieces, bytes, next: Box::pin(tokio::time::sleep(Duration::ZERO)) };
+        let read = read_body(body, 1 << 20, Duration::from_secs(30), |_| true).await;
+        (read.map(|body| body.len()), began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_is_not_waited_for_and_a_slow_one_is() {
+        assert_eq!(read(100, 1).await, (Err(BodyError::Drips), 5));
+        assert_eq!(
+            read(100, 400).await,
+            (Err(BodyError::Drips), 25),
+            "earned 400 bytes a second, less than what is due"
+        );
+        assert_eq!(read(3, 1).await, (Ok(3), 2));
+        assert_eq!(read(20, 600).await, (Ok(12_000), 19));
+        assert_eq!(read(100, 600).await, (Err(BodyError::TooSlow), 30));
+    }
 }

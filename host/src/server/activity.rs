@@ -1,0 +1,351 @@
+//! What a connection is doing, and when it has done it for too long: nothing at all, sending a head, not taking an answer, giving up one
+//! request after the other. The deciding is pure; who serves the connection looks when it is told to.
+
+use super::Config;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How long a connection may do nothing while others wait for its place.
+const CROWDED_IDLE: Duration = Duration::from_secs(1);
+/// How long a connection that was told to end may take for what is left of an answer, once nothing is under way.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How many requests a client may give up on one connection within [`GIVEN_UP_WINDOW`]. Each costs the host work that nobody wants: HTTP/2's
+/// rapid reset.
+const GIVEN_UP_MAX: u32 = 200;
+const GIVEN_UP_WINDOW: Duration = Duration::from_secs(10);
+
+/// How long a connection may do what. See [`Config`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    header: Duration,
+    idle: Duration,
+    write: Duration,
+    /// Whether bytes that come while nothing is under way begin a request. On HTTP/2 they may be a ping.
+    bytes_begin_a_head: bool,
+    /// Since when it has been told to end, if it was.
+    ending_since: Option<Instant>,
+}
+
+impl Bounds {
+    pub(super) const fn of(config: &Config, http2: bool) -> Self {
+        Self {
+            header: Duration::from_millis(config.header_timeout_ms),
+            idle: Duration::from_millis(config.idle_timeout_ms),
+            write: Duration::from_millis(config.write_timeout_ms),
+            bytes_begin_a_head: !http2,
+            ending_since: None,
+        }
+    }
+
+    /// The same for a connection that was told to end then.
+    pub(super) const fn ending(self, since: Option<Instant>) -> Self {
+        Self { ending_since: since, ..self }
+    }
+}
+
+/// Why a connection is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// It has done nothing for `idle_timeout_ms`, or for a second while others waited.
+    Idle,
+    /// It has had an answer, and others wait for its place.
+    Turn,
+    /// A head took longer than `header_timeout_ms`.
+    Head,
+    /// An answer was not taken within `write_timeout_ms`.
+    Answer,
+    /// Its client gave up one request after the other.
+    GivenUp,
+}
+
+impl Overdue {
+    /// Whether it may finish what is under way.
+    pub(super) const fn gracefully(self) -> bool {
+        matches!(self, Self::Idle | Self::Turn)
+    }
+}
+
+/// What a look at a connection says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Overdue(Overdue),
+    /// Nothing can be overdue before that.
+    NotBefore(Instant),
+}
+
+/// What one connection is doing. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Activity {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when something is overdue before its time.
+    news: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Since when nothing was under way; of meaning where nothing is.
+    idle_since: Instant,
+    /// When the first byte of a head came, while nothing was under way.
+    head_since: Option<Instant>,
+    under_way: Vec<(u64, Stage)>,
+    begun: u64,
+    answered: u64,
+    given_up: u32,
+    given_up_since: Instant,
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The host's turn: it reads the body, or works.
+    Ours,
+    /// The client's turn: a piece of the answer has been there for it since then.
+    Theirs(Instant),
+}
+
+impl Activity {
+    pub(super) fn new(now: Instant) -> Self {
+        let state = State {
+            idle_since: now,
+            head_since: None,
+            under_way: Vec::new(),
+            begun: 0,
+            answered: 0,
+            given_up: 0,
+            given_up_since: now,
+        };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), news: Notify::new() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes came.
+    pub(super) fn received(&self, now: Instant) {
+        let mut state = self.state();
+        if state.under_way.is_empty() && state.head_since.is_none() {
+            state.head_since = Some(now);
+        }
+    }
+
+    /// A request's head is there.
+    pub(super) fn begin(&self) -> UnderWay {
+        let mut state = self.state();
+        state.begun += 1;
+        state.head_since = None;
+        let number = state.begun;
+        state.under_way.push((number, Stage::Ours));
+        UnderWay { activity: self.clone(), number, answered: false }
+    }
+
+    /// Ends when something is overdue.
+    pub(super) async fn overdue(&self, bounds: Bounds, crowded: &mut tokio::sync::watch::Receiver<bool>) -> Overdue {
+        loop {
+            let news = self.shared.news.notified();
+            let is_crowded = *crowded.borrow_and_update();
+            let until = match self.state().look(Instant::now(), bounds, is_crowded) {
+                Look::Overdue(why) => return why,
+                Look::NotBefore(until) => until,
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                () = news => {}
+                // The listener, which tells it, lives as long as its connections.
+                _ = crowded.changed() => {}
+            }
+        }
+    }
+}
+
+impl State {
+    fn look(&self, now: Instant, bounds: Bounds, crowded: bool) -> Look {
+        if self.given_up > GIVEN_UP_MAX {
+            return Look::Overdue(Overdue::GivenUp);
+        }
+        if crowded && self.answered > 0 && bounds.ending_since.is_none() {
+            return Look::Overdue(Overdue::Turn);
+        }
+        let idle = if crowded { bounds.idle.min(CROWDED_IDLE) } else { bounds.idle };
+        let (due, why) = if self.under_way.is_empty() {
+            match self.head_since.filter(|_| bounds.bytes_begin_a_head) {
+                Some(since) => (since + bounds.header, Overdue::Head),
+                None => match bounds.ending_since {
+                    Some(since) => (since.max(self.idle_since) + LAST_WORDS, Overdue::Idle),
+                    None => (self.idle_since + idle, Overdue::Idle),
+                },
+            }
+        } else {
+            let waiting = self.under_way.iter().filter_map(|(_, stage)| match stage {
+                Stage::Ours => None,
+                Stage::Theirs(since) => Some(*since + bounds.write),
+            });
+            // What is not waited for yet can be overdue only after its whole time.
+            let none_before = now + bounds.write.min(bounds.header).min(idle);
+            match waiting.min() {
+                Some(due) if due <= now => return Look::Overdue(Overdue::Answer),
+                due => return Look::NotBefore(due.map_or(none_before, |due| due.min(none_before))),
+            }
+        };
+        if due <= now { Look::Overdue(why) } else { Look::NotBefore(due.min(now + bounds.header)) }
+    }
+}
+
+/// One request. Dropping it ends it: it is answered, or its client gave it up.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    activity: Activity,
+    number: u64,
+    answered: bool,
+}
+
+impl UnderWay {
+    /// The answer's head is there.
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.answered = true;
+        self.stage(Stage::Theirs(now));
+    }
+
+    /// The client took what there was, and there is more.
+    pub(super) fn piece_taken(&self, now: Instant) {
+        self.stage(Stage::Theirs(now));
+    }
+
+    /// The client took what there was, and the host has no more yet.
+    pub(super) fn waits_for_us(&self) {
+        self.stage(Stage::Ours);
+    }
+
+    fn stage(&self, stage: Stage) {
+        let mut state = self.activity.state();
+        if let Some((_, now)) = state.under_way.iter_mut().find(|(number, _)| *number == self.number) {
+            *now = stage;
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let mut state = self.activity.state();
+        state.under_way.retain(|(number, _)| *number != self.number);
+        if state.under_way.is_empty() {
+            state.idle_since = now;
+        }
+        if self.answered {
+            state.answered += 1;
+        } else {
+            if now.duration_since(state.given_up_since) > GIVEN_UP_WINDOW {
+                (state.given_up, state.given_up_since) = (0, now);
+            }
+            state.given_up += 1;
+        }
+        // The first answer, because others may wait for the place; and what was given up, because that may be too much.
+        let tell = state.answered == 1 || state.given_up > GIVEN_UP_MAX;
+        drop(state);
+        if tell {
+            self.activity.shared.news.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        header: Duration::from_secs(10),
+        idle: Duration::from_secs(60),
+        write: Duration::from_secs(30),
+        bytes_begin_a_head: true,
+        ending_since: None,
+    };
+
+    fn after(seconds: u64, since: Instant) -> Instant {
+        since + Duration::from_secs(seconds)
+    }
+
+    fn looks(activity: &Activity, now: Instant) -> Option<Overdue> {
+        match activity.state().look(now, BOUNDS, false) {
+            Look::Overdue(why) => Some(why),
+            Look::NotBefore(until) => {
+                assert!(until > now, "a look that says when to look again makes progress");
+                None
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_has_its_time_and_a_head_a_shorter_one() {
+        let began = Instant::now();
+        let activity = Activity::new(began);
+        assert_eq!(looks(&activity, after(59, began)), None);
+        assert_eq!(looks(&activity, after(60, began)), Some(Overdue::Idle));
+        activity.received(after(55, began));
+        activity.received(after(64, began));
+        assert_eq!(looks(&activity, after(64, began)), None, "the head counts from its first byte");
+        assert_eq!(looks(&activity, after(65, began)), Some(Overdue::Head));
+        let ping = Bounds { bytes_begin_a_head: false, ..BOUNDS };
+        assert_eq!(activity.state().look(after(65, began), ping, false), Look::Overdue(Overdue::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_taken_is_overdue_and_work_is_not() {
+        let began = Instant::now();
+        let activity = Activity::new(began);
+        let mut request = activity.begin();
+        assert_eq!(looks(&activity, after(3600, began)), None, "the host works");
+        request.answered(after(3600, began));
+        assert_eq!(looks(&activity, after(3629, began)), None);
+        assert_eq!(looks(&activity, after(3630, began)), Some(Overdue::Answer));
+        request.piece_taken(after(3629, began));
+        assert_eq!(looks(&activity, after(3658, began)), None);
+        request.waits_for_us();
+        assert_eq!(looks(&activity, after(9999, began)), None);
+        tokio::time::advance(Duration::from_secs(9999)).await;
+        drop(request);
+        assert_eq!(looks(&activity, after(9999 + 59, began)), None, "idle since the answer");
+        assert_eq!(looks(&activity, after(9999 + 60, began)), Some(Overdue::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_others_wait_a_connection_has_one_turn() {
+        let began = Instant::now();
+        let activity = Activity::new(began);
+        let look = |now| activity.state().look(now, BOUNDS, true);
+        assert_eq!(look(after(1, began)), Look::Overdue(Overdue::Idle));
+        let mut request = activity.begin();
+        assert!(matches!(look(after(5, began)), Look::NotBefore(_)));
+        request.answered(after(5, began));
+        drop(request);
+        assert_eq!(look(began), Look::Overdue(Overdue::Turn));
+        assert_eq!(looks(&activity, began), None);
+        let told = Bounds { ending_since: Some(after(100, began)), ..BOUNDS };
+        assert!(matches!(activity.state().look(after(104, began), told, true), Look::NotBefore(_)));
+        assert_eq!(activity.state().look(after(105, began), told, true), Look::Overdue(Overdue::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn giving_up_one_request_after_the_other_ends_the_connection() {
+        let activity = Activity::new(Instant::now());
+        for _ in 0..GIVEN_UP_MAX {
+            drop(activity.begin());
+        }
+        assert_eq!(looks(&activity, Instant::now()), None);
+        tokio::time::advance(GIVEN_UP_WINDOW * 2).await;
+        drop(activity.begin());
+        assert_eq!(looks(&activity, Instant::now()), None, "slowly, anybody may");
+        for _ in 0..GIVEN_UP_MAX {
+            drop(activity.begin());
+        }
+        let (_sender, mut crowded) = tokio::sync::watch::channel(false);
+        assert_eq!(activity.overdue(BOUNDS, &mut crowded).await, Overdue::GivenUp);
+    }
+}
