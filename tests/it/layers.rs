@@ -18,13 +18,14 @@ const LAYERS: [&[&str]; 9] = [
 ];
 
 /// Crates that only one layer may name.
-const QUARANTINED: [(&str, &str); 6] = [
+const QUARANTINED: [(&str, &str); 7] = [
     ("wasmtime", "runtime"),
     ("rlimit", "runtime"),
     ("landlock", "runtime"),
     ("close_fds", "runtime"),
     ("sled", "store"),
     ("reqwest", "transport"),
+    ("hickory_resolver", "transport"),
 ];
 
 fn rank(module: &str) -> usize {

@@ -3,21 +3,17 @@
 
 use super::address;
 use super::allow::AllowEntry;
+use super::names::{LookupError, Names};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
-
-/// How many names may be looked up at once. Each lookup holds a thread for as long as the system's resolver takes.
-pub(super) const LOOKUPS_MAX: usize = 64;
 
 /// Decides about addresses for connections to one port, or to all ports that no allow entry names.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     allow: Arc<[AllowEntry]>,
     port: Option<u16>,
-    lookups: Arc<Semaphore>,
+    names: Names,
 }
 
 /// An address that must not be connected to.
@@ -38,14 +34,14 @@ pub(super) enum ResolveError {
     #[error("`{name}` has no address")]
     Empty { name: String },
     /// The lookup failed.
-    #[error("`{name}` cannot be resolved: {error}")]
-    Lookup { name: String, error: io::Error },
+    #[error("`{name}` cannot be resolved: {why}")]
+    Lookup { name: String, why: String },
 }
 
 impl Guard {
     /// The guard for connections to `port`; none stands for every port that has no allow entry of its own.
-    pub(super) fn new(allow: Arc<[AllowEntry]>, port: Option<u16>, lookups: Arc<Semaphore>) -> Self {
-        Self { allow, port, lookups }
+    pub(super) fn new(allow: Arc<[AllowEntry]>, port: Option<u16>, names: Names) -> Self {
+        Self { allow, port, names }
     }
 
     /// Whether this address may be connected to.
@@ -75,17 +71,11 @@ impl Guard {
     }
 
     async fn lookup(self, name: String) -> Result<Vec<SocketAddr>, ResolveError> {
-        let failed = |error| ResolveError::Lookup { name: name.clone(), error };
-        let permit =
-            Arc::clone(&self.lookups).acquire_owned().await.map_err(|error| failed(io::Error::other(error)))?;
-        let asked = name.clone();
-        let looking = tokio::task::spawn_blocking(move || {
-            // Held by the thread, not by the request: a request that gives up does not make its lookup end.
-            let _permit = permit;
-            (asked.as_str(), 0).to_socket_addrs().map(Iterator::collect::<Vec<_>>)
-        });
-        let found = looking.await.map_err(|error| failed(io::Error::other(error)))?.map_err(failed)?;
-        self.filter(&name, found.into_iter())
+        match self.names.lookup(&name).await {
+            Ok(found) => self.filter(&name, found.into_iter()),
+            Err(LookupError::Empty) => Err(ResolveError::Empty { name }),
+            Err(LookupError::Failed(why)) => Err(ResolveError::Lookup { name, why }),
+        }
     }
 }
 
@@ -101,11 +91,12 @@ impl Resolve for Guard {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::*;
 
     fn guard(allow: &[&str], port: Option<u16>) -> Guard {
         let allow = allow.iter().map(|entry| entry.parse().unwrap()).collect();
-        Guard::new(allow, port, Arc::new(Semaphore::new(LOOKUPS_MAX)))
+        Guard::new(allow, port, Names::new(&Config::default()).unwrap())
     }
 
     fn filter(guard: &Guard, found: &[&str]) -> Result<Vec<SocketAddr>, ResolveError> {

@@ -10,6 +10,7 @@ mod allow;
 mod connecting;
 mod error;
 mod guard;
+mod names;
 mod own_clients;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,23 +18,24 @@ pub(crate) mod tests;
 pub use admin_client::{AdminClient, AdminClientError};
 pub use allow::{AllowEntry, InvalidAllowEntry};
 pub use error::SendError;
+pub use names::NAMESERVERS_MAX;
 
 use crate::config::Tls;
 use crate::model::parse_url;
 use bytes::Bytes;
 use connecting::Connecting;
-use guard::{Guard, LOOKUPS_MAX};
+use guard::Guard;
 use http::header::AsHeaderName;
 use http::{HeaderMap, Method, StatusCode};
+use names::Names;
 use own_clients::OwnClients;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 /// How much of an answer's body is kept, in bytes.
@@ -54,6 +56,9 @@ pub struct Config {
     /// What may be reached although it is not globally routable: at most [`ALLOW_ENTRIES_MAX`] entries, naming at most
     /// [`ALLOW_PORTS_MAX`] ports.
     pub allow: Vec<AllowEntry>,
+    /// Which name servers are asked, over UDP and TCP, in place of the system's resolver: at most [`NAMESERVERS_MAX`]. None stands for the
+    /// system's resolver, which reads `/etc/hosts` too; these do not.
+    pub nameservers: Vec<SocketAddr>,
     /// How long name resolution, connecting and TLS may take together, in milliseconds: 1 to 120,000.
     pub connect_timeout_ms: u64,
     /// How long an idle connection is kept, in milliseconds: 1 to 600,000.
@@ -68,6 +73,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             allow: Vec::new(),
+            nameservers: Vec::new(),
             connect_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             idle_connections_per_host_max: 64,
@@ -97,6 +103,12 @@ pub enum TransportError {
         /// Which file.
         path: PathBuf,
         /// Why not.
+        why: String,
+    },
+    /// The name servers cannot be set up.
+    #[error("`transport.nameservers` cannot be used: {why}")]
+    NameServers {
+        /// What the library said.
         why: String,
     },
     /// No client came about, most often because the system has no certificate authorities.
@@ -129,7 +141,7 @@ struct Factory {
     config: Config,
     ca: Vec<reqwest::Certificate>,
     allow: Arc<[AllowEntry]>,
-    lookups: Arc<Semaphore>,
+    names: Names,
 }
 
 #[derive(Debug)]
@@ -193,12 +205,8 @@ impl Transport {
         // reqwest is built without a cryptography provider of its own and takes the process's. Where one is set already, that is it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ca = config.read_ca()?;
-        let factory = Arc::new(Factory {
-            config: config.clone(),
-            ca,
-            allow: config.allow.as_slice().into(),
-            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
-        });
+        let names = Names::new(config).map_err(|why| TransportError::NameServers { why })?;
+        let factory = Arc::new(Factory { config: config.clone(), ca, allow: config.allow.as_slice().into(), names });
         let client = |port| factory.client(port, None).map(Arc::new).map_err(|why| TransportError::Client { why });
         let mut by_port = BTreeMap::new();
         for port in config.allowed_ports() {
@@ -260,7 +268,7 @@ impl Shared {
 impl Factory {
     /// The one place where a client is built. HTTP/1.1, and HTTP/2 where TLS negotiates it. The error is what the library said.
     fn client(&self, port: Option<u16>, tls: Option<&Tls>) -> Result<Client, String> {
-        let guard = Guard::new(Arc::clone(&self.allow), port, Arc::clone(&self.lookups));
+        let guard = Guard::new(Arc::clone(&self.allow), port, self.names.clone());
         let builder = reqwest::Client::builder()
             .dns_resolver(guard.clone())
             .redirect(reqwest::redirect::Policy::none())
@@ -318,6 +326,7 @@ impl Config {
         let bounds = [
             ("allow", count(self.allow.len()), 0, count(ALLOW_ENTRIES_MAX)),
             ("allow (different ports)", count(self.allowed_ports().len()), 0, count(ALLOW_PORTS_MAX)),
+            ("nameservers", count(self.nameservers.len()), 0, count(NAMESERVERS_MAX)),
             ("connect_timeout_ms", self.connect_timeout_ms, 1, 120_000),
             ("idle_timeout_ms", self.idle_timeout_ms, 1, 600_000),
             ("idle_connections_per_host_max", count(self.idle_connections_per_host_max), 0, 1_024),

@@ -330,14 +330,18 @@ fn settings_have_bounds_and_errors_name_them() {
     let many = |count: u16, entry: &str| {
         (1..=count).map(|port| entry.replace('P', &port.to_string()).parse().unwrap()).collect()
     };
+    let nameservers = vec!["127.0.0.1:53".parse().unwrap(); 9];
+    assert_eq!(wrong(Config { nameservers, ..config() }), "nameservers");
     assert_eq!(wrong(Config { allow: many(257, "10.0.0.1"), ..config() }), "allow");
     assert_eq!(wrong(Config { allow: many(17, "10.0.0.1:P"), ..config() }), "allow (different ports)");
 }
 
 #[test]
 fn settings_read_as_people_write_them() {
-    let config: Config = toml::from_str(r#"allow = ["127.0.0.0/8", "[::1]:9000"]"#).unwrap();
-    assert_eq!((config.allow.len(), config.connect_timeout_ms), (2, 10_000));
+    let text = r#"allow = ["127.0.0.0/8", "[::1]:9000"]
+        nameservers = ["127.0.0.1:5353", "[::1]:53"]"#;
+    let config: Config = toml::from_str(text).unwrap();
+    assert_eq!((config.allow.len(), config.nameservers.len(), config.connect_timeout_ms), (2, 2, 10_000));
     assert!(toml::from_str::<Config>("alow = []").unwrap_err().to_string().contains("unknown field `alow`"));
     assert!(
         toml::from_str::<Config>(r#"allow = ["localhost"]"#).unwrap_err().to_string().contains("is not an IP address")
