@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate providers access guests hostile fuzz crash powercut faults deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate providers access guests hostile ssrf fuzz crash powercut faults deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,9 +41,10 @@ run: setup build ## start the demo's setup and leave it up to play with, until C
 languages:
 	@scripts/setup-languages.sh
 
-test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, the demo end to end, and the providers' libraries
+test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, forbidden addresses, the demo end to end, and the providers' libraries
 	cargo test $(CARGO_FLAGS)
 	ROUNDS=3 $(FAULTS) crash
+	$(SSRF)
 	@python3 tests/demo/demo.py --quiet
 	@"$$CARGO_TARGET_DIR/venv/bin/python" tests/demo/verifiers.py
 	@scripts/setup-providers.sh
@@ -76,6 +77,11 @@ guests: setup languages ## build the same two modules in seven languages, and co
 
 hostile: build ## let a tenant run every hostile guest, and time another tenant's events meanwhile
 	cargo bench --workspace --locked --bench hostile
+
+SSRF := cargo bench --workspace --locked --bench ssrf
+
+ssrf: build ## lead a host to addresses that it must not reach, by every URL, redirect and name, and listen there
+	$(SSRF)
 
 fuzz: build ## throw made-up input at the runtime: MINUTES=1 TARGET=upload, result, settings or all, SEED=1
 	MINUTES="$(MINUTES)" TARGET="$(TARGET)" SEED="$(SEED)" cargo bench --workspace --locked --bench fuzz

@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod addresses;
 mod apply;
 mod backup;
 mod compiling;

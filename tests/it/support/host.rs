@@ -28,9 +28,13 @@ pub(crate) struct Host {
     settings: String,
 }
 
-/// What every host under test has set, before what a test adds.
-const SETTINGS: &str =
-    "ingest.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\ntransport.allow = [\"127.0.0.0/8\"]\n";
+/// What a host under test may reach, as TOML, unless the test is about just that.
+const LOOPBACK: &str = r#"["127.0.0.0/8"]"#;
+
+/// What a host under test has set: what it may reach, and what a test adds.
+fn settings(allow: &str, more: &str) -> String {
+    format!("ingest.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\ntransport.allow = {allow}\n{more}")
+}
 
 impl Host {
     /// Starts a host with an empty data directory.
@@ -42,17 +46,24 @@ impl Host {
     pub(crate) async fn start_with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        Self::start_in(dir, data, more).await.unwrap_or_else(|why| panic!("{why}"))
+        let started = Self::start_in(hookswitch(), dir, data, settings(LOOPBACK, more));
+        started.await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// Starts a host by this command, which may reach what `allow` says, a TOML array, and beyond that what everybody may.
+    pub(crate) async fn start_allowing(command: Command, allow: &str, more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        Self::start_in(command, dir, data, settings(allow, more)).await.unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// Starts a host on this data directory, with its settings and its log elsewhere.
     pub(crate) async fn start_on(data: PathBuf, more: &str) -> Result<Self, String> {
-        Self::start_in(tempfile::tempdir().unwrap(), data, more).await
+        Self::start_in(hookswitch(), tempfile::tempdir().unwrap(), data, settings(LOOPBACK, more)).await
     }
 
-    async fn start_in(dir: TempDir, data: PathBuf, more: &str) -> Result<Self, String> {
-        let settings = format!("{SETTINGS}{more}");
-        let mut child = spawn(hookswitch(), dir.path(), &data, &settings);
+    async fn start_in(command: Command, dir: TempDir, data: PathBuf, settings: String) -> Result<Self, String> {
+        let mut child = spawn(command, dir.path(), &data, &settings);
         let (ingest_url, admin_url) = ready(&mut child, dir.path()).await?;
         let (ingest, admin) = clients(&ingest_url, &admin_url);
         Ok(Self { child, ingest, admin, admin_url, ingest_url, dir, data, settings })
@@ -137,7 +148,7 @@ impl Host {
 
     /// Starts it again on the same data directory, with these further settings in place of the ones before.
     pub(crate) async fn start_again_with(&mut self, more: &str) {
-        self.settings = format!("{SETTINGS}{more}");
+        self.settings = settings(LOOPBACK, more);
         self.start_again().await;
     }
 
