@@ -328,7 +328,10 @@ fn the_table_of_operations_is_sound() {
         let reads = matches!(*needs, Permission::Read | Permission::Admin);
         assert!((*method == Method::GET) <= reads, "{operation:?} only looks");
         assert!((*needs == Permission::Read) <= (*method == Method::GET), "{operation:?} changes something");
-        assert!(path.contains("/keys") <= (*needs == Permission::Admin), "{operation:?} is about keys");
+        assert!(
+            (path.contains("/keys") || path.ends_with("/audit")) <= (*needs == Permission::Admin),
+            "{operation:?} is about keys"
+        );
         assert!(!path.contains("{tenant}") <= *operator, "{operation:?} is no tenant's");
         assert!(path.starts_with("/v1/operator") <= *operator, "{operation:?}");
     }
@@ -373,4 +376,64 @@ async fn a_key_is_shown_once_changed_in_place_and_gone_at_once() {
     }
     let late = host.admin.put(path, &json!({ "role": "read", "expires_at_ms": u64::MAX })).await.problem(422);
     assert_eq!(late["pointer"], "/expires_at_ms");
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_who_changed_what_and_shows_no_secret() {
+    let mut host = Host::start().await;
+    host.acme("http://127.0.0.1:9/").await;
+    let admin = make_key(&host, "/v1/tenants/acme", "admin", json!({ "role": "admin" })).await;
+    let client = Client::new(&host.admin_url, Some(&admin));
+    let endpoint = |secret: &str| json!({ "url": "http://127.0.0.1:9/", "secrets": [secret], "labels": { "to": "b" } });
+    client.put("/v1/tenants/acme/endpoints/out", &endpoint(ENDPOINT_SECRET)).await.expect(200);
+    client.put("/v1/tenants/acme/endpoints/out", &endpoint(ENDPOINT_SECRET)).await.expect(200);
+    let event = host.event("x", "{}").await;
+    client.delete(&format!("/v1/tenants/acme/events/{event}")).await.expect(200);
+    client.post("/v1/tenants/acme/endpoints/out/enable", "").await.expect(202);
+    client.delete("/v1/tenants/acme/endpoints/out").await.expect(204);
+
+    let log = client.get("/v1/tenants/acme/audit").await.expect(200);
+    let told: Vec<(&str, &str)> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (entry["action"].as_str().unwrap(), entry["target"].as_str().unwrap()))
+        .collect();
+    let erased = ("erase", event.as_str());
+    let put = ("configure", "acme/endpoint/out");
+    let wanted =
+        [put, ("enable", "out"), erased, put, ("configure", "acme/key/admin"), put, ("configure", "acme/source/in")];
+    assert_eq!(told, wanted, "what changed nothing is not told of: {log:#}");
+    let changed = &log["items"][3];
+    assert_eq!(changed["by"]["kind"], "key");
+    assert_eq!(
+        (&changed["by"]["key"], &changed["by"]["tenant"], &changed["by"]["address"]),
+        (&json!("admin"), &json!("acme"), &json!("127.0.0.1"))
+    );
+    let change = &changed["changes"][0];
+    assert!(change["before"]["labels"].is_null() && change["after"]["labels"]["to"] == "b", "{change}");
+    assert_eq!((&change["after"]["secrets"], &change["secrets_changed"]), (&json!(["***"]), &json!(["/secrets/0"])));
+    assert_eq!(log["items"][5]["by"]["kind"], "operator");
+    assert_eq!(log["items"][0]["changes"][0]["after"], Value::Null);
+    let digest = &log["items"][4]["changes"][0]["after"]["digest"];
+    assert_eq!(digest, "***");
+    let one = client.get("/v1/tenants/acme/audit?target=acme/source/in&limit=1").await.expect(200);
+    assert_eq!(one["items"][0]["target"], "acme/source/in");
+    assert!(!log.to_string().contains(ENDPOINT_SECRET) && !log.to_string().contains(&admin));
+
+    // It survives, and another tenant with the name does not see it; the operator sees who removed the first.
+    host.kill().await;
+    host.start_again().await;
+    let log = host.admin.get("/v1/tenants/acme/audit?limit=500").await.expect(200);
+    assert_eq!(log["items"].as_array().unwrap().len(), wanted.len());
+    for path in ["sources/in", "keys/admin"] {
+        host.admin.delete(&format!("/v1/tenants/acme/{path}")).await.expect(204);
+    }
+    host.admin.delete("/v1/tenants/acme").await.expect(204);
+    host.put("/v1/tenants/acme", &json!({})).await;
+    assert_eq!(host.admin.get("/v1/tenants/acme/audit").await.expect(200)["items"], json!([]));
+    let operator = host.admin.get("/v1/operator/audit").await.expect(200);
+    let targets: Vec<&Value> = operator["items"].as_array().unwrap().iter().map(|entry| &entry["target"]).collect();
+    assert_eq!(targets, ["acme/tenant/acme"; 3]);
+    assert_eq!(operator["items"][1]["changes"][0]["after"], Value::Null);
 }

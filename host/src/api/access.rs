@@ -4,7 +4,7 @@
 
 use super::Api;
 use crate::config::{KeyRole, Permission, scope_of_key};
-use crate::model::{Digest, KeyName, TenantName};
+use crate::model::{Actor, ActorKind, Digest, KeyName, TenantName};
 use crate::problem::Problem;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, State};
@@ -89,6 +89,15 @@ impl Caller {
             Some(own) => !needs.operator && tenant == Some(own.as_str()),
         };
         at_home && self.role.may(needs.permission)
+    }
+
+    /// As the audit log tells of it.
+    pub(super) fn actor(&self) -> Actor {
+        let (kind, key) = match &self.who {
+            Who::Operator => (ActorKind::Operator, None),
+            Who::Key(name) => (ActorKind::Key, Some(name.to_string())),
+        };
+        Actor { kind, tenant: self.tenant.clone(), key, address: None, request: None }
     }
 
     /// What is told to who may not: of the key itself, and of nothing else.

@@ -1,11 +1,12 @@
 //! How configuration changes: one change at a time, checked whole against everything else, committed durably, then published as a new
 //! snapshot. What is refused changes nothing; what changes nothing makes no new revision.
 
+use super::audit;
 use crate::clock::Clock;
 use crate::config::{
     Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, SecretSpec, Snapshot, Spec, VersionError, parse,
 };
-use crate::model::{Digest, EndpointName, KeyName, TenantName};
+use crate::model::{Actor, Digest, EndpointName, KeyName, TenantName};
 use crate::pipeline::{Library, LibraryError, Published, Still};
 use crate::runtime::{Executor, Lane};
 use crate::signing::{KeyScheme, SigningKey};
@@ -149,7 +150,7 @@ impl Configuration {
     }
 
     /// Puts a resource. Secrets come plain. Answers the spec as it is to be shown: secrets masked, but for those made just now.
-    pub(super) async fn put(&self, id: ResourceId, spec: Spec) -> Result<(Changed, Spec), ChangeError> {
+    pub(super) async fn put(&self, by: &Actor, id: ResourceId, spec: Spec) -> Result<(Changed, Spec), ChangeError> {
         let _turn = self.turn.lock().await;
         let before = self.snapshot();
         let old = before.record(&id);
@@ -162,13 +163,13 @@ impl Configuration {
         if old.as_ref() == Some(&spec) {
             return Ok((Changed::Nothing, shown));
         }
-        self.commit(&before, &id, vec![(id.clone(), Some(spec))], Besides::default()).await?;
+        self.commit(by, &before, &id, vec![(id.clone(), Some(spec))], Besides::default()).await?;
         Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, shown))
     }
 
     /// Removes a resource; `false` where there is none. `cancel` gives up the deliveries that wait for an endpoint: only where it can be
     /// removed.
-    pub(super) async fn remove(&self, id: ResourceId, cancel: bool) -> Result<bool, ChangeError> {
+    pub(super) async fn remove(&self, by: &Actor, id: ResourceId, cancel: bool) -> Result<bool, ChangeError> {
         let _turn = self.turn.lock().await;
         let before = self.snapshot();
         if before.record(&id).is_none() {
@@ -206,7 +207,7 @@ impl Configuration {
         };
         let gone = std::iter::once(id.clone()).chain(along).map(|id| (id, None)).collect();
         let unused = endpoint.into_iter().collect();
-        self.commit(&before, &id, gone, Besides { unused, ..Besides::default() }).await?;
+        self.commit(by, &before, &id, gone, Besides { unused, ..Besides::default() }).await?;
         Ok(true)
     }
 
@@ -251,6 +252,7 @@ impl Configuration {
     /// Commits changes as one, which are asked for on behalf of the resource `id`. Only in one's turn.
     pub(super) async fn commit(
         &self,
+        by: &Actor,
         before: &Snapshot,
         id: &ResourceId,
         changes: Vec<Change>,
@@ -261,8 +263,8 @@ impl Configuration {
         let Besides { unused, notices } = besides;
         let (expected_revision, now_ms) = (before.revision, self.clock.now_ms());
         let mut configure = Configure { expected_revision, plans, now_ms, notices, unused, ..Configure::default() };
-        for (id, spec) in changes {
-            let place = ResourceKey { tenant: id.tenant, kind: id.kind.as_str(), name: id.name };
+        for (id, spec) in &changes {
+            let place = ResourceKey { tenant: id.tenant.clone(), kind: id.kind.as_str(), name: id.name.clone() };
             match spec {
                 Some(spec) => {
                     let json = spec.to_json().map_err(|error| ChangeError::Seal(error.to_string()))?;
@@ -271,7 +273,9 @@ impl Configuration {
                 None => configure.removes.push(place),
             }
         }
-        match self.store.commit(Transition::Configure(configure)).await? {
+        let configure = Transition::Configure(configure);
+        let audited = audit::of_configuration(by, now_ms, before, id, &changes, configure)?;
+        match self.store.commit(Transition::Audited(Box::new(audited))).await? {
             Outcome::Configured { .. } => {
                 self.published.publish(next);
                 Ok(())

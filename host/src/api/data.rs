@@ -1,11 +1,13 @@
 //! Questions about events, runs and deliveries, and the retry of a delivery.
 
 use super::Api;
+use super::audit::By;
 use super::body::Path;
 use super::change::ChangeError;
 use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
 use crate::model::{
-    DeliveryId, DeliveryStatus, EndpointName, Erased, EventId, InvalidId, RouteName, RunStatus, SourceName, TenantName,
+    Actor, DeliveryId, DeliveryStatus, EndpointName, Erased, EventId, InvalidId, RouteName, RunStatus, SourceName,
+    TenantName,
 };
 use crate::problem::Problem;
 use crate::store::{DeliveryFilter, EventFilter, Outcome, Page, ReadError, Reader, Transition};
@@ -133,13 +135,14 @@ pub(super) async fn get_event(
 pub(super) async fn erase_event(
     State(api): State<Api>,
     Path((tenant, event)): Path<(String, String)>,
+    By(by): By,
 ) -> Result<Response, Problem> {
     let id: EventId = parse_id(&event)?;
     let known = read(&api, &tenant, |_, tenant| Ok(tenant.clone())).await?;
     let now_ms = api.parts().clock.now_ms();
     loop {
         let erase = Transition::Erase { tenant: known.clone(), event: id, now_ms };
-        match api.parts().store.commit(erase).await.map_err(ChangeError::from)? {
+        match api.commit_by(&by, &known, ("erase", &event), erase).await? {
             Outcome::More => {}
             Outcome::Done => return get_event(State(api), Path((tenant, event))).await,
             Outcome::NotFound => return Err(missing("event", &event)),
@@ -195,6 +198,7 @@ pub(super) async fn get_delivery_body(
 pub(super) async fn retry(
     State(api): State<Api>,
     Path((tenant, delivery)): Path<(String, String)>,
+    By(by): By,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = parse_id(&delivery)?;
     let found = read(&api, &tenant, move |reader, tenant| reader.delivery(tenant, id)).await?;
@@ -207,17 +211,19 @@ pub(super) async fn retry(
         return Err(Problem::new(StatusCode::CONFLICT, "endpoint_missing", detail));
     }
     let due_ms = api.parts().clock.now_ms();
-    let retry = Transition::Retry { tenant, delivery: id, due_ms };
-    commit(&api, retry, "delivery", &delivery).await
+    let retry = Transition::Retry { tenant: tenant.clone(), delivery: id, due_ms };
+    commit(&api, &by, &tenant, ("retry", "delivery", &delivery), retry).await
 }
 
+/// Commits what was asked for with the thing of this kind and id, and tells of it.
 pub(super) async fn commit(
     api: &Api,
+    by: &Actor,
+    tenant: &TenantName,
+    (action, what, given): (&str, &'static str, &str),
     transition: Transition,
-    what: &'static str,
-    given: &str,
 ) -> Result<Response, Problem> {
-    match api.parts().store.commit(transition).await.map_err(ChangeError::from)? {
+    match api.commit_by(by, tenant, (action, given), transition).await? {
         Outcome::Done => Ok((StatusCode::ACCEPTED, Json(json!({ "id": given }))).into_response()),
         Outcome::NotFound => Err(missing(what, given)),
         Outcome::Stale { why } => Err(Problem::new(StatusCode::CONFLICT, "state_conflict", why)),
@@ -239,7 +245,7 @@ pub(super) async fn read<T: Send + 'static>(
 }
 
 /// A page. One that ended before it was full, because enough was looked at, says so.
-fn answer_page<T: Serialize>(page: Page<T>, limit: usize) -> Result<Response, Problem> {
+pub(super) fn answer_page<T: Serialize>(page: Page<T>, limit: usize) -> Result<Response, Problem> {
     let mut document = json!({ "items": page.items, "next": page.next });
     if page.next.is_some() && page.items.len() < limit {
         let words = format!("this page ends after a look at {} records; `next` goes on from there", page.looked_at);

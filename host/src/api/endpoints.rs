@@ -1,6 +1,7 @@
 //! Endpoints over HTTP, beyond what all resources have: how each is doing, the request that enables one, and the one that tests it.
 
 use super::Api;
+use super::audit::By;
 use super::body::{Path, Whole, parse_json};
 use super::change::{ChangeError, random};
 use super::data::{commit, read};
@@ -50,6 +51,7 @@ pub(super) async fn list(
 pub(super) async fn enable(
     State(api): State<Api>,
     Path((tenant, endpoint)): Path<(String, String)>,
+    By(by): By,
 ) -> Result<Response, Problem> {
     let (tenant, endpoint): (TenantName, EndpointName) = (name(&tenant)?, name(&endpoint)?);
     let id = ResourceId { tenant: Some(tenant.clone()), kind: Kind::Endpoint, name: endpoint.to_string() };
@@ -60,8 +62,8 @@ pub(super) async fn enable(
         return Err(Problem::new(StatusCode::CONFLICT, "state_conflict", detail));
     }
     let given = endpoint.to_string();
-    let enable = Transition::Enable { tenant, endpoint, now_ms: api.parts().clock.now_ms() };
-    commit(&api, enable, "endpoint", &given).await
+    let enable = Transition::Enable { tenant: tenant.clone(), endpoint, now_ms: api.parts().clock.now_ms() };
+    commit(&api, &by, &tenant, ("enable", "endpoint", &given), enable).await
 }
 
 /// What a test sends, where the request does not say.

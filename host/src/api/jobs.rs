@@ -1,6 +1,7 @@
 //! Jobs over HTTP: one is made, looked at, and ended before its end. What they do is done by the worker of `crate::jobs`.
 
 use super::Api;
+use super::audit::By;
 use super::body::{Path, Whole, parse_json};
 use super::change::{ChangeError, random};
 use super::data::{commit, missing, parse_id, read};
@@ -33,6 +34,7 @@ struct JobRequest {
 pub(super) async fn create(
     State(api): State<Api>,
     Path(tenant): Path<String>,
+    By(by): By,
     headers: HeaderMap,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
@@ -65,7 +67,7 @@ pub(super) async fn create(
         skipped: 0,
     };
     let create = Transition::CreateJob { tenant: tenant.clone(), job: Box::new(job.clone()) };
-    let id = match api.parts().store.commit(create).await.map_err(ChangeError::from)? {
+    let id = match api.commit_by(&by, &tenant, ("create_job", &job.id.to_string()), create).await? {
         Outcome::JobIs { job } => job,
         Outcome::TooMany { max } => {
             let detail =
@@ -102,10 +104,12 @@ pub(super) async fn get(
 pub(super) async fn cancel(
     State(api): State<Api>,
     Path((tenant, job)): Path<(String, String)>,
+    By(by): By,
 ) -> Result<Response, Problem> {
     let id: JobId = parse_id(&job)?;
-    let cancel = Transition::CancelJob { tenant: name(&tenant)?, job: id, now_ms: api.parts().clock.now_ms() };
-    commit(&api, cancel, "job", &job).await
+    let tenant: TenantName = name(&tenant)?;
+    let cancel = Transition::CancelJob { tenant: tenant.clone(), job: id, now_ms: api.parts().clock.now_ms() };
+    commit(&api, &by, &tenant, ("cancel_job", "job", &job), cancel).await
 }
 
 async fn find(api: &Api, tenant: &str, id: JobId) -> Result<Job, Problem> {

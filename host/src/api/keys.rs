@@ -2,11 +2,12 @@
 //! without a gap, make another one, and remove the first when nobody uses it any more: `last_used_at_ms` says so.
 
 use super::Api;
+use super::audit::By;
 use super::body::{Path, Whole, parse_json};
 use super::change::{Besides, ChangeError, Changed, Configuration, random};
 use super::resources::{PageQuery, Params, list_of, name, not_found, page_of, tenant_id};
 use crate::config::{KeyRecord, KeySpec, Kind, ResourceId, Spec, key_text};
-use crate::model::{KeyName, TenantName};
+use crate::model::{Actor, KeyName, TenantName};
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -16,7 +17,7 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
 /// The scope that a path names: a tenant that is there, or the operator's.
-pub(super) struct InScope(Option<TenantName>);
+pub(super) struct InScope(pub(super) Option<TenantName>);
 
 impl FromRequestParts<Api> for InScope {
     type Rejection = Problem;
@@ -65,12 +66,17 @@ pub(super) async fn get(State(api): State<Api>, At(id): At) -> Result<Response, 
 }
 
 /// 201 with the key's text, this once; 200 where it is there already.
-pub(super) async fn put(State(api): State<Api>, At(id): At, Whole(body): Whole) -> Result<Response, Problem> {
+pub(super) async fn put(
+    State(api): State<Api>,
+    At(id): At,
+    By(by): By,
+    Whole(body): Whole,
+) -> Result<Response, Problem> {
     let spec: KeySpec = parse_json(&body)?;
     let text = key_text(id.tenant.as_ref(), random()?);
     let now_ms = api.parts().clock.now_ms();
     let made = KeyRecord::new(spec.clone(), &text, now_ms);
-    let (changed, key) = api.parts().configuration.put_key(&id, spec, made).await?;
+    let (changed, key) = api.parts().configuration.put_key(&by, &id, spec, made).await?;
     let mut document = shown(&api, &id, &key);
     document.insert("changed".to_owned(), json!(changed != Changed::Nothing));
     let status = match changed {
@@ -83,9 +89,10 @@ pub(super) async fn put(State(api): State<Api>, At(id): At, Whole(body): Whole) 
     Ok((status, Json(document)).into_response())
 }
 
-pub(super) async fn delete(State(api): State<Api>, At(id): At) -> Result<Response, Problem> {
+pub(super) async fn delete(State(api): State<Api>, At(id): At, By(by): By) -> Result<Response, Problem> {
     let missing = not_found(&id);
-    let removed = api.parts().configuration.remove(id, false).await?;
+    let removed = api.parts().configuration.remove(&by, id.clone(), false).await?;
+    api.parts().key_uses.forget(&id);
     if removed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
 }
 
@@ -110,6 +117,7 @@ impl Configuration {
     /// Puts a key: `made` where none of its name is there, and otherwise the one that is there, as `spec` says.
     async fn put_key(
         &self,
+        by: &Actor,
         id: &ResourceId,
         spec: KeySpec,
         made: KeyRecord,
@@ -124,7 +132,7 @@ impl Configuration {
             _ => (Changed::Created, made),
         };
         if changed != Changed::Nothing {
-            self.commit(&before, id, vec![(id.clone(), Some(Spec::Key(key.clone())))], Besides::default()).await?;
+            self.commit(by, &before, id, vec![(id.clone(), Some(Spec::Key(key.clone())))], Besides::default()).await?;
         }
         Ok((changed, key))
     }

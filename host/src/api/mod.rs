@@ -1,12 +1,13 @@
 //! The admin interface: resources are declared, data is queried. Its own listener, bearer keys only, no CORS, `Host` checked.
 //!
-//! `operations` is the list of all that can be done, each behind `access`; `keys` are what opens it.
+//! `operations` is the list of all that can be done, each behind `access`; `keys` are what opens it. `audit` tells who changed what.
 //! `change` is how configuration changes, and `versions` how that of a module does; `resources`, `secrets` and `modules` put that on
 //! HTTP; `quarantine` is the worker that does it where a module fails too often. `data` answers questions about events and deliveries, `rerun`
 //! and `replay` run one again, `publish` takes what an application has to say, `jobs` has many done so, `endpoints` shows how they are doing, `state` what modules keep, `statistics` what was
 //! counted, `backup` gives the whole store. Every refusal is a [`Problem`].
 
 mod access;
+mod audit;
 mod backup;
 mod body;
 mod change;
@@ -26,6 +27,7 @@ mod resources;
 mod secrets;
 mod state;
 mod statistics;
+pub mod upkeep;
 mod uploads;
 mod versions;
 

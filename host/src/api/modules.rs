@@ -2,12 +2,13 @@
 //! what versions do is changed by POSTs. One set of handlers for both scopes, a tenant's and the operator's.
 
 use super::Api;
+use super::audit::By;
 use super::body::{Path, Whole, parse_json, read};
 use super::change::{ChangeError, Changed, Configuration};
 use super::resources::{PageQuery, Params, document, list_kind, list_of, name, not_found, page_of, tenant_id};
 use super::uploads::{broken_down, scope_of};
 use crate::config::{Kind, ModuleOptions, ModuleRecord, ModuleVersion, ResourceId, Spec, VersionError, VersionRef};
-use crate::model::{Digest, ModuleName, TenantName};
+use crate::model::{Actor, Digest, ModuleName, TenantName};
 use crate::pipeline::ModuleId;
 use crate::problem::Problem;
 use crate::runtime::Module;
@@ -108,6 +109,7 @@ impl UploadQuery {
 pub(super) async fn upload(
     State(api): State<Api>,
     At { id, .. }: At,
+    By(by): By,
     Params(query): Params<UploadQuery>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
@@ -118,7 +120,7 @@ pub(super) async fn upload(
     let what = "the module (runtime.module_bytes_max)";
     let wasm = read(&api, request.into_body(), what, "module_too_large", bytes_max).await?;
     let (digest, is_acknowledged) = (Digest::of(&wasm), query.is_acknowledged());
-    let done = uploads.take(id.clone(), query, wasm).await?;
+    let done = uploads.take(by, id.clone(), query, wasm).await?;
     drop(turn);
     if is_acknowledged {
         // However far it is by now: a GET tells.
@@ -137,6 +139,7 @@ pub(super) async fn upload(
 /// Makes an upload, which has been compiled, a version of its module.
 pub(super) async fn add_version(
     configuration: &Configuration,
+    by: &Actor,
     id: &ResourceId,
     query: &UploadQuery,
     module: &Module,
@@ -158,7 +161,7 @@ pub(super) async fn add_version(
         record.set_options(&options);
         Ok(record)
     };
-    configuration.change_module(id, change).await
+    configuration.change_module(by, id, change).await
 }
 
 pub(super) async fn show(State(api): State<Api>, At { id, .. }: At) -> Result<Response, Problem> {
@@ -178,9 +181,9 @@ fn shown_or_awaited(api: &Api, id: &ResourceId) -> Result<Map<String, Value>, Pr
     Ok(awaited)
 }
 
-pub(super) async fn remove(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
+pub(super) async fn remove(State(api): State<Api>, At { id, module }: At, By(by): By) -> Result<Response, Problem> {
     let missing = not_found(&id);
-    let removed = api.parts().uploads.remove(id).await?;
+    let removed = api.parts().uploads.remove(&by, id).await?;
     api.parts().shadows.forget(&module);
     if removed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
 }
@@ -207,15 +210,16 @@ pub(super) fn which(digest: Option<Digest>, number: Option<u32>) -> Result<Versi
 pub(super) async fn activate(
     State(api): State<Api>,
     At { id, .. }: At,
+    By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let WhichBody { digest, number } = parse_json(&body)?;
     let which = which(digest, number)?;
-    change(&api, &id, |record| record.activate(which)).await
+    change(&api, &by, &id, |record| record.activate(which)).await
 }
 
-pub(super) async fn roll_back(State(api): State<Api>, At { id, .. }: At) -> Result<Response, Problem> {
-    change(&api, &id, ModuleRecord::roll_back).await
+pub(super) async fn roll_back(State(api): State<Api>, At { id, .. }: At, By(by): By) -> Result<Response, Problem> {
+    change(&api, &by, &id, ModuleRecord::roll_back).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -229,17 +233,19 @@ struct CanaryBody {
 pub(super) async fn set_canary(
     State(api): State<Api>,
     At { id, .. }: At,
+    By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let CanaryBody { digest, number, percent } = parse_json(&body)?;
     let which = if percent == 0 { None } else { Some(which(digest, number)?) };
-    change(&api, &id, |record| record.set_canary(which, percent)).await
+    change(&api, &by, &id, |record| record.set_canary(which, percent)).await
 }
 
 /// The shadow is compiled before it is one.
 pub(super) async fn set_shadow(
     State(api): State<Api>,
     At { id, .. }: At,
+    By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let body: Option<WhichBody> = parse_json(&body)?;
@@ -248,7 +254,7 @@ pub(super) async fn set_shadow(
         let digest = record(&api, &id)?.version(which).map_err(ChangeError::from)?.digest;
         api.parts().library.load(&digest).await.map_err(ChangeError::from)?;
     }
-    change(&api, &id, |record| record.set_shadow(which)).await
+    change(&api, &by, &id, |record| record.set_shadow(which)).await
 }
 
 pub(super) async fn shadow_report(State(api): State<Api>, At { id, module }: At) -> Result<Response, Problem> {
@@ -272,16 +278,18 @@ struct ReleaseBody {
 pub(super) async fn release(
     State(api): State<Api>,
     At { id, .. }: At,
+    By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let ReleaseBody { digest, number, tenant } = parse_json(&body)?;
     let digest = record(&api, &id)?.version(which(digest, number)?).map_err(ChangeError::from)?.digest;
-    let released = api.parts().configuration.release(&id, &digest, tenant.as_ref()).await?;
+    let released = api.parts().configuration.release(&by, &id, &digest, tenant.as_ref()).await?;
     Ok(Json(json!({ "name": id.name, "digest": digest, "released": released })).into_response())
 }
 
 async fn change(
     api: &Api,
+    by: &Actor,
     id: &ResourceId,
     how: impl FnOnce(&mut ModuleRecord) -> Result<(), VersionError>,
 ) -> Result<Response, Problem> {
@@ -290,7 +298,7 @@ async fn change(
         how(&mut record)?;
         Ok(record)
     };
-    let (changed, record) = api.parts().configuration.change_module(id, change).await?;
+    let (changed, record) = api.parts().configuration.change_module(by, id, change).await?;
     let mut document = shown(api, id, &record)?;
     document.insert("changed".to_owned(), Value::Bool(changed != Changed::Nothing));
     Ok(Json(document).into_response())

@@ -3,8 +3,8 @@
 
 use super::access::{self, Needs};
 use super::{
-    Api, backup, data, endpoints, jobs, keys, module_test, modules, publish, replay, rerun, resources, secrets, state,
-    statistics,
+    Api, audit, backup, data, endpoints, jobs, keys, module_test, modules, publish, replay, rerun, resources, secrets,
+    state, statistics,
 };
 use crate::config::Permission::{self, Admin, Deploy, Publish, Read};
 use axum::Router;
@@ -136,6 +136,8 @@ fn keys(table: &mut Table) {
         table.add(key(Method::PUT, "/{name}"), keys::put);
         table.add(key(Method::GET, "/{name}"), keys::get);
         table.add(key(Method::DELETE, "/{name}"), keys::delete);
+        let path = format!("{scope}/audit");
+        table.add(Operation { method: Method::GET, path, operator, needs: Admin }, audit::list);
     }
 }
 

@@ -1,6 +1,7 @@
 //! An event goes again, by itself. Many do by a job.
 
 use super::Api;
+use super::audit::By;
 use super::body::{Path, Whole, parse_json};
 use super::change::ChangeError;
 use super::data::{missing, parse_id, read};
@@ -31,6 +32,7 @@ struct ReplayRequest {
 pub(super) async fn replay(
     State(api): State<Api>,
     Path((tenant, event)): Path<(String, String)>,
+    By(by): By,
     headers: HeaderMap,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
@@ -47,8 +49,9 @@ pub(super) async fn replay(
     let snapshot = api.parts().configuration.snapshot();
     let of_tenant = snapshot.tenant(&tenant).ok_or_else(|| missing("tenant", tenant.as_str()))?;
     let runs = runs_of(plan, &routes, of_tenant, &found, &runs).map_err(|error| not_replayed(&error, plan))?;
-    let replay = Replay { tenant, event: id, runs, asked, now_ms: api.parts().clock.now_ms() };
-    match api.parts().store.commit(Transition::Replay(Box::new(replay))).await.map_err(ChangeError::from)? {
+    let replay = Replay { tenant: tenant.clone(), event: id, runs, asked, now_ms: api.parts().clock.now_ms() };
+    let replay = Transition::Replay(Box::new(replay));
+    match api.commit_by(&by, &tenant, ("replay", &event), replay).await? {
         Outcome::Replayed { runs } => {
             Ok((StatusCode::ACCEPTED, Json(json!({ "id": event, "runs": runs }))).into_response())
         }

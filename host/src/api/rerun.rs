@@ -1,6 +1,7 @@
 //! A held run goes again, by itself. Many do by a job.
 
 use super::Api;
+use super::audit::By;
 use super::body::{Path, Whole, parse_json};
 use super::data::{commit, missing, parse_id, read};
 use super::resources::name;
@@ -22,6 +23,7 @@ struct RerunRequest {
 pub(super) async fn rerun(
     State(api): State<Api>,
     Path((tenant, run)): Path<(String, String)>,
+    By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let id: RunId = parse_id(&run)?;
@@ -38,7 +40,8 @@ pub(super) async fn rerun(
         }
     };
     let now_ms = api.parts().clock.now_ms();
-    commit(&api, Transition::Rerun { tenant, run: id, plan, now_ms }, "run", &run).await
+    let rerun = Transition::Rerun { tenant: tenant.clone(), run: id, plan, now_ms };
+    commit(&api, &by, &tenant, ("rerun", "run", &run), rerun).await
 }
 
 fn route_missing(route: &RouteName) -> Problem {

@@ -1,12 +1,13 @@
 //! Tenants, sources, endpoints and routes over HTTP: PUT, GET, list, DELETE. The same resources as in files.
 
 use super::Api;
+use super::audit::By;
 use super::body::{Path, Whole};
 use super::change::{ChangeError, Changed, masked};
 use super::endpoints;
 use super::secrets;
 use crate::config::{Invalid, Kind, ResourceId, Spec, VersionError, parse};
-use crate::model::{EndpointName, InvalidName, RouteName, SourceName, TenantName};
+use crate::model::{Actor, EndpointName, InvalidName, RouteName, SourceName, TenantName};
 use crate::pipeline::LibraryError;
 use crate::problem::Problem;
 use crate::runtime::ModuleError;
@@ -78,17 +79,22 @@ pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<Pa
 pub(super) async fn put_tenant(
     State(api): State<Api>,
     Path(tenant): Path<String>,
+    By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
-    put_spec(&api, tenant_id(&name(&tenant)?), &body).await
+    put_spec(&api, &by, tenant_id(&name(&tenant)?), &body).await
 }
 
 pub(super) async fn get_tenant(State(api): State<Api>, Path(tenant): Path<String>) -> Result<Response, Problem> {
     get_spec(&api, &tenant_id(&name(&tenant)?))
 }
 
-pub(super) async fn delete_tenant(State(api): State<Api>, Path(tenant): Path<String>) -> Result<Response, Problem> {
-    delete_spec(&api, tenant_id(&name(&tenant)?)).await
+pub(super) async fn delete_tenant(
+    State(api): State<Api>,
+    Path(tenant): Path<String>,
+    By(by): By,
+) -> Result<Response, Problem> {
+    delete_spec(&api, &by, tenant_id(&name(&tenant)?)).await
 }
 
 pub(super) async fn list(
@@ -107,9 +113,10 @@ pub(super) async fn list(
 pub(super) async fn put(
     State(api): State<Api>,
     Path((tenant, kind, resource)): Path<(String, String, String)>,
+    By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
-    put_spec(&api, resource_id(&tenant, &kind, &resource)?, &body).await
+    put_spec(&api, &by, resource_id(&tenant, &kind, &resource)?, &body).await
 }
 
 pub(super) async fn get(
@@ -133,6 +140,7 @@ pub(super) struct DeleteQuery {
 pub(super) async fn delete(
     State(api): State<Api>,
     Path((tenant, kind, resource)): Path<(String, String, String)>,
+    By(by): By,
     Params(query): Params<DeleteQuery>,
 ) -> Result<Response, Problem> {
     let id = resource_id(&tenant, &kind, &resource)?;
@@ -141,12 +149,12 @@ pub(super) async fn delete(
         Some("cancel") if id.kind == Kind::Endpoint => true,
         Some(_) => return Err(bad_query("`pending` is `cancel`, and for endpoints only".to_owned())),
     };
-    remove(&api, id, cancel).await
+    remove(&api, &by, id, cancel).await
 }
 
-pub(super) async fn put_spec(api: &Api, id: ResourceId, body: &[u8]) -> Result<Response, Problem> {
+pub(super) async fn put_spec(api: &Api, by: &Actor, id: ResourceId, body: &[u8]) -> Result<Response, Problem> {
     let spec = parse(id.kind, body).map_err(ChangeError::Invalid)?;
-    let (changed, shown) = api.parts().configuration.put(id.clone(), spec).await?;
+    let (changed, shown) = api.parts().configuration.put(by, id.clone(), spec).await?;
     answer(api, changed, &id, &shown)
 }
 
@@ -175,15 +183,15 @@ fn spec_of(api: &Api, id: &ResourceId) -> Result<Spec, Problem> {
     api.parts().configuration.snapshot().record(id).map(masked).ok_or_else(|| not_found(id))
 }
 
-pub(super) async fn delete_spec(api: &Api, id: ResourceId) -> Result<Response, Problem> {
-    remove(api, id, false).await
+pub(super) async fn delete_spec(api: &Api, by: &Actor, id: ResourceId) -> Result<Response, Problem> {
+    remove(api, by, id, false).await
 }
 
-async fn remove(api: &Api, id: ResourceId, cancel: bool) -> Result<Response, Problem> {
+async fn remove(api: &Api, by: &Actor, id: ResourceId, cancel: bool) -> Result<Response, Problem> {
     let missing = not_found(&id);
     let removed = match id.kind {
-        Kind::Tenant => api.parts().uploads.remove_tenant(id).await?,
-        _ => api.parts().configuration.remove(id, cancel).await?,
+        Kind::Tenant => api.parts().uploads.remove_tenant(by, id).await?,
+        _ => api.parts().configuration.remove(by, id, cancel).await?,
     };
     if removed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
 }

@@ -4,10 +4,12 @@
 //! secret of the other scheme: receivers of `v1` need not follow those of `v1a`.
 
 use super::Api;
+use super::audit::By;
 use super::body::{Path, Whole, parse_json};
 use super::change::{Besides, ChangeError, Configuration, made_secret, shown_with};
 use super::resources::{endpoint_id, with_facts};
 use crate::config::{EndpointKey, Invalid, ResourceId, SECRETS_MAX, SecretSpec, Spec};
+use crate::model::Actor;
 use crate::problem::Problem;
 use crate::signing::KeyScheme;
 use axum::Json;
@@ -41,6 +43,7 @@ const fn default_grace_s() -> u64 {
 pub(super) async fn rotate_secret(
     State(api): State<Api>,
     Path((tenant, endpoint)): Path<(String, String)>,
+    By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let id = endpoint_id(&tenant, &endpoint)?;
@@ -51,14 +54,20 @@ pub(super) async fn rotate_secret(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "body_invalid", detail).at("/grace_s".to_owned()));
     }
     let now_ms = api.parts().clock.now_ms();
-    let shown = api.parts().configuration.rotate_secret(&id, &rotation, now_ms).await?;
+    let shown = api.parts().configuration.rotate_secret(&by, &id, &rotation, now_ms).await?;
     Ok(Json(with_facts(&api, &id, &shown)?).into_response())
 }
 
 impl Configuration {
     /// Makes a new signing secret, which signs first, and gives the older ones of its scheme an end. Answers the endpoint as it is to be
     /// shown: with the new secret, this once.
-    async fn rotate_secret(&self, id: &ResourceId, rotation: &Rotation, now_ms: u64) -> Result<Spec, ChangeError> {
+    async fn rotate_secret(
+        &self,
+        by: &Actor,
+        id: &ResourceId,
+        rotation: &Rotation,
+        now_ms: u64,
+    ) -> Result<Spec, ChangeError> {
         let _turn = self.turn().await;
         let before = self.snapshot();
         let missing = || ChangeError::Missing(id.clone());
@@ -83,7 +92,7 @@ impl Configuration {
         endpoint.secrets = Some(secrets);
         let spec = self.seal(id, Spec::Endpoint(endpoint), Some(&old))?;
         let shown = shown_with(&spec, made);
-        self.commit(&before, id, vec![(id.clone(), Some(spec))], Besides::default()).await?;
+        self.commit(by, &before, id, vec![(id.clone(), Some(spec))], Besides::default()).await?;
         Ok(shown)
     }
 }

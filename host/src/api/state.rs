@@ -1,6 +1,7 @@
 //! What the modules of a route keep from one event to the next: to look at, and to take away.
 
 use super::Api;
+use super::audit::By;
 use super::body::Path;
 use super::change::ChangeError;
 use super::data::read;
@@ -67,12 +68,14 @@ pub(super) async fn get(
 pub(super) async fn delete(
     State(api): State<Api>,
     Path((tenant, route)): Path<(String, String)>,
+    By(by): By,
     Params(query): Params<ForgetQuery>,
 ) -> Result<Response, Problem> {
     let route = known_route(&api, &tenant, &route)?;
     let step = query.step.as_deref().map(step_key).transpose()?;
-    let transition = Transition::ForgetState { tenant: name(&tenant)?, route, step };
-    match api.parts().store.commit(transition).await.map_err(ChangeError::from)? {
+    let (tenant, target): (TenantName, String) = (name(&tenant)?, format!("{tenant}/route/{route}"));
+    let forget = Transition::ForgetState { tenant: tenant.clone(), route, step };
+    match api.commit_by(&by, &tenant, ("forget_state", &target), forget).await? {
         Outcome::Done => Ok(StatusCode::NO_CONTENT.into_response()),
         Outcome::NotFound => {
             let detail = "nothing is kept there; GET the same path to see which steps have state";

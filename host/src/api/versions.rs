@@ -3,7 +3,7 @@
 
 use super::change::{Besides, Change, ChangeError, Changed, Configuration};
 use crate::config::{Kind, ModuleRecord, QuarantineSpec, ResourceId, Snapshot, Spec};
-use crate::model::{Digest, EventId, TenantName};
+use crate::model::{Actor, Digest, EventId, TenantName};
 use crate::pipeline::{Streak, VersionOf};
 use crate::store::Notice;
 use serde_json::json;
@@ -13,6 +13,7 @@ impl Configuration {
     /// quarantine: somebody wants it to run.
     pub(super) async fn change_module(
         &self,
+        by: &Actor,
         id: &ResourceId,
         change: impl FnOnce(Option<ModuleRecord>) -> Result<ModuleRecord, ChangeError>,
     ) -> Result<(Changed, ModuleRecord), ChangeError> {
@@ -25,13 +26,14 @@ impl Configuration {
         }
         let mut changes = vec![(id.clone(), Some(Spec::Module(new.clone())))];
         changes.extend(lifted(&before, id, old.as_ref(), &new));
-        self.commit(&before, id, changes, Besides::default()).await?;
+        self.commit(by, &before, id, changes, Besides::default()).await?;
         Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, new))
     }
 
     /// Lets a version run again that is quarantined: in `tenant`, or wherever it is. Says in how many tenants it was.
     pub(super) async fn release(
         &self,
+        by: &Actor,
         id: &ResourceId,
         digest: &Digest,
         tenant: Option<&TenantName>,
@@ -43,7 +45,7 @@ impl Configuration {
         let changes: Vec<Change> = found.map(|(at, _)| (at, None)).collect();
         let count = changes.len();
         if count > 0 {
-            self.commit(&before, id, changes, Besides::default()).await?;
+            self.commit(by, &before, id, changes, Besides::default()).await?;
         }
         Ok(count)
     }
@@ -95,7 +97,7 @@ impl Configuration {
             if !module.operator && rolled_back.roll_back().is_ok() {
                 changes.push((module_id, Some(Spec::Module(rolled_back))));
             }
-            match self.commit(&before, &id, changes, told(tenant, &spec)).await {
+            match self.commit(&Actor::host(), &before, &id, changes, told(tenant, &spec)).await {
                 Ok(()) => return Ok(Some(spec)),
                 // The previous version does not fit what the routes have by now.
                 Err(error @ (ChangeError::Invalid(_) | ChangeError::InUse { .. } | ChangeError::Library(_))) => {
@@ -105,7 +107,7 @@ impl Configuration {
                 Err(error) => return Err(error),
             }
         }
-        self.commit(&before, &id, alone, told(tenant, &spec)).await?;
+        self.commit(&Actor::host(), &before, &id, alone, told(tenant, &spec)).await?;
         Ok(Some(spec))
     }
 }

@@ -9,7 +9,7 @@ mod supervise;
 pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV};
 pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsError};
 
-use crate::api::{Access, Api, Configuration, KeyUses, Parts, Uploads, quarantine};
+use crate::api::{Access, Api, Configuration, KeyUses, Parts, Uploads, quarantine, upkeep};
 use crate::clock::Clock;
 use crate::config::PlanStep;
 use crate::deliverer::Deliverer;
@@ -184,6 +184,15 @@ impl Host {
         let (told, for_jobs) = (told_workers.clone(), jobs.clone());
         workers
             .spawn(supervise(health.worker("jobs"), told_workers.clone(), move || for_jobs.clone().work(told.clone())));
+        let uses = store.read(|reader| reader.key_uses()).await.context("cannot read when keys were used")?;
+        let key_uses = KeyUses::new(uses);
+        let (told, parts) =
+            (told_workers.clone(), (key_uses.clone(), configuration.clone(), store.clone(), clock.clone()));
+        let audit_s = settings.retention.audit_s;
+        workers.spawn(supervise(health.worker("upkeep"), told_workers.clone(), move || {
+            let (uses, configuration, store, clock) = parts.clone();
+            upkeep::work(uses, configuration, store, clock, audit_s, told.clone())
+        }));
         let (told, parts) = (told_workers.clone(), (configuration.clone(), pipeline.clone(), clock.clone()));
         workers.spawn(supervise(health.worker("quarantine"), told_workers, move || {
             let (configuration, pipeline, clock) = parts.clone();
@@ -234,7 +243,7 @@ impl Host {
             clock,
             health: health.clone(),
             access,
-            key_uses: KeyUses::default(),
+            key_uses,
             body_time_max,
         };
         let router = TowerToHyperService::new(Api::new(parts).router());

@@ -224,6 +224,7 @@ impl Raw {
         within("store.backup_redo_bytes_max", self.store.backup_redo_bytes_max, 1 << 20, 1 << 50)?;
         within("store.free_bytes_low", self.store.free_bytes_low, 0, 1 << 50)?;
         within("retention.events_s", self.retention.events_s, 1, 315_360_000)?;
+        within("retention.audit_s", self.retention.audit_s, 1, 315_360_000)?;
         self.runtime.check().map_err(|error| section("runtime", error.to_string()))?;
         self.deliverer.check().map_err(|error| section("deliverer", error.to_string()))?;
         Ok(Settings {

@@ -68,6 +68,8 @@ whole! {
     EventId "evt_" "an event id: `evt_` and 26 letters and digits";
     /// A job: `job_<ULID>`. The ULID's time is when it was made.
     JobId "job_" "a job id: `job_` and 26 letters and digits";
+    /// An entry of the audit log: `aud_<ULID>`. The ULID's time is when it was done.
+    AuditId "aud_" "an id of the audit log: `aud_` and 26 letters and digits";
 }
 
 impl EventId {
@@ -249,7 +251,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(EventId JobId RunId DeliveryId Digest);
+as_text!(EventId JobId AuditId RunId DeliveryId Digest);
 
 #[cfg(test)]
 mod tests {

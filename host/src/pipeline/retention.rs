@@ -23,11 +23,13 @@ pub struct RetentionConfig {
     /// How long an event and all that came of it are kept, in seconds from when it was received, and after that until it is
     /// finished: 1 to 315,360,000, which are ten years. By itself 30 days.
     pub events_s: u64,
+    /// How long an entry of an audit log is kept, in seconds: 1 to 315,360,000, which are ten years. By itself a year.
+    pub audit_s: u64,
 }
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { events_s: 30 * 24 * 60 * 60 }
+        Self { events_s: 30 * 24 * 60 * 60, audit_s: 365 * 24 * 60 * 60 }
     }
 }
 

@@ -81,6 +81,12 @@ impl KeyRange {
         self
     }
 
+    /// The part of it before `key`.
+    pub(super) fn before(mut self, key: &Key) -> Self {
+        self.until = self.until.min(key.0.clone());
+        self
+    }
+
     /// The part of it after every key that begins with `prefix`.
     pub(super) fn past(mut self, prefix: Key) -> Self {
         self.from = self.from.max(prefix.prefix().until);

@@ -19,6 +19,8 @@
 //! | `W` tenant 0 event¹⁶ | an event that was erased and of which not everything is gone yet |
 //! | `Z` state⁸ | a state that is nobody's any more: its entries are to go |
 //! | `U` tenant 0 kind¹ name 0 (version³²) length¹ place¹ | what was counted of a subject in a minute or an hour; of a module by its version |
+//! | `A` scope 0 entry¹⁶ | an entry of the audit log; the operator's scope is empty |
+//! | `K` scope 0 name 0 | when an API key was used last |
 //! | `J` tenant 0 over¹ job¹⁶ | a job; over is 0 while it has something to do, 1 from then on |
 //!
 //! | in a day's tree | holds |
@@ -51,7 +53,9 @@ pub(super) use day::{
 
 use super::key::{Key, KeyRange};
 use super::{ResourceKey, statistics};
-use crate::model::{DeliveryId, Digest, EndpointName, EventId, JobId, RouteName, RunId, StepKey, TenantName, Turn};
+use crate::model::{
+    AuditId, DeliveryId, Digest, EndpointName, EventId, JobId, RouteName, RunId, StepKey, TenantName, Turn,
+};
 use crate::statistics::{Period, Subject};
 
 /// The facts of a store's own journal: another store begins another one.
@@ -190,6 +194,31 @@ pub(super) fn notices_of(scope: Option<&TenantName>) -> Key {
 /// A notice, by the event that it becomes.
 pub(super) fn notice(scope: Option<&TenantName>, event: EventId) -> Key {
     notices_of(scope).bytes(&event.to_bytes())
+}
+
+/// All audit logs.
+pub(super) fn audits() -> Key {
+    Key::of(b'A')
+}
+
+/// The audit log of a tenant, or the operator's.
+pub(super) fn audited_of(scope: Option<&TenantName>) -> Key {
+    audits().name(scope.map_or("", TenantName::as_str))
+}
+
+/// An entry of it.
+pub(super) fn audited(scope: Option<&TenantName>, entry: AuditId) -> Key {
+    audited_of(scope).bytes(&entry.to_bytes())
+}
+
+/// When all keys were used.
+pub(super) fn key_uses() -> Key {
+    Key::of(b'K')
+}
+
+/// When a key was used.
+pub(super) fn key_use(scope: Option<&TenantName>, name: &str) -> Key {
+    key_uses().name(scope.map_or("", TenantName::as_str)).name(name)
 }
 
 /// All pending runs.

@@ -7,6 +7,7 @@
 //! (how it becomes durable), `reader` (what can be asked).
 
 mod apply;
+mod audit;
 mod backend;
 mod backup;
 mod batch_bytes;
@@ -45,6 +46,7 @@ mod view;
 mod waiting_uploads;
 mod whole_file;
 
+pub use audit::Audited;
 pub use backend::BackendError;
 pub use backup::{
     Backup, BackupError, DataFiles, End as BackupEnd, Head as BackupHead, RestoreError, Restored, check_restored,
@@ -57,7 +59,7 @@ pub use job::{JOBS_AT_WORK_MAX, JOBS_KEPT_MAX, JobEnd, JobItem, JobStep, REPLAYS
 pub use module_files::ModuleFiles;
 pub use notice::Notice;
 pub use reader::{
-    Binding, Configuration, DeliveryFilter, Due, EventFilter, HeldRun, JobFound, KeptPeriod, OverSubjects,
+    AuditFilter, Binding, Configuration, DeliveryFilter, Due, EventFilter, HeldRun, JobFound, KeptPeriod, OverSubjects,
     PAGE_ITEMS_MAX, Page, PendingRun, QUEUE_COUNTED_MAX, Queue, Reader, Waiting,
 };
 pub use room::DiskFull;

@@ -1,13 +1,14 @@
 //! Every write there is, as a closed enum: what changes, and what must hold for it to change.
 
+use super::audit::Audited;
 use super::job::{JobStep, Replay};
 use super::notice::Notice;
 use super::state::{StateChange, StateEntry};
 use super::sweep::{Sweep, Swept};
 use super::tree::Day;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, Digest, EndpointHealth, EndpointName, Event, EventId, Job, JobId, RouteName, Run,
-    RunId, StepKey, TenantName,
+    Attempt, Delivery, DeliveryId, Digest, EndpointHealth, EndpointName, Event, EventId, Job, JobId, KeyName,
+    RouteName, Run, RunId, StepKey, TenantName,
 };
 use crate::statistics::{Counted, Subject};
 use bytes::Bytes;
@@ -159,6 +160,17 @@ pub enum Transition {
     },
     /// Configuration changes. Stale unless the store's config revision is `expected_revision`.
     Configure(Configure),
+    /// A change of which the audit log tells.
+    Audited(Box<Audited>),
+    /// Entries of an audit log that are old go, some of them. [`Outcome::More`] where there are more.
+    SweepAudit {
+        /// Whose; none for the operator's.
+        scope: Option<TenantName>,
+        /// Those of an earlier time go: milliseconds since 1970-01-01T00:00:00Z.
+        before_ms: u64,
+    },
+    /// When API keys were used last, in milliseconds since 1970-01-01T00:00:00Z.
+    KeysUsed(Vec<(Option<TenantName>, KeyName, u64)>),
 }
 
 /// The longest time that a dedup key is remembered, in milliseconds: a week. Each day of it is one more place to look.
@@ -318,6 +330,15 @@ impl Transition {
                 let plans: usize = configure.plans.iter().map(|(_, value)| RECORD_BYTES + value.len()).sum();
                 RECORD_BYTES + puts + plans
             }
+            Self::Audited(audited) => {
+                let value =
+                    |value: &Option<serde_json::Value>| value.as_ref().map_or(0, |value| value.to_string().len());
+                let changes = audited.entry.changes.iter();
+                RECORD_BYTES
+                    + audited.change.weight()
+                    + changes.map(|it| value(&it.before) + value(&it.after)).sum::<usize>()
+            }
+            Self::KeysUsed(uses) => RECORD_BYTES * uses.len(),
             Self::KeepStatistics(counted) => 2 * RECORD_BYTES * counted.len(),
             Self::Job(step) => RECORD_BYTES * (1 + step.items.len()),
             Self::Replay(replay) => RECORD_BYTES * (1 + replay.runs.len()),
@@ -333,6 +354,7 @@ impl Transition {
             | Self::Happened { .. }
             | Self::Told { .. }
             | Self::SweepState
+            | Self::SweepAudit { .. }
             | Self::SweepStatistics { .. }
             | Self::Sweep(_)
             | Self::SweepPlans { .. }

@@ -11,7 +11,7 @@ use super::modules::{UploadQuery, add_version};
 use super::resources::{not_found, tenant_id};
 use crate::clock::Clock;
 use crate::config::{Kind, ModuleRecord, ResourceId};
-use crate::model::{Digest, ModuleName, TenantName};
+use crate::model::{Actor, Digest, ModuleName, TenantName};
 use crate::pipeline::{Library, Place, Scope, Turn};
 use crate::problem::Problem;
 use crate::store::{WaitingUpload, WaitingUploads, on_disk};
@@ -50,6 +50,9 @@ pub struct Purpose {
     module: ModuleName,
     /// What was asked for beside.
     query: UploadQuery,
+    /// By whom.
+    #[serde(default = "Actor::host")]
+    by: Actor,
 }
 
 /// One upload.
@@ -59,6 +62,7 @@ struct Job {
     digest: Digest,
     id: ResourceId,
     query: UploadQuery,
+    by: Actor,
 }
 
 type Done = Result<(Changed, ModuleRecord), Problem>;
@@ -77,14 +81,14 @@ impl Uploads {
     ) -> io::Result<Self> {
         let (board, changing) = (Mutex::default(), tokio::sync::Mutex::default());
         let uploads = Self { inner: Arc::new(Inner { library, configuration, clock, waiting, board, changing }) };
-        for WaitingUpload { number, digest, purpose: Purpose { tenant, module, query } } in found {
+        for WaitingUpload { number, digest, purpose: Purpose { tenant, module, query, by } } in found {
             if !query.is_acknowledged() {
                 uploads.inner.waiting.remove(number)?;
                 continue;
             }
             let id = ResourceId { tenant, kind: Kind::Module, name: module.to_string() };
             tracing::info!(module = %id, %digest, "an upload that waits is taken up again");
-            drop(uploads.begin(Job { number, digest, id, query }));
+            drop(uploads.begin(Job { number, digest, id, query, by }));
         }
         Ok(uploads)
     }
@@ -92,12 +96,13 @@ impl Uploads {
     /// Takes an upload, durably. The task it answers compiles it and makes it the version of its module, also where nobody waits for it.
     pub(super) async fn take(
         &self,
+        by: Actor,
         id: ResourceId,
         query: UploadQuery,
         wasm: Bytes,
     ) -> Result<JoinHandle<Done>, Problem> {
         let module = id.name.parse().map_err(|_| Problem::internal())?;
-        let purpose = Purpose { tenant: id.tenant.clone(), module, query: query.clone() };
+        let purpose = Purpose { tenant: id.tenant.clone(), module, query: query.clone(), by: by.clone() };
         let (uploads, digest) = (self.clone(), Digest::of(&wasm));
         // In a task of its own: a client that hangs up leaves no file that nobody works on.
         let taken = tokio::spawn(async move {
@@ -110,15 +115,15 @@ impl Uploads {
             uploads.board().check_room(&id.tenant)?;
             let waiting = uploads.inner.waiting.clone();
             let number = with_files(move || waiting.put(digest, &purpose, &wasm)).await?;
-            Ok(uploads.begin(Job { number, digest, id, query }))
+            Ok(uploads.begin(Job { number, digest, id, query, by }))
         });
         taken.await.unwrap_or_else(|error| Err(broken_down(&error)))
     }
 
     /// Removes a module with the uploads that are to become it; `false` where there is neither.
-    pub(super) async fn remove(&self, id: ResourceId) -> Result<bool, Problem> {
+    pub(super) async fn remove(&self, by: &Actor, id: ResourceId) -> Result<bool, Problem> {
         let _changing = self.inner.changing.lock().await;
-        let removed = self.inner.configuration.remove(id.clone(), false).await?;
+        let removed = self.inner.configuration.remove(by, id.clone(), false).await?;
         let Some(files) = self.board().files(&id) else { return Ok(removed) };
         // Before they are forgotten: where the disk fails now, one can ask again.
         self.remove_files(files).await?;
@@ -128,13 +133,13 @@ impl Uploads {
 
     /// Removes a tenant; `false` where there is none. It is not empty as long as uploads of it wait: they would become modules of a later
     /// tenant with that name.
-    pub(super) async fn remove_tenant(&self, id: ResourceId) -> Result<bool, ChangeError> {
+    pub(super) async fn remove_tenant(&self, by: &Actor, id: ResourceId) -> Result<bool, ChangeError> {
         let _changing = self.inner.changing.lock().await;
         let scope = id.tenant.clone();
         if let Some(tenant) = scope.as_ref().filter(|_| self.board().is_awaited(&scope)) {
             return Err(ChangeError::NotEmpty(tenant.clone()));
         }
-        let removed = self.inner.configuration.remove(id, false).await?;
+        let removed = self.inner.configuration.remove(by, id, false).await?;
         if removed {
             self.board().forget_refusals(&scope);
         }
@@ -196,7 +201,7 @@ impl Uploads {
             return Err(Problem::new(StatusCode::CONFLICT, "upload_cancelled", detail));
         }
         let now_ms = self.inner.clock.now_ms();
-        Ok(add_version(&self.inner.configuration, &job.id, &job.query, &module, bytes, now_ms).await?)
+        Ok(add_version(&self.inner.configuration, &job.by, &job.id, &job.query, &module, bytes, now_ms).await?)
     }
 
     async fn remove_files(&self, numbers: Vec<u64>) -> Result<(), Problem> {

@@ -32,6 +32,7 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
                     hints.extend(state::forget(view, tenant, &route, None)?.hints);
                 }
             }
+            ("key", scope) => view.remove(TreeId::Hot, keys::key_use(scope.as_ref(), &key.name)),
             ("endpoint", Some(tenant)) => {
                 if let Ok(endpoint) = key.name.parse() {
                     health::forget(view, tenant, endpoint, &mut hints)?;
@@ -40,6 +41,8 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
             ("tenant", Some(tenant)) => {
                 forget_all(view, &keys::notices_of(Some(tenant)).prefix())?;
                 forget_all(view, &keys::jobs_of(tenant).prefix())?;
+                // Another tenant with its name must not read what was done in this one.
+                forget_all(view, &keys::audited_of(Some(tenant)).prefix())?;
             }
             _ => {}
         }

@@ -5,6 +5,7 @@
 //! back what was.
 
 mod accept;
+mod audit;
 mod check;
 mod configure;
 mod deliver;
@@ -87,5 +88,8 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         }
         Transition::SweepDay { day, after, now_ms } => sweep::day(view, day, after.as_ref(), now_ms),
         Transition::Configure(configure) => configure::configure(view, configure),
+        Transition::Audited(audited) => audit::audited(view, *audited),
+        Transition::SweepAudit { scope, before_ms } => audit::sweep(view, scope.as_ref(), before_ms),
+        Transition::KeysUsed(uses) => Ok(audit::keys_used(view, &uses)),
     }
 }

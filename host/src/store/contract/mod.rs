@@ -1,6 +1,7 @@
 //! The contract of the store, run against every backend: the same transitions, the same answers, the same projections.
 
 mod accept;
+mod audit;
 mod backup;
 mod configure;
 mod deliver;

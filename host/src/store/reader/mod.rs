@@ -4,6 +4,7 @@
 //! Answers show what is committed, and may show a commit some milliseconds before it is durable. So nobody may acknowledge on
 //! the ground of a read: an outcome of `Store::commit` is the acknowledgement.
 
+mod audit;
 mod copy;
 mod cursor;
 mod health;
@@ -15,6 +16,7 @@ mod state;
 mod statistics;
 mod sweep;
 
+pub use audit::AuditFilter;
 pub use cursor::Binding;
 pub use jobs::{JobFound, Waiting};
 pub use lanes::{Due, HeldRun, PendingRun};

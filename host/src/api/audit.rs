@@ -1,0 +1,131 @@
+//! The audit log: every change is told of in the commit that makes it, by whom and with what stood there before.
+
+use super::Api;
+use super::access::Caller;
+use super::change::{Change, ChangeError, MASK, masked, random};
+use super::data::answer_page;
+use super::keys::InScope;
+use super::resources::{PageQuery, Params};
+use crate::config::{Kind, ResourceId, Snapshot, Spec};
+use crate::model::{Actor, AuditChange, AuditEntry, AuditId, Digest, TenantName};
+use crate::problem::Problem;
+use crate::server::Peer;
+use crate::store::{AuditFilter, Audited, Outcome, Transition};
+use axum::extract::{FromRequestParts, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+
+/// The longest value that is kept of what stood somewhere, in bytes of JSON. Of a longer one length and hash are kept.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// Who makes a request, for the log.
+pub(super) struct By(pub(super) Actor);
+
+impl FromRequestParts<Api> for By {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut http::request::Parts, _: &Api) -> Result<Self, Infallible> {
+        let caller = parts.extensions.get::<Caller>().map_or_else(Actor::host, Caller::actor);
+        let address = parts.extensions.get::<Peer>().map(|peer| peer.address);
+        Ok(Self(Actor { address, ..caller }))
+    }
+}
+
+/// What a request for the log may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuditQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    target: Option<String>,
+    key: Option<String>,
+    since_ms: Option<u64>,
+    until_ms: Option<u64>,
+}
+
+/// `GET …/audit`: the newest first.
+pub(super) async fn list(
+    State(api): State<Api>,
+    InScope(scope): InScope,
+    Params(query): Params<AuditQuery>,
+) -> Result<Response, Problem> {
+    let AuditQuery { limit, cursor, target, key, since_ms, until_ms } = query;
+    let limit = PageQuery::limit(limit)?;
+    let filter = AuditFilter { target, key, since_ms, until_ms };
+    let page = api.parts().store.read(move |reader| reader.audit(scope.as_ref(), &filter, cursor.as_deref(), limit));
+    answer_page(page.await?, limit)
+}
+
+impl Api {
+    /// Commits what was asked for, and tells of it.
+    pub(super) async fn commit_by(
+        &self,
+        by: &Actor,
+        tenant: &TenantName,
+        (action, target): (&str, &str),
+        change: Transition,
+    ) -> Result<Outcome, ChangeError> {
+        let now_ms = self.parts().clock.now_ms();
+        let entry = entry(by, now_ms, action, target)?;
+        let audited = Audited { scope: Some(tenant.clone()), entry, change };
+        Ok(self.parts().store.commit(Transition::Audited(Box::new(audited))).await?)
+    }
+}
+
+fn entry(by: &Actor, now_ms: u64, action: &str, target: &str) -> Result<AuditEntry, ChangeError> {
+    Ok(AuditEntry {
+        id: AuditId::new(now_ms, u128::from_be_bytes(random()?)),
+        at_ms: now_ms,
+        by: by.clone(),
+        action: action.to_owned(),
+        target: target.to_owned(),
+        changes: Vec::new(),
+    })
+}
+
+/// A change of configuration, with what is told of it. A tenant's own making and end stand in the operator's log: the tenant's goes with it.
+pub(super) fn of_configuration(
+    by: &Actor,
+    now_ms: u64,
+    before: &Snapshot,
+    id: &ResourceId,
+    changes: &[Change],
+    change: Transition,
+) -> Result<Audited, ChangeError> {
+    let mut entry = entry(by, now_ms, "configure", &id.to_string())?;
+    entry.changes = changes.iter().map(|(id, after)| changed(id, before.record(id), after.clone())).collect();
+    let scope = id.tenant.clone().filter(|_| id.kind != Kind::Tenant);
+    Ok(Audited { scope, entry, change })
+}
+
+fn changed(id: &ResourceId, before: Option<Spec>, after: Option<Spec>) -> AuditChange {
+    let secrets = |spec: &Option<Spec>| -> Vec<(String, String)> {
+        let mut spec = spec.clone();
+        let found = spec.iter_mut().flat_map(Spec::secrets_mut);
+        found.map(|(pointer, sealed)| (pointer, sealed.clone())).collect()
+    };
+    let (old, new) = (secrets(&before), secrets(&after));
+    // A secret that stays is sealed as it was.
+    let secrets_changed = new.into_iter().filter(|secret| !old.contains(secret)).map(|(pointer, _)| pointer).collect();
+    AuditChange {
+        resource: id.to_string(),
+        before: before.and_then(shown),
+        after: after.and_then(shown),
+        secrets_changed,
+    }
+}
+
+/// A resource as it may be kept: without secrets, and not too long.
+fn shown(spec: Spec) -> Option<Value> {
+    let is_key = spec.kind() == Kind::Key;
+    let mut value = masked(spec).to_json().ok()?;
+    if let Some(digest) = value.get_mut("digest").filter(|_| is_key) {
+        *digest = json!(MASK);
+    }
+    let text = value.to_string();
+    if text.len() <= VALUE_BYTES_MAX {
+        return Some(value);
+    }
+    Some(json!({ "bytes": text.len(), "sha256": Digest::of(text.as_bytes()) }))
+}
