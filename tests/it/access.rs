@@ -410,6 +410,7 @@ async fn the_audit_log_tells_who_changed_what_and_shows_no_secret() {
         (&changed["by"]["key"], &changed["by"]["tenant"], &changed["by"]["address"]),
         (&json!("admin"), &json!("acme"), &json!("127.0.0.1"))
     );
+    assert!(changed["by"]["request"].as_str().unwrap().starts_with("req_"), "{changed}");
     let change = &changed["changes"][0];
     assert!(change["before"]["labels"].is_null() && change["after"]["labels"]["to"] == "b", "{change}");
     assert_eq!((&change["after"]["secrets"], &change["secrets_changed"]), (&json!(["***"]), &json!(["/secrets/0"])));

@@ -9,7 +9,7 @@ use super::resources::{PageQuery, Params};
 use crate::config::{Kind, ResourceId, Snapshot, Spec};
 use crate::model::{Actor, AuditChange, AuditEntry, AuditId, Digest, TenantName};
 use crate::problem::Problem;
-use crate::server::Peer;
+use crate::server::{Peer, RequestId};
 use crate::store::{AuditFilter, Audited, Outcome, Transition};
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
@@ -28,7 +28,8 @@ impl FromRequestParts<Api> for By {
     async fn from_request_parts(parts: &mut http::request::Parts, _: &Api) -> Result<Self, Infallible> {
         let caller = parts.extensions.get::<Caller>().map_or_else(Actor::host, Caller::actor);
         let address = parts.extensions.get::<Peer>().map(|peer| peer.address);
-        Ok(Self(Actor { address, ..caller }))
+        let request = parts.extensions.get::<RequestId>().map(RequestId::to_string);
+        Ok(Self(Actor { address, request, ..caller }))
     }
 }
 
