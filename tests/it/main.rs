@@ -14,6 +14,8 @@ mod access;
 mod addresses;
 mod apply;
 mod backup;
+mod challenges;
+mod cloudevents_in;
 mod compiling;
 mod compressed;
 mod configuration;

@@ -3,9 +3,8 @@
 use super::Api;
 use super::body::{Path, parse_json};
 use super::resources::{name, not_found, tenant_id};
-use crate::ingest::{EVENTS_PER_BATCH_MAX, Item, Taken, Way};
+use crate::ingest::{EVENTS_PER_BATCH_MAX, Item, Way, acknowledgement, result};
 use crate::model::{Header, SourceName, TenantName, is_credential};
-use crate::pipeline::Accepted;
 use crate::problem::Problem;
 use axum::Json;
 use axum::body::Body;
@@ -110,7 +109,8 @@ pub(super) async fn publish_many(
     let given = given.collect();
     let taken = api.parts().ingest.publish(entry, began, given).await?;
     let all = taken.iter().all(Result::is_ok);
-    let results: Vec<Value> = taken.into_iter().enumerate().map(|(place, taken)| result(place, taken)).collect();
+    let results: Vec<Value> =
+        taken.into_iter().enumerate().map(|(place, taken)| result("/events", place, taken)).collect();
     let status = if all { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
     Ok((status, Json(json!({ "results": results }))).into_response())
 }
@@ -208,28 +208,6 @@ fn invalid(pointer: &str, detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "body_invalid", format!("the body: {detail}")).at(pointer)
 }
 
-fn acknowledgement(accepted: Accepted) -> Value {
-    match accepted {
-        Accepted::New(id) => json!({ "id": id }),
-        Accepted::Duplicate(first) => json!({ "id": first, "duplicate": true }),
-    }
-}
-
-/// What became of one of a batch, in the form of a request of its own.
-fn result(place: usize, taken: Taken) -> Value {
-    let (status, mut document) = match taken {
-        Ok(accepted) => (StatusCode::ACCEPTED, acknowledgement(accepted)),
-        Err(mut problem) => {
-            problem.pointer = problem.pointer.map(|pointer| format!("/events/{place}{pointer}"));
-            (problem.status, problem.to_json())
-        }
-    };
-    if let Some(members) = document.as_object_mut() {
-        members.insert("status".to_owned(), status.as_u16().into());
-    }
-    document
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,14 +223,5 @@ mod tests {
         }
         assert_eq!((key(""), key("\"\"")), (Err("header_invalid"), Err("header_invalid")));
         assert_eq!(header_key(&HeaderMap::new()), Ok(None));
-    }
-
-    #[test]
-    fn of_a_batch_each_refusal_points_into_the_list() {
-        let refused = invalid("/event_type", "is wrong");
-        let shown = result(7, Err(refused));
-        assert_eq!((&shown["pointer"], &shown["status"]), (&json!("/events/7/event_type"), &json!(400)));
-        let taken = result(7, Ok(Accepted::New(crate::model::EventId::new(1, 2))));
-        assert_eq!((taken.get("duplicate"), &taken["status"]), (None, &json!(202)));
     }
 }

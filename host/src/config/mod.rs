@@ -2,12 +2,13 @@
 //!
 //! `resource` is one of any kind; `spec` is what people write (raw), with `secrets` read with care, `module` what uploads make. Parts of an endpoint, raw and
 //! resolved, are in `signatures`, `auth`, `tls`, `cloudevents` and `target_url`, those of a source, which is in `source`, in
-//! `verify_spec`, `verify` and `intake`. `endpoint`, `resolve` (sources), `route`, `tenant` and `snapshot` make what
+//! `verify_spec`, `verify`, `intake` and `from_cloudevents`. `endpoint`, `resolve` (sources), `route`, `tenant` and `snapshot` make what
 //! everything else reads: complete, checked, immutable, swapped as a whole. `key` is what an API key may do. `plan` is the part of a route that a run pins, `quotas` what a tenant may use. `seal` keeps secrets unreadable at rest. All of it is pure.
 
 mod auth;
 mod cloudevents;
 mod endpoint;
+mod from_cloudevents;
 mod intake;
 mod key;
 mod module;
@@ -32,6 +33,7 @@ mod verify_spec;
 pub use auth::{Auth, AuthSpec, ClientAuth, Oauth2};
 pub use cloudevents::{CloudEventsMode, CloudEventsSpec};
 pub use endpoint::{Endpoint, EndpointKey};
+pub use from_cloudevents::{FromCloudEvents, FromCloudEventsSpec};
 pub use intake::{EventMethod, Intake, MediaRange, Unwanted, media_type_of};
 pub use key::{KeyRecord, KeyRole, KeySpec, Permission, key_text, scope_of_key};
 pub use module::{
@@ -40,7 +42,7 @@ pub use module::{
 pub use pattern::{EventTypePattern, InvalidPattern};
 pub use plan::{CallTime, Canary, ModuleRef, OnFailure, Plan, PlanStep, Target, TimeBound};
 pub use quotas::{QuotaSpec, Quotas, Rate};
-pub use resolve::{Maker, SECRETS_MAX, Source};
+pub use resolve::{Asks, Maker, SECRETS_MAX, Source};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use route::Route;
 pub use seal::{MasterKey, SealError};

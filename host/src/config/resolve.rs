@@ -5,8 +5,11 @@ use super::pattern::EVENT_TYPE_BYTES_MAX;
 use super::resource::within;
 use super::snapshot::Invalid;
 use super::source::default_window_s;
-use super::{DedupRule, DedupSpec, EventTypeRule, Intake, MasterKey, Rate, ResourceId, SourceSpec, Verify, VerifySpec};
-use crate::signing::InvalidKey;
+use super::{
+    DedupRule, DedupSpec, EventTypeRule, FromCloudEvents, Intake, MasterKey, Rate, ResourceId, SourceSpec, Verify,
+    VerifySpec,
+};
+use crate::signing::{InvalidKey, SharedSecret};
 use http::HeaderName;
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -27,6 +30,40 @@ pub enum Maker {
     Application,
 }
 
+/// What a source's requests may ask in place of being events.
+#[derive(Debug)]
+pub enum Asks {
+    /// Nothing.
+    Nothing,
+    /// Slack's `url_verification`.
+    Slack,
+    /// Meta's `hub.challenge`, for whoever holds this.
+    Meta(SharedSecret),
+    /// Discord's PINGs.
+    Discord,
+    /// Zoom's `endpoint.url_validation`.
+    Zoom,
+}
+
+impl Asks {
+    fn resolve(id: &ResourceId, from: &VerifySpec, key: &MasterKey) -> Result<Self, Invalid> {
+        Ok(match from {
+            VerifySpec::Slack { .. } => Self::Slack,
+            VerifySpec::Discord { .. } => Self::Discord,
+            VerifySpec::Zoom { .. } => Self::Zoom,
+            VerifySpec::Meta { verify_token, .. } => {
+                let wrong = |message: String| Invalid::new("/verify/verify_token", message);
+                let token = key.open(&id.to_string(), verify_token).map_err(|error| wrong(error.to_string()))?;
+                if token.is_empty() {
+                    return Err(wrong("is empty".to_owned()));
+                }
+                Self::Meta(SharedSecret::in_query("hub.verify_token".to_owned(), vec![token]))
+            }
+            _ => Self::Nothing,
+        })
+    }
+}
+
 /// A way in, ready for use.
 #[derive(Debug)]
 pub struct Source {
@@ -36,8 +73,10 @@ pub struct Source {
     pub intake: Intake,
     /// How requests prove where they come from.
     pub verify: Verify,
-    /// Whether a `url_verification` in JSON is answered with its `challenge`, and is no event.
-    pub answers_url_verification: bool,
+    /// What its requests may ask.
+    pub asks: Asks,
+    /// How CloudEvents are read, where the source has them.
+    pub cloudevents: Option<FromCloudEvents>,
     /// Where the event type is read from.
     pub event_type: EventTypeRule,
     /// Where the dedup key is read from.
@@ -81,11 +120,15 @@ impl Source {
             Some(dedup) => (dedup_rule(dedup, from)?, dedup.window_s),
             None => (from.dedup(), default_window_s()),
         };
+        let has_key = spec.dedup.as_ref().is_some_and(DedupSpec::says_what);
+        let cloudevents = spec.cloudevents.as_ref();
+        let cloudevents = cloudevents.map(|it| FromCloudEvents::resolve(it, spec.event_type.is_none(), !has_key));
         Ok(Self {
             maker: Maker::Requests,
             intake: Intake::default(),
             verify: Verify::resolve(id, from, key)?,
-            answers_url_verification: matches!(from, VerifySpec::Slack { .. }),
+            asks: Asks::resolve(id, from, key)?,
+            cloudevents: cloudevents.transpose()?,
             event_type: spec.event_type.as_ref().map_or_else(|| Ok(from.event_type()), checked_rule)?,
             dedup,
             dedup_window_s,
@@ -110,7 +153,7 @@ impl Source {
             }
         }
         let dedup = spec.dedup.as_ref();
-        if dedup.is_some_and(|dedup| dedup.body || dedup.header.is_some() || dedup.pointer.is_some()) {
+        if dedup.is_some_and(DedupSpec::says_what) {
             return Err(Invalid::new("/dedup", format!("{of_no_use}; `window_s` alone can be said")));
         }
         let dedup_window_s = dedup.map_or_else(default_window_s, |dedup| dedup.window_s);
@@ -123,7 +166,8 @@ impl Source {
             maker: Maker::Application,
             intake: Intake::default(),
             verify: Verify::None,
-            answers_url_verification: false,
+            asks: Asks::Nothing,
+            cloudevents: None,
             event_type: EventTypeRule::Constant(String::new()),
             dedup: DedupRule::Body,
             dedup_window_s: default_window_s(),
@@ -131,6 +175,16 @@ impl Source {
             rate: None,
             disabled: false,
         }
+    }
+}
+
+impl Source {
+    /// The methods of its requests, also of those that only ask, as the header `Allow` has them.
+    #[must_use]
+    pub fn allow(&self) -> String {
+        let get = matches!(self.asks, Asks::Meta(_)).then_some(", GET");
+        let options = self.cloudevents.as_ref().is_some_and(FromCloudEvents::answers).then_some(", OPTIONS");
+        [self.intake.allow().as_str(), get.unwrap_or_default(), options.unwrap_or_default()].concat()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A way in, as people write it. What it becomes is in `resolve`.
 
 use super::VerifySpec;
+use super::from_cloudevents::FromCloudEventsSpec;
 use super::intake::{EventMethod, MediaRange};
 use super::spec::numbered;
 use crate::model::AddressRange;
@@ -26,6 +27,9 @@ pub struct SourceSpec {
     /// The addresses that may send, and ranges of them: at most 256. By itself, and where there are none, any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_addresses: Vec<AddressRange>,
+    /// That requests may be CloudEvents 1.0. By itself they are what they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloudevents: Option<FromCloudEventsSpec>,
     /// Where the event type is read from. By itself: the scheme's own place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type: Option<EventTypeRule>,
@@ -53,19 +57,24 @@ fn is_post(methods: &[EventMethod]) -> bool {
 impl SourceSpec {
     /// What verifies.
     pub(super) fn secrets_mut(&mut self) -> Vec<(String, &mut String)> {
-        self.verify.iter_mut().flat_map(|verify| numbered("/verify/secrets", verify.secrets_mut())).collect()
+        let Some(verify) = &mut self.verify else { return Vec::new() };
+        let (secrets, token) = verify.secrets_mut();
+        let mut all = numbered("/verify/secrets", secrets);
+        all.extend(token.map(|token| ("/verify/verify_token".to_owned(), token)));
+        all
     }
 }
 
 impl SourceSpec {
     /// What says something of requests alone, by its place, and whether it is there.
-    pub(super) fn of_requests(&self) -> [(&'static str, bool); 5] {
+    pub(super) fn of_requests(&self) -> [(&'static str, bool); 6] {
         [
             ("/methods", !is_post(&self.methods)),
             ("/content_types", !self.content_types.is_empty()),
             ("/allow_addresses", !self.allow_addresses.is_empty()),
             ("/rate_per_s", self.rate_per_s.is_some()),
             ("/burst", self.burst.is_some()),
+            ("/cloudevents", self.cloudevents.is_some()),
         ]
     }
 }
@@ -113,6 +122,13 @@ pub struct DedupSpec {
     /// How long a key is remembered, in seconds: 0 (not at all) to 604,800 (7 days). By itself 86,400 (a day).
     #[serde(default = "default_window_s")]
     pub window_s: u64,
+}
+
+impl DedupSpec {
+    /// Whether it says what the key is, and not only for how long.
+    pub(super) const fn says_what(&self) -> bool {
+        self.header.is_some() || self.pointer.is_some() || self.body
+    }
 }
 
 pub(super) const fn default_window_s() -> u64 {

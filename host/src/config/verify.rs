@@ -85,6 +85,13 @@ impl Verify {
             VerifySpec::Svix { secrets, tolerance_s } => {
                 Self::Standard(StandardScheme::svix(keys(secrets)?, tolerance(*tolerance_s)?))
             }
+            VerifySpec::Meta { secrets, .. } => Self::Hmac(HmacScheme::github(&open(secrets)?)),
+            VerifySpec::Discord { public_keys, tolerance_s } => {
+                Self::Ed25519(Ed25519Scheme::discord(keys_of(public_keys)?, tolerance(*tolerance_s)?))
+            }
+            VerifySpec::Zoom { secrets, tolerance_s } => {
+                Self::Hmac(HmacScheme::zoom(&open(secrets)?, tolerance(*tolerance_s)?))
+            }
             VerifySpec::Hmac {
                 header,
                 algorithm,
@@ -108,15 +115,7 @@ impl Verify {
                 Self::Hmac(HmacScheme::new(form, &open(secrets)?))
             }
             VerifySpec::Ed25519 { header, encoding, signed, timestamp_header, tolerance_s, public_keys } => {
-                at_most("/verify/public_keys", public_keys.len(), SECRETS_MAX)?;
-                if public_keys.is_empty() {
-                    return Err(Invalid::new("/verify/public_keys", format!("needs 1 to {SECRETS_MAX} keys, not 0")));
-                }
-                let parsed = public_keys.iter().enumerate().map(|(index, text)| {
-                    let pointer = format!("/verify/public_keys/{index}");
-                    PublicKey::read(text).map_err(|error| Invalid::new(pointer, error.to_string()))
-                });
-                let keys = parsed.collect::<Result<_, _>>()?;
+                let keys = keys_of(public_keys)?;
                 let (signed, timestamp) = signed_text(signed, header, timestamp_header.as_deref(), *tolerance_s)?;
                 let header = header_name("/verify/header", header)?;
                 Self::Ed25519(Ed25519Scheme { header, encoding: *encoding, signed, timestamp, keys })
@@ -160,6 +159,15 @@ impl Verify {
         }
     }
 
+    /// An HMAC of a text, in hex, by the secret that signed a request; none where none did, or the scheme has no such secrets.
+    #[must_use]
+    pub fn sign_as_signed(&self, headers: &HeaderMap, body: &[u8], now_s: u64, text: &str) -> Option<String> {
+        match self {
+            Self::Hmac(scheme) => scheme.sign_as_signed(headers, body, now_s, text),
+            _ => None,
+        }
+    }
+
     /// The header that proves it, where its name alone may not say so: it is neither kept nor shown to modules.
     #[must_use]
     pub fn header(&self) -> Option<&HeaderName> {
@@ -170,6 +178,18 @@ impl Verify {
             Self::Shared(secret) => secret.header(),
         }
     }
+}
+
+fn keys_of(texts: &[String]) -> Result<Vec<PublicKey>, Invalid> {
+    at_most("/verify/public_keys", texts.len(), SECRETS_MAX)?;
+    if texts.is_empty() {
+        return Err(Invalid::new("/verify/public_keys", format!("needs 1 to {SECRETS_MAX} keys, not 0")));
+    }
+    let parsed = texts.iter().enumerate().map(|(index, text)| {
+        let pointer = format!("/verify/public_keys/{index}");
+        PublicKey::read(text).map_err(|error| Invalid::new(pointer, error.to_string()))
+    });
+    parsed.collect()
 }
 
 /// Secrets that a request can hold in a header.

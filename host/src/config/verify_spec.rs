@@ -1,7 +1,7 @@
 //! How the requests of a source prove where they come from, as people write it; and what each scheme's senders say of an event by
 //! themselves.
 
-use super::secrets::secrets;
+use super::secrets::{secret, secrets};
 use super::{DedupRule, EventTypeRule};
 use crate::signing::{HashAlgorithm, SignatureEncoding, TIMESTAMP_TOLERANCE_S};
 use http::HeaderName;
@@ -72,6 +72,32 @@ pub enum VerifySpec {
         #[serde(deserialize_with = "secrets")]
         secrets: Vec<String>,
         /// How far `svix-timestamp` may be from now, in seconds: 1 to 86,400. By itself 300.
+        #[serde(default = "default_tolerance_s")]
+        tolerance_s: u64,
+    },
+    /// `X-Hub-Signature-256`, as Meta signs for Facebook, Instagram and WhatsApp. Its question when a webhook is set up is answered.
+    Meta {
+        /// App secrets.
+        #[serde(deserialize_with = "secrets")]
+        secrets: Vec<String>,
+        /// The verify token that Meta was told: what its question has to hold.
+        #[serde(deserialize_with = "secret")]
+        verify_token: String,
+    },
+    /// `X-Signature-Ed25519`, as Discord signs. Its PINGs are answered, and are no events.
+    Discord {
+        /// Public keys of the application: 64 hex digits each. 1 to 10.
+        public_keys: Vec<String>,
+        /// How far `X-Signature-Timestamp` may be from now, in seconds: 1 to 86,400. By itself 300.
+        #[serde(default = "default_tolerance_s")]
+        tolerance_s: u64,
+    },
+    /// `x-zm-signature`, as Zoom signs. Its `endpoint.url_validation` is answered, and is no event.
+    Zoom {
+        /// Secret tokens of the app.
+        #[serde(deserialize_with = "secrets")]
+        secrets: Vec<String>,
+        /// How far `x-zm-request-timestamp` may be from now, in seconds: 1 to 86,400. By itself 300.
         #[serde(default = "default_tolerance_s")]
         tolerance_s: u64,
     },
@@ -154,9 +180,11 @@ fn default_signed() -> String {
 }
 
 impl VerifySpec {
-    pub(super) fn secrets_mut(&mut self) -> &mut [String] {
+    /// What signs, or is held; and the token beside it, where the scheme has one.
+    pub(super) fn secrets_mut(&mut self) -> (&mut [String], Option<&mut String>) {
         match self {
-            Self::None {} | Self::Ed25519 { .. } => &mut [],
+            Self::None {} | Self::Ed25519 { .. } | Self::Discord { .. } => (&mut [], None),
+            Self::Meta { secrets, verify_token } => (secrets, Some(verify_token)),
             Self::Github { secrets }
             | Self::Gitlab { secrets }
             | Self::Shopify { secrets }
@@ -165,10 +193,11 @@ impl VerifySpec {
             | Self::Twilio { secrets, .. }
             | Self::StandardWebhooks { secrets, .. }
             | Self::Svix { secrets, .. }
+            | Self::Zoom { secrets, .. }
             | Self::Hmac { secrets, .. }
             | Self::Basic { secrets, .. }
             | Self::Bearer { secrets }
-            | Self::ApiKey { secrets, .. } => secrets,
+            | Self::ApiKey { secrets, .. } => (secrets, None),
         }
     }
 
@@ -184,7 +213,9 @@ impl VerifySpec {
                 EventTypeRule::Pointer("/type".to_owned())
             }
             // What an app is sent is an `event_callback`; what happened stands inside.
-            Self::Slack { .. } => EventTypeRule::Pointer("/event/type".to_owned()),
+            Self::Slack { .. } | Self::Discord { .. } => EventTypeRule::Pointer("/event/type".to_owned()),
+            Self::Meta { .. } => EventTypeRule::Pointer("/object".to_owned()),
+            Self::Zoom { .. } => EventTypeRule::Pointer("/event".to_owned()),
             _ => header("x-event-type"),
         }
     }
@@ -200,6 +231,8 @@ impl VerifySpec {
             Self::Twilio { .. } => header("i-twilio-idempotency-token"),
             Self::StandardWebhooks { .. } => header("webhook-id"),
             Self::Svix { .. } => header("svix-id"),
+            // These give their events no id; what is sent again is the same.
+            Self::Meta { .. } | Self::Discord { .. } | Self::Zoom { .. } => DedupRule::Body,
             // GitLab sends it, too.
             _ => header("idempotency-key"),
         }
@@ -222,6 +255,8 @@ mod tests {
             json!({ "scheme": "twilio", "url": "https://x/" }),
             json!({ "scheme": "standard-webhooks" }),
             json!({ "scheme": "svix" }),
+            json!({ "scheme": "meta", "verify_token": "t" }),
+            json!({ "scheme": "zoom" }),
             json!({ "scheme": "hmac", "header": "x-a", "algorithm": "sha256", "encoding": "hex" }),
             json!({ "scheme": "basic", "username": "u" }),
             json!({ "scheme": "bearer" }),
@@ -230,12 +265,15 @@ mod tests {
         for mut scheme in schemes {
             scheme["secrets"] = json!(["hush", "hush-hush"]);
             let mut spec: VerifySpec = serde_json::from_value(scheme.clone()).unwrap();
-            spec.secrets_mut().iter_mut().for_each(|secret| *secret = "sealed".to_owned());
+            let (secrets, token) = spec.secrets_mut();
+            secrets.iter_mut().chain(token).for_each(|secret| *secret = "sealed".to_owned());
             let written = serde_json::to_value(&spec).unwrap();
             assert_eq!(written["secrets"], json!(["sealed", "sealed"]), "{scheme}");
+            let token = written.get("verify_token");
+            assert!(token.is_none_or(|token| token == "sealed"), "{scheme}");
         }
         let open: Value = json!({ "scheme": "ed25519", "header": "x-a", "encoding": "hex", "public_keys": ["00"] });
-        assert!(serde_json::from_value::<VerifySpec>(open).unwrap().secrets_mut().is_empty());
+        assert!(serde_json::from_value::<VerifySpec>(open).unwrap().secrets_mut().0.is_empty());
     }
 
     #[test]
@@ -260,12 +298,12 @@ mod tests {
                 let told = match spec.dedup() {
                     DedupRule::Header(name) => format!("`{name}`"),
                     DedupRule::Pointer(pointer) => at(&pointer),
-                    DedupRule::Body => String::new(),
+                    DedupRule::Body => "the whole body".to_owned(),
                 };
                 assert_eq!(told.to_lowercase(), dedup.to_lowercase(), "{scheme}");
             }
         }
-        assert_eq!(count, 14);
+        assert_eq!(count, 17);
     }
 
     fn spec_of(scheme: &str) -> VerifySpec {
@@ -275,6 +313,8 @@ mod tests {
             "hmac" => json!({ "secrets": ["s"], "header": "x-a", "algorithm": "sha256", "encoding": "hex" }),
             "ed25519" => json!({ "public_keys": ["00"], "header": "x-a", "encoding": "hex" }),
             "basic" => json!({ "secrets": ["s"], "username": "u" }),
+            "meta" => json!({ "secrets": ["s"], "verify_token": "t" }),
+            "discord" => json!({ "public_keys": ["00"] }),
             _ => json!({ "secrets": ["s"] }),
         };
         let mut spec = json!({ "scheme": scheme });

@@ -1,39 +1,47 @@
 //! The way in: `POST /in/{tenant}/{source}`. Bounds the body, verifies the signature over its raw bytes, finds event type and dedup
-//! key, and answers only when the event is durable. `publish` is the way in for the application itself, by the admin interface.
+//! key, and answers only when the event is durable. What only asks is told what it asks for (`challenge`). `publish` is the way in for the application itself, by the admin interface.
 //!
-//! `rates` and `admission` bound what is on its way, `inflate` what a compressed body holds, `request` (pure) reads what a request says, `take` and `batch` are what all ways in share.
+//! `rates` and `admission` bound what is on its way, `inflate` what a compressed body holds, `request`, `said` and `cloudevents` (pure) read what a request says, `take` and `batch` are what all ways in share.
 
 mod admission;
+mod answer;
 mod batch;
 mod bucket;
+mod challenge;
+mod cloudevents;
 mod inflate;
 mod problems;
 mod publish;
 mod rates;
 mod request;
 mod reserve;
+mod said;
 mod take;
 
 pub use admission::Entry;
+pub use answer::{acknowledgement, result};
 pub use batch::{EVENTS_PER_BATCH_MAX, Given};
 pub use take::{Item, Taken, Way};
 
 use crate::clock::Clock;
-use crate::config::{Intake, Maker, Snapshot, Source, Unwanted};
+use crate::config::{Asks, Maker, Snapshot, Source};
 use crate::model::{SourceName, TenantName};
-use crate::pipeline::{Accepted, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::problem::Problem;
 use crate::server::{Peer, RequestBody};
 use crate::statistics::Recorder;
 use crate::store::Store;
 use admission::Admission;
+use answer::Answer;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use challenge::Told;
+use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
 use problems::{coding_refused, rate_limited, source_disabled, unwanted};
 use rates::Rates;
 use request::{Json, Refused};
 use reserve::Reservations;
+use said::Said;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -68,14 +76,6 @@ impl Default for Config {
     }
 }
 
-/// What a request that was let in is told.
-enum Answer {
-    /// Its event is there.
-    Accepted(Accepted),
-    /// It was no event: it asked for this.
-    Challenge(String),
-}
-
 /// Answers ingest requests, and takes what an application publishes. Cheap to clone.
 #[derive(Clone)]
 pub struct Ingest {
@@ -91,6 +91,14 @@ struct Inner {
     /// What the rates count the time from.
     started: Instant,
     config: Config,
+}
+
+/// What becomes of a request that is let in.
+enum LetIn {
+    /// It is to be an event, or several.
+    Event(Admitted),
+    /// It asked for this.
+    Told(Told),
 }
 
 /// A request that is in.
@@ -120,72 +128,122 @@ impl Ingest {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
-        match self.receive(request).await {
-            Ok(Answer::Accepted(accepted)) => acknowledge(accepted),
-            Ok(Answer::Challenge(challenge)) => answer(StatusCode::OK, "text/plain", challenge),
+        let began = Instant::now();
+        match self.receive(began, request).await {
+            Ok(answer) => answer.into_response(),
             Err(problem) => problem.to_response(),
         }
     }
 
-    async fn receive(&self, request: Request<RequestBody>) -> Result<Answer, Problem> {
-        let began = Instant::now();
+    async fn receive(&self, began: Instant, request: Request<RequestBody>) -> Result<Answer, Problem> {
         let way = self.find(request.uri().path())?;
         let taker = &self.inner.taker;
-        let admitted = self.admit(&way, request).await;
-        let Admitted { headers, body, now_ms, entry } = admitted.inspect_err(|problem| {
+        let let_in = self.admit(&way, request).await.inspect_err(|problem| {
             taker.count(&way, began, |tally, took_us| tally.failed(problem.code, took_us));
         })?;
-        if let Some(challenge) = request::challenge(&way.source, &body) {
-            taker.count(&way, began, |tally, took_us| tally.succeeded("url_verification", took_us));
-            return Ok(Answer::Challenge(challenge));
-        }
-        // From here on the client may hang up: what was verified is taken whole.
-        let taker = taker.clone();
-        let taking = async move {
-            let _until_it_is_taken = entry;
-            let body_bytes = body.len() as u64;
-            let taken = match item(&way.source, &headers, body) {
-                Ok(item) => taker.take(&way, item, now_ms).await,
-                Err(refused) => Err(refused.into()),
-            };
-            taker.count_taken(&way, began, body_bytes, &taken);
-            taken
+        let admitted = match let_in {
+            LetIn::Event(admitted) => admitted,
+            LetIn::Told(told) => {
+                taker.count(&way, began, |tally, took_us| tally.succeeded("url_verification", took_us));
+                return Ok(Answer::Told(told));
+            }
         };
-        let taken = tokio::spawn(taking.in_current_span()).await.unwrap_or_else(|error| {
+        // From here on the client may hang up: what was verified is taken whole.
+        let ingest = self.clone();
+        let taking = async move { ingest.take(&way, admitted, began).await };
+        tokio::spawn(taking.in_current_span()).await.unwrap_or_else(|error| {
             tracing::error!(%error, "taking an event broke down");
             Err(Problem::internal())
-        });
-        taken.map(Answer::Accepted)
+        })
     }
 
-    /// Lets a request in that is whole and proves where it comes from.
-    async fn admit(&self, way: &Way, request: Request<RequestBody>) -> Result<Admitted, Problem> {
+    /// Takes what a verified request brings.
+    async fn take(&self, way: &Way, admitted: Admitted, began: Instant) -> Result<Answer, Problem> {
+        let Admitted { headers, body, now_ms, mut entry } = admitted;
+        let taker = &self.inner.taker;
+        let said = said::read(&way.source, &headers, body).map_err(Problem::from);
+        // Before anything of many is taken.
+        let said = said.and_then(|said| match said {
+            Said::Many(each) => self.make_way(way, &mut entry, each.len()).map(|()| Said::Many(each)),
+            one => Ok(one),
+        });
+        match said {
+            Err(problem) => {
+                taker.count(way, began, |tally, took_us| tally.failed(problem.code, took_us));
+                Err(problem)
+            }
+            Ok(Said::One(item)) => {
+                let bytes = item.body.len() as u64;
+                let has_event_inside = matches!(way.source.asks, Asks::Discord) && Json::of(&item.body).has("/event");
+                let taken = taker.take(way, item, now_ms).await;
+                taker.count_taken(way, began, bytes, &taken);
+                taken.map(|accepted| Answer::accepted(&way.source, has_event_inside, accepted))
+            }
+            Ok(Said::Many(each)) => {
+                let bytes: Vec<u64> =
+                    each.iter().map(|one| one.as_ref().map_or(0, |it| it.body.len() as u64)).collect();
+                let given = each.into_iter().map(|one| one.map(|item| (way.clone(), item)).map_err(Problem::from));
+                let taken = taker.take_all(given.collect(), now_ms).await;
+                for (taken, bytes) in taken.iter().zip(bytes) {
+                    taker.count_taken(way, began, bytes, taken);
+                }
+                Ok(Answer::Each(taken))
+            }
+        }
+    }
+
+    /// Makes way for so many events of one request. One of them is counted already; what the others take of the rates makes later ones wait.
+    fn make_way(&self, way: &Way, entry: &mut Entry, events: usize) -> Result<(), Problem> {
+        self.inner.admission.widen(entry, events)?;
+        self.inner.rates.owe(way, events.saturating_sub(1), self.now_ns());
+        Ok(())
+    }
+
+    /// Lets a request in that is whole and proves where it comes from, or says what it is told that only asks.
+    async fn admit(&self, way: &Way, request: Request<RequestBody>) -> Result<LetIn, Problem> {
         let source = &way.source;
         check_open(source)?;
-        check_head(&source.intake, &request).map_err(|error| unwanted(&error, &source.intake))?;
+        check_address(source, &request)?;
+        let (method, uri) = (request.method(), request.uri());
+        if let Some(told) = challenge::by_head(source, method, request.headers(), uri.query()) {
+            self.check_rates(way, 1)?;
+            return told.map(LetIn::Told);
+        }
+        check_head(source, &request)?;
         let coding = inflate::coding_of(request.headers()).map_err(|error| coding_refused(&error))?;
         self.check_rates(way, 1)?;
         let mut entry = self.enter()?;
         let (parts, body) = request.into_parts();
         let most = self.body_bytes_max(source);
-        let mut body = self.inner.admission.read(&mut entry, body, most).await?;
+        let raw = self.inner.admission.read(&mut entry, body, most).await?;
         let now_ms = self.inner.taker.clock.now_ms();
-        let proven = source.verify.check(&parts.headers, parts.uri.query(), &body, now_ms / 1000);
+        let proven = source.verify.check(&parts.headers, parts.uri.query(), &raw, now_ms / 1000);
         proven.map_err(Refused::from)?;
+        let sign = |text: &str| source.verify.sign_as_signed(&parts.headers, &raw, now_ms / 1000, text);
+        // What was signed is what came; what is kept is what it holds, and no header says otherwise.
+        let body = match coding {
+            Some(coding) => self.inner.admission.inflate(&mut entry, coding, raw.clone(), most).await?,
+            None => raw.clone(),
+        };
+        if let Some(told) = challenge::by_body(source, &body, sign) {
+            return Ok(LetIn::Told(told));
+        }
         let mut headers = parts.headers;
-        if let Some(coding) = coding {
-            // What was signed is what came; what is kept is what it holds, and no header says otherwise.
-            body = self.inner.admission.inflate(&mut entry, coding, body, most).await?;
+        if coding.is_some() {
             headers.remove(header::CONTENT_ENCODING);
             headers.remove(header::CONTENT_LENGTH);
         }
-        Ok(Admitted { headers, body, now_ms, entry })
+        Ok(LetIn::Event(Admitted { headers, body, now_ms, entry }))
     }
 
     /// Counts so many events under the rates of their source and their tenant.
     fn check_rates(&self, way: &Way, events: usize) -> Result<(), Problem> {
-        let now_ns = u64::try_from(self.inner.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.inner.rates.let_through(way, events, now_ns).map_err(|exceeded| rate_limited(&exceeded))
+        self.inner.rates.let_through(way, events, self.now_ns()).map_err(|exceeded| rate_limited(&exceeded))
+    }
+
+    /// The time that the rates count by.
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.inner.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// A place for a request's event.
@@ -213,42 +271,21 @@ impl Ingest {
     }
 }
 
-/// What a verified request says of its event.
-fn item(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<Item, Refused> {
-    let json = Json::of(&body);
-    let dedup_key = request::dedup_key(source, headers, &json)?;
-    let event_type = request::event_type(source, headers, &json)?;
-    drop(json);
-    let (content_type, headers) = (request::content_type(headers)?, request::kept_headers(source, headers));
-    Ok(Item { event_type, content_type, headers, body, dedup_key })
-}
-
 fn check_open(source: &Source) -> Result<(), Problem> {
     if source.disabled { Err(source_disabled()) } else { Ok(()) }
 }
 
-/// Whether the source looks at the request at all.
-fn check_head(intake: &Intake, request: &Request<RequestBody>) -> Result<(), Unwanted> {
+/// Whether requests from there are looked at.
+fn check_address(source: &Source, request: &Request<RequestBody>) -> Result<(), Problem> {
     // Every listener says where a request came from; what does not say comes from nowhere that was allowed.
     let from = request.extensions().get::<Peer>().map_or(UNKNOWN_ADDRESS, |peer| peer.address);
-    intake.check_address(from)?;
-    intake.check_method(request.method())?;
+    source.intake.check_address(from).map_err(|error| unwanted(&error, source))
+}
+
+/// Whether the request is one that the source takes.
+fn check_head(source: &Source, request: &Request<RequestBody>) -> Result<(), Problem> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    intake.check_media_type(content_type)
-}
-
-/// 202, with the event's id; a duplicate is told the id of the first.
-fn acknowledge(accepted: Accepted) -> Response<Full<Bytes>> {
-    let body = match accepted {
-        Accepted::New(id) => format!("{{\"id\":\"{id}\"}}"),
-        Accepted::Duplicate(first) => format!("{{\"id\":\"{first}\",\"duplicate\":true}}"),
-    };
-    answer(StatusCode::ACCEPTED, "application/json", body)
-}
-
-fn answer(status: StatusCode, media_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));
-    response
+    let checked = source.intake.check_method(request.method());
+    let checked = checked.and_then(|()| source.intake.check_media_type(content_type));
+    checked.map_err(|error| unwanted(&error, source))
 }

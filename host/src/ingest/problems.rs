@@ -1,9 +1,10 @@
 //! What a sender is told where a request is not taken: a status, a stable code, and words that say what to do.
 
+use super::cloudevents::NoCloudEvent;
 use super::inflate::{Coding, CodingRefused, TAKEN};
 use super::rates::Exceeded;
 use super::request;
-use crate::config::{Intake, Unwanted};
+use crate::config::{Source, Unwanted};
 use crate::problem::Problem;
 use crate::store::DiskFull;
 use http::{StatusCode, header};
@@ -14,14 +15,15 @@ pub(super) fn source_disabled() -> Problem {
 }
 
 /// A request that the source does not look at.
-pub(super) fn unwanted(error: &Unwanted, intake: &Intake) -> Problem {
+pub(super) fn unwanted(error: &Unwanted, source: &Source) -> Problem {
     let detail = error.to_string();
     match error {
-        Unwanted::Method(allowed) => {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).header(header::ALLOW, allowed)
+        Unwanted::Method(_) => {
+            let allowed = source.allow();
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).header(header::ALLOW, &allowed)
         }
         Unwanted::MediaType { .. } => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_refused", detail)
-            .header(header::ACCEPT, &intake.accept()),
+            .header(header::ACCEPT, &source.intake.accept()),
         Unwanted::Address(_) => Problem::new(StatusCode::FORBIDDEN, "address_refused", detail),
     }
 }
@@ -61,6 +63,12 @@ impl From<DiskFull> for Problem {
 
 impl From<request::Refused> for Problem {
     fn from(error: request::Refused) -> Self {
-        Self::new(error.status(), error.code(), error.to_string())
+        let problem = Self::new(error.status(), error.code(), error.to_string());
+        match error {
+            request::Refused::CloudEvent(NoCloudEvent::Attribute { attribute, in_body: true, .. }) => {
+                problem.at(format!("/{attribute}"))
+            }
+            _ => problem,
+        }
     }
 }

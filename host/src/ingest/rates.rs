@@ -63,6 +63,13 @@ impl Rates {
         Ok(())
     }
 
+    /// Takes so many tokens of each bound, whether they are there or not.
+    pub(super) fn owe(&self, way: &Way, events: usize, now_ns: u64) {
+        if events > 0 && bounds(way).next().is_some() {
+            self.lock().take(way, u32::try_from(events).unwrap_or(u32::MAX), now_ns);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }

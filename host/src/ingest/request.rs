@@ -1,6 +1,8 @@
 //! What a request says, by its source's rules: whether it may come in, what type of event it is, what makes it unique, which of its
 //! headers are kept. Pure.
 
+use super::batch::EVENTS_PER_BATCH_MAX;
+use super::cloudevents::NoCloudEvent;
 use crate::config::{DedupRule, EventTypeRule, Source};
 use crate::model::{Digest, Header, is_credential};
 use crate::signing::VerifyError;
@@ -23,20 +25,29 @@ pub(super) enum Refused {
     #[error(
         "the event type, {0}, is longer than {EVENT_TYPE_BYTES_MAX} bytes or has other characters than visible ASCII"
     )]
-    EventType(EventTypeRule),
+    EventType(String),
     /// Its content type is unusable.
     #[error("the content type is longer than {CONTENT_TYPE_BYTES_MAX} bytes")]
     ContentType,
     /// Its dedup key is unusable.
     #[error("the dedup key, {0}, is longer than {DEDUP_KEY_BYTES_MAX} bytes or not text")]
     DedupKey(DedupRule),
+    /// It is no CloudEvent, and says that it is one.
+    #[error(transparent)]
+    CloudEvent(#[from] NoCloudEvent),
+    /// A batch has none, or too many.
+    #[error("a batch has 1 to {EVENTS_PER_BATCH_MAX} events, and not {0}")]
+    BatchLength(usize),
 }
 
 impl Refused {
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
-            Self::EventType(_) | Self::ContentType | Self::DedupKey(_) => StatusCode::BAD_REQUEST,
+            Self::CloudEvent(NoCloudEvent::Format(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::EventType(_) | Self::ContentType | Self::DedupKey(_) | Self::CloudEvent(_) | Self::BatchLength(_) => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 
@@ -46,6 +57,9 @@ impl Refused {
             Self::EventType(_) => "event_type_invalid",
             Self::ContentType => "content_type_invalid",
             Self::DedupKey(_) => "dedup_key_invalid",
+            Self::CloudEvent(NoCloudEvent::Format(_)) => "content_type_refused",
+            Self::CloudEvent(_) => "cloudevent_invalid",
+            Self::BatchLength(_) => "batch_invalid",
         }
     }
 }
@@ -57,8 +71,13 @@ pub(super) fn event_type(source: &Source, headers: &HeaderMap, body: &Json<'_>) 
         EventTypeRule::Header(name) => headers.get(name).map(text_of).unwrap_or_default(),
         EventTypeRule::Pointer(pointer) => body.text_at(pointer).unwrap_or_default().into_owned(),
     };
+    checked_type(found, || source.event_type.to_string())
+}
+
+/// An event type within its bounds. `place` says where it was read.
+pub(super) fn checked_type(found: String, place: impl FnOnce() -> String) -> Result<String, Refused> {
     if found.len() > EVENT_TYPE_BYTES_MAX || !found.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Refused::EventType(source.event_type.clone()));
+        return Err(Refused::EventType(place()));
     }
     Ok(found)
 }
@@ -84,16 +103,6 @@ pub(super) fn dedup_key(source: &Source, headers: &HeaderMap, body: &Json<'_>) -
     }
 }
 
-/// What a verified request asks to be told, where it is no event but Slack's question whether the URL is right.
-pub(super) fn challenge(source: &Source, body: &[u8]) -> Option<String> {
-    if !source.answers_url_verification {
-        return None;
-    }
-    let body = Json::of(body);
-    let asks = body.text_at("/type").is_some_and(|it| it == "url_verification");
-    asks.then(|| body.text_at("/challenge").unwrap_or_default().into_owned())
-}
-
 /// A body that may be JSON, read when it is first asked for and once.
 pub(super) struct Json<'a> {
     bytes: &'a [u8],
@@ -105,15 +114,25 @@ impl<'a> Json<'a> {
         Self { bytes, read: OnceCell::new() }
     }
 
+    /// Whether there is anything at this JSON pointer.
+    pub(super) fn has(&self, pointer: &str) -> bool {
+        self.value().is_some_and(|json| json.pointer(pointer).is_some())
+    }
+
     /// The string or the whole number at this JSON pointer; none where the body is no JSON, or has neither there. Other numbers, and those
     /// beyond 64 bits, are not told apart once they are read.
     pub(super) fn text_at(&self, pointer: &str) -> Option<Cow<'_, str>> {
-        let json = self.read.get_or_init(|| serde_json::from_slice(self.bytes).ok());
-        match json.as_ref()?.pointer(pointer)? {
+        match self.value()?.pointer(pointer)? {
             Value::String(text) => Some(Cow::Borrowed(text)),
             Value::Number(number) if !number.is_f64() => Some(Cow::Owned(number.to_string())),
             _ => None,
         }
+    }
+}
+
+impl Json<'_> {
+    fn value(&self) -> Option<&Value> {
+        self.read.get_or_init(|| serde_json::from_slice(self.bytes).ok()).as_ref()
     }
 }
 

@@ -1,10 +1,10 @@
-//! The schemes that sign with Ed25519 in one header: Discord's is one.
+//! The schemes that sign with Ed25519 in one header: Discord's, and what a source describes itself.
 
 use super::VerifyError;
 use super::ed25519::PublicKey;
 use super::header::SignatureEncoding;
 use super::hmac_scheme::{SignedText, text};
-use super::timestamp::TimestampHeader;
+use super::timestamp::{TimestampHeader, Tolerance};
 use http::{HeaderMap, HeaderName};
 
 const SIGNATURE_BYTES: usize = 64;
@@ -25,6 +25,19 @@ pub struct Ed25519Scheme {
 }
 
 impl Ed25519Scheme {
+    /// Discord's: `X-Signature-Ed25519: <hex>` of `<time><body>`, with the time in `X-Signature-Timestamp`.
+    #[must_use]
+    pub fn discord(keys: Vec<PublicKey>, tolerance: Tolerance) -> Self {
+        let name = HeaderName::from_static("x-signature-timestamp");
+        Self {
+            header: HeaderName::from_static("x-signature-ed25519"),
+            encoding: SignatureEncoding::Hex,
+            signed: SignedText::time_and_body("", ""),
+            timestamp: Some(TimestampHeader { name, tolerance }),
+            keys,
+        }
+    }
+
     /// Whether one of the keys made the signature, and not too long ago.
     ///
     /// # Errors
@@ -50,7 +63,6 @@ impl Ed25519Scheme {
 
 #[cfg(test)]
 mod tests {
-    use super::super::timestamp::Tolerance;
     use super::*;
 
     // Signed by the `PyNaCl` package from PyPI, version 1.6.2, as Discord signs: the time, then the body.
@@ -63,13 +75,9 @@ mod tests {
 
     fn code(signature: &str, at: &str, body: &[u8], now_s: u64) -> &'static str {
         let name = HeaderName::from_static("x-signature-timestamp");
-        let scheme = Ed25519Scheme {
-            header: HeaderName::from_static("x-signature-ed25519"),
-            encoding: SignatureEncoding::Hex,
-            signed: SignedText::parse("{timestamp}{body}").unwrap(),
-            timestamp: Some(TimestampHeader { name: name.clone(), tolerance: Tolerance(300) }),
-            keys: vec![PublicKey::read(&"00".repeat(32)).unwrap(), PublicKey::read(PUBLIC).unwrap()],
-        };
+        let keys = vec![PublicKey::read(&"00".repeat(32)).unwrap(), PublicKey::read(PUBLIC).unwrap()];
+        let scheme = Ed25519Scheme::discord(keys, Tolerance(300));
+        assert_eq!(scheme.signed, SignedText::parse("{timestamp}{body}").unwrap());
         let all = [(scheme.header.clone(), signature), (name, at)];
         let headers = all.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect();
         scheme.verify(&headers, body, now_s).map_or_else(|error| error.code(), |()| "right")

@@ -52,7 +52,7 @@ pub enum SignatureEncoding {
 }
 
 impl SignatureEncoding {
-    fn encode(self, bytes: &[u8]) -> String {
+    pub(super) fn encode(self, bytes: &[u8]) -> String {
         match self {
             Self::Base64 => STANDARD.encode(bytes),
             Self::Hex => bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut written, byte| {

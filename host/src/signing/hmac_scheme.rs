@@ -102,6 +102,13 @@ impl SignedText {
         Self(vec![Part::Body])
     }
 
+    /// The time and the body, with these before and between them.
+    pub(super) fn time_and_body(before: &str, between: &str) -> Self {
+        let text = |text: &str| (!text.is_empty()).then(|| Part::Text(text.to_owned()));
+        let parts = [text(before), Some(Part::Timestamp), text(between), Some(Part::Body)];
+        Self(parts.into_iter().flatten().collect())
+    }
+
     /// Whether the time is signed, too.
     #[must_use]
     pub fn has_timestamp(&self) -> bool {
@@ -161,17 +168,25 @@ impl HmacScheme {
     /// Slack's: `X-Slack-Signature: v0=<hex>` of `v0:<time>:<body>`, with the time in `X-Slack-Request-Timestamp`.
     #[must_use]
     pub fn slack(secrets: &[String], tolerance: Tolerance) -> Self {
-        let signed =
-            SignedText(vec![Part::Text("v0:".to_owned()), Part::Timestamp, Part::Text(":".to_owned()), Part::Body]);
-        let name = HeaderName::from_static("x-slack-request-timestamp");
+        Self::v0("x-slack-signature", "x-slack-request-timestamp", secrets, tolerance)
+    }
+
+    /// Zoom's: as Slack's, in `x-zm-signature` and `x-zm-request-timestamp`.
+    #[must_use]
+    pub fn zoom(secrets: &[String], tolerance: Tolerance) -> Self {
+        Self::v0("x-zm-signature", "x-zm-request-timestamp", secrets, tolerance)
+    }
+
+    fn v0(header: &'static str, time: &'static str, secrets: &[String], tolerance: Tolerance) -> Self {
+        let name = HeaderName::from_static(time);
         let timestamp = Some(TimestampPlace::Header(TimestampHeader { name, tolerance }));
-        Self::sha256("x-slack-signature", "v0=", SignatureEncoding::Hex, signed, timestamp, secrets)
+        Self::sha256(header, "v0=", SignatureEncoding::Hex, SignedText::time_and_body("v0:", ":"), timestamp, secrets)
     }
 
     /// Stripe's: `Stripe-Signature: t=<time>,v1=<hex>` of `<time>.<body>`, with as many `v1` as there are secrets on its side.
     #[must_use]
     pub fn stripe(secrets: &[String], tolerance: Tolerance) -> Self {
-        let signed = SignedText(vec![Part::Timestamp, Part::Text(".".to_owned()), Part::Body]);
+        let signed = SignedText::time_and_body("", ".");
         let timestamp = Some(TimestampPlace::Field("t", tolerance));
         let scheme = Self::sha256("stripe-signature", "", SignatureEncoding::Hex, signed, timestamp, secrets);
         Self { form: Form::Fields("v1"), ..scheme }
@@ -202,6 +217,18 @@ impl HmacScheme {
     /// # Errors
     /// Where a header is missing or malformed, no signature is right, or the time stamp is too far from now.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8], now_s: u64) -> Result<(), VerifyError> {
+        self.signer(headers, body, now_s).map(drop)
+    }
+
+    /// An HMAC of a text, in hex, by the secret that signed the request; none where none did.
+    #[must_use]
+    pub fn sign_as_signed(&self, headers: &HeaderMap, body: &[u8], now_s: u64, text: &str) -> Option<String> {
+        let key = self.signer(headers, body, now_s).ok()?;
+        Some(SignatureEncoding::Hex.encode(hmac::sign(key, text.as_bytes()).as_ref()))
+    }
+
+    /// The key that signed.
+    fn signer(&self, headers: &HeaderMap, body: &[u8], now_s: u64) -> Result<&hmac::Key, VerifyError> {
         let written = text(headers, &self.header)?;
         let malformed = || VerifyError::SignatureMalformed { header: self.header.clone(), wanted: self.wanted() };
         let given: Vec<Vec<u8>> = self.signatures(written).take(SIGNATURES_MAX).collect();
@@ -217,16 +244,15 @@ impl HmacScheme {
             }
         };
         let timestamp = stamp.map_or("", |stamp| stamp.text);
-        let right = self.keys.iter().any(|key| {
+        let right = self.keys.iter().find(|key| {
             let mut mac = hmac::Context::with_key(key);
             self.signed.pieces(timestamp, body).for_each(|piece| mac.update(piece));
             let mac = mac.sign();
             given.iter().any(|one| bool::from(one.ct_eq(mac.as_ref())))
         });
-        if !right {
-            return Err(VerifyError::SignatureInvalid);
-        }
-        stamp.map_or(Ok(()), |stamp| stamp.check(now_s))
+        let right = right.ok_or(VerifyError::SignatureInvalid)?;
+        stamp.map_or(Ok(()), |stamp| stamp.check(now_s))?;
+        Ok(right)
     }
 
     /// The header with the signature.

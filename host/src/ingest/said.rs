@@ -1,0 +1,70 @@
+//! What a verified request brings: one event, or many, each with its type, its key and what else is kept of it. Pure.
+
+use super::batch::EVENTS_PER_BATCH_MAX;
+use super::cloudevents::{self, Attributes, Form};
+use super::request::{self, Json, Refused};
+use super::take::Item;
+use crate::config::Source;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+
+/// What it brings.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// One event.
+    One(Item),
+    /// Many, in their order; of each that cannot be taken, why.
+    Many(Vec<Result<Item, Refused>>),
+}
+
+/// Reads it by its source's rules.
+pub(super) fn read(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<Said, Refused> {
+    let form = match source.cloudevents {
+        Some(_) => cloudevents::form_of(headers)?,
+        None => Form::Plain,
+    };
+    match form {
+        Form::Plain => item(source, headers, body, None).map(Said::One),
+        Form::Binary(attributes) => item(source, headers, body, Some(&attributes)).map(Said::One),
+        Form::Structured => {
+            let attributes = cloudevents::structured(&body)?;
+            item(source, headers, body, Some(&attributes)).map(Said::One)
+        }
+        Form::Batched => {
+            let events = cloudevents::batched(&body)?;
+            if !(1..=EVENTS_PER_BATCH_MAX).contains(&events.len()) {
+                return Err(Refused::BatchLength(events.len()));
+            }
+            // Each is an event in JSON by itself, and what the request says of the whole is not so of it.
+            let mut headers = headers.clone();
+            headers.remove(header::CONTENT_LENGTH);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(cloudevents::JSON));
+            let each = events.iter().map(|event| {
+                let text = event.get().as_bytes();
+                let attributes = cloudevents::structured(text)?;
+                item(source, &headers, body.slice_ref(text), Some(&attributes))
+            });
+            Ok(Said::Many(each.collect()))
+        }
+    }
+}
+
+/// One event. What a CloudEvent says of itself counts where the source has no rule of its own.
+fn item(source: &Source, headers: &HeaderMap, body: Bytes, attributes: Option<&Attributes>) -> Result<Item, Refused> {
+    let rules = source.cloudevents.as_ref();
+    let (says_type, says_key) = rules.map_or((false, false), |it| (it.type_is_event_type, it.id_is_key));
+    let json = Json::of(&body);
+    let dedup_key = match attributes.filter(|_| says_key) {
+        Some(attributes) => (source.dedup_window_s > 0).then(|| attributes.key()),
+        None => request::dedup_key(source, headers, &json)?,
+    };
+    let event_type = match attributes.filter(|_| says_type) {
+        Some(attributes) => {
+            request::checked_type(attributes.event_type.clone(), || "the CloudEvent's `type`".to_owned())?
+        }
+        None => request::event_type(source, headers, &json)?,
+    };
+    drop(json);
+    let (content_type, headers) = (request::content_type(headers)?, request::kept_headers(source, headers));
+    Ok(Item { event_type, content_type, headers, body, dedup_key })
+}
