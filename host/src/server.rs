@@ -1,7 +1,7 @@
 //! Accepts inbound HTTP connections, for ingest and for admin alike: bounded in number, each bounded in time, ended gracefully. They speak
-//! HTTP/1.1 or HTTP/2, whichever they begin with.
+//! HTTP/1.1 or HTTP/2, whichever they begin with, over TLS where the listener has it.
 //!
-//! `crowd` says who may have a connection, `connection` serves one, `activity` says when it has done something for too long, `stream` watches
+//! `listener` and `tls` are where they come in, `crowd` says who may have a connection, `connection` serves one, `activity` says when it has done something for too long, `stream` watches
 //! its socket. `front` is what is done with every request and every answer: `head` looks at it, `request_id` names it, `forwarded` says who sent
 //! it.
 
@@ -13,12 +13,16 @@ mod crowd;
 mod forwarded;
 mod front;
 mod head;
+mod listener;
 mod request_id;
 mod stream;
+mod tls;
 
 pub use body::{BodyError, RequestBody, read_body};
 pub use config::{Config, OutOfBounds};
+pub use listener::{ListenError, Listener};
 pub use request_id::RequestId;
+pub use tls::{Reloaded, Tls, TlsError, TlsFiles};
 
 use crate::shutdown::Shutdown;
 use bytes::Bytes;
@@ -29,7 +33,6 @@ use hyper::{Request, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 /// Who sent a request. Each request has it among its extensions.
@@ -42,7 +45,7 @@ pub struct Peer {
 /// Serves until the signal is given, then lets requests under way finish for at most `drain_timeout_ms`.
 ///
 /// A failing `accept` (too many open files, say) is logged and tried again after a moment: it must not end the host.
-pub async fn serve<S, F, B>(listener: &TcpListener, config: &Config, service: S, mut shutdown: Shutdown)
+pub async fn serve<S, F, B>(listener: &Listener, config: &Config, service: S, mut shutdown: Shutdown)
 where
     S: Fn(Request<RequestBody>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
@@ -57,7 +60,7 @@ where
         while connections.try_join_next().is_some() {}
         let accepted = async {
             let free = crowd.free().await;
-            (listener.accept().await, free)
+            (listener.socket.accept().await, free)
         };
         let (accepted, free) = tokio::select! {
             biased;
@@ -73,6 +76,7 @@ where
                     config: config.clone(),
                     protocols: protocols.clone(),
                     service: service.clone(),
+                    tls: listener.tls().cloned(),
                     peer,
                     crowded: crowd.crowded(),
                     shutdown: shutdown.clone(),

@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 9] = [
 ];
 
 /// Crates that only one layer may name.
-const QUARANTINED: [(&str, &str); 7] = [
+const QUARANTINED: [(&str, &str); 8] = [
     ("wasmtime", "runtime"),
     ("rlimit", "runtime"),
     ("landlock", "runtime"),
@@ -26,6 +26,7 @@ const QUARANTINED: [(&str, &str); 7] = [
     ("sled", "store"),
     ("reqwest", "transport"),
     ("hickory_resolver", "transport"),
+    ("tokio_rustls", "server"),
 ];
 
 fn rank(module: &str) -> usize {

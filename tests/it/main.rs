@@ -55,6 +55,7 @@ mod statistics;
 mod stored_formats;
 #[expect(dead_code, reason = "the fault tests use more of it")]
 mod support;
+mod tls;
 mod uploads;
 mod versions;
 #[path = "../edge/wire.rs"]

@@ -1,5 +1,6 @@
 //! Composition: opens the data directory, starts every part in its order, and ends them in the opposite one.
 
+mod certificates;
 mod keys;
 mod logs;
 mod restart;
@@ -20,7 +21,7 @@ use crate::pipeline::{
     Library, Pipeline, Published, Retention, disk, notices, pending, retention, shadow, statistics, sweep,
 };
 use crate::runtime::{Compiler, Executor, Runtime};
-use crate::server::serve;
+use crate::server::{Listener, serve};
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::statistics::Recorder;
 use crate::store::{CompiledFiles, DataFiles, ModuleFiles, Store, WaitingUploads};
@@ -35,7 +36,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use supervise::supervise;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 /// What the key is for that authenticates compiled modules.
@@ -43,32 +43,41 @@ const COMPILED_LABEL: &str = "compiled modules";
 
 /// Where a host listens. It outlives the host: one that takes another's place has the same addresses, and who connects meanwhile waits.
 pub struct Sockets {
-    ingest: Arc<TcpListener>,
-    admin: Arc<TcpListener>,
+    ingest: Arc<Listener>,
+    admin: Arc<Listener>,
 }
 
 impl Sockets {
     /// Opens both listeners.
     ///
     /// # Errors
-    /// Where an address is taken, or is none of this machine's.
+    /// Where an address is taken, or is none of this machine's, or a certificate cannot be used.
     pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
-        let bind = async |name: &str, address: SocketAddr| {
-            let listener = TcpListener::bind(address).await;
-            let listener = listener.with_context(|| format!("cannot listen on [{name}] listen = \"{address}\""))?;
-            anyhow::Ok(Arc::new(listener))
-        };
-        let ingest = bind("ingest", settings.ingest.server.listen).await?;
-        Ok(Self { ingest, admin: bind("admin", settings.admin.server.listen).await? })
+        let ingest = Listener::bind(&settings.ingest.server).await.context("in [ingest]")?;
+        let admin = Listener::bind(&settings.admin.server).await.context("in [admin]")?;
+        Ok(Self { ingest: Arc::new(ingest), admin: Arc::new(admin) })
+    }
+}
+
+/// Where a listener is; its text is a URL.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    address: SocketAddr,
+    tls: bool,
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.address)
     }
 }
 
 /// A host at work.
 pub struct Host {
     /// Where events are taken.
-    pub ingest: SocketAddr,
+    pub ingest: At,
     /// Where the admin interface is.
-    pub admin: SocketAddr,
+    pub admin: At,
     edge: (Trigger, JoinSet<()>),
     workers: (Trigger, JoinSet<()>),
     store: Store,
@@ -193,6 +202,15 @@ impl Host {
             let (uses, configuration, store, clock) = parts.clone();
             upkeep::work(uses, configuration, store, clock, audit_s, told.clone())
         }));
+        for (name, listener) in [("ingest", &sockets.ingest), ("admin", &sockets.admin)] {
+            let Some(tls) = listener.tls().cloned() else { continue };
+            let (told, parts) = (told_workers.clone(), (tls, store.clone(), clock.clone()));
+            let worker = health.worker(&format!("{name} certificate"));
+            workers.spawn(supervise(worker, told_workers.clone(), move || {
+                let (tls, store, clock) = parts.clone();
+                certificates::watch(name, tls, store, clock, told.clone())
+            }));
+        }
         let (told, parts) = (told_workers.clone(), (configuration.clone(), pipeline.clone(), clock.clone()));
         workers.spawn(supervise(health.worker("quarantine"), told_workers, move || {
             let (configuration, pipeline, clock) = parts.clone();
@@ -289,12 +307,12 @@ impl Host {
 fn listen<S, F, B>(
     edge: &mut JoinSet<()>,
     name: &'static str,
-    listener: &Arc<TcpListener>,
+    listener: &Arc<Listener>,
     config: &crate::server::Config,
     health: &Health,
     told: Shutdown,
     service: S,
-) -> anyhow::Result<SocketAddr>
+) -> anyhow::Result<At>
 where
     S: Fn(hyper::Request<crate::server::RequestBody>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = hyper::Response<B>> + Send + 'static,
@@ -302,6 +320,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let address = listener.local_addr().with_context(|| format!("[{name}] listen"))?;
+    let at = At { address, tls: listener.tls().is_some() };
     let (listener, config) = (Arc::clone(listener), config.clone());
     edge.spawn(supervise(health.worker(name), told.clone(), move || {
         let (listener, config, service, told) = (listener.clone(), config.clone(), service.clone(), told.clone());
@@ -310,7 +329,7 @@ where
             Ok::<(), std::convert::Infallible>(())
         }
     }));
-    Ok(address)
+    Ok(at)
 }
 
 /// Loads the modules that routes use, one after the other and as many as memory is given, so that the first events find them ready.

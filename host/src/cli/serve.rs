@@ -53,6 +53,6 @@ async fn serve(settings: &Settings, data: &Path) -> anyhow::Result<()> {
 fn say_ready(host: &Host) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "ready ingest=http://{} admin=http://{}", host.ingest, host.admin)?;
+    writeln!(stdout, "ready ingest={} admin={}", host.ingest, host.admin)?;
     stdout.flush().context("cannot write to stdout")
 }

@@ -128,6 +128,12 @@ impl Activity {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What came so far was no request yet, but TLS.
+    pub(super) fn begins_now(&self, now: Instant) {
+        let mut state = self.state();
+        (state.idle_since, state.head_since) = (now, None);
+    }
+
     /// Bytes came.
     pub(super) fn received(&self, now: Instant) {
         let mut state = self.state();

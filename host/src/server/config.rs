@@ -1,5 +1,6 @@
 //! How a listener behaves: its bounds, and whom it believes.
 
+use super::TlsFiles;
 use crate::model::AddressRange;
 use std::net::SocketAddr;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub drain_timeout_ms: u64,
     /// The proxies that are believed when they say for whom they ask. At most 256 networks; by itself none.
     pub trusted_proxies: Vec<AddressRange>,
+    /// TLS; by itself none.
+    pub tls: Option<TlsFiles>,
 }
 
 /// A bound that is passed.
@@ -71,7 +74,13 @@ impl Config {
             ("drain_timeout_ms", self.drain_timeout_ms, 0, 600_000),
             ("trusted_proxies", proxies, 0, TRUSTED_PROXIES_MAX as u64),
         ];
-        let passed = bounds.into_iter().find(|(_, value, least, most)| !(*least..=*most).contains(value));
+        let of_tls = self.tls.iter().flat_map(|tls| {
+            [
+                ("tls.reload_ms", tls.reload_ms, 100, 86_400_000),
+                ("tls.handshake_timeout_ms", tls.handshake_timeout_ms, 1, 600_000),
+            ]
+        });
+        let passed = bounds.into_iter().chain(of_tls).find(|(_, value, least, most)| !(*least..=*most).contains(value));
         passed.map_or(Ok(()), |(key, value, least, most)| Err(OutOfBounds { key, value, least, most }))
     }
 }
@@ -91,6 +100,7 @@ impl Default for Config {
             write_timeout_ms: 60_000,
             drain_timeout_ms: 10_000,
             trusted_proxies: Vec::new(),
+            tls: None,
         }
     }
 }

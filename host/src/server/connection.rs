@@ -7,6 +7,7 @@ use super::activity::{Activity, Bounds, Overdue};
 use super::body::RequestBody;
 use super::front::{self, AnswerBody, BoxError};
 use super::stream::Watched;
+use super::tls::Tls;
 use crate::shutdown::Shutdown;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Incoming};
@@ -75,6 +76,7 @@ pub(super) struct Context<S> {
     pub(super) config: Arc<Config>,
     pub(super) protocols: Arc<Protocols>,
     pub(super) service: S,
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) peer: IpAddr,
     pub(super) crowded: watch::Receiver<bool>,
     pub(super) shutdown: Shutdown,
@@ -93,6 +95,20 @@ where
     let activity = Activity::new(Instant::now());
     let write_timeout = Duration::from_millis(context.config.write_timeout_ms);
     let mut stream = Watched::new(stream, activity.clone(), write_timeout);
+    if let Some(tls) = context.tls.take() {
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            () = context.shutdown.wait() => return,
+        };
+        match accepted {
+            Ok((stream, http2)) => {
+                activity.begins_now(Instant::now());
+                speak(stream, http2, &activity, context).await;
+            }
+            Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+        }
+        return;
+    }
     let begins = tokio::select! {
         begins = begins_as_http2(&mut stream) => begins,
         why = activity.overdue(Bounds::of(&context.config, false), &mut context.crowded) => return said(why),
@@ -131,7 +147,7 @@ async fn speak<S, F, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let Context { config, protocols, service, peer, mut crowded, mut shutdown } = context;
+    let Context { config, protocols, service, peer, mut crowded, mut shutdown, .. } = context;
     let bounds = Bounds::of(&config, http2);
     let answering = service_fn(|request: Request<Incoming>| {
         let (config, service, under_way) = (config.clone(), service.clone(), activity.begin());

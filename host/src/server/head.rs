@@ -84,7 +84,8 @@ fn authority(bytes: &[u8]) -> Option<Authority> {
 }
 
 /// `chunked`, once, is all that is understood. A body in another coding would be taken for what it is not, and one that is chunked twice
-/// is not what its sender means (RFC 9112, sections 6.1 and 7).
+/// is not what its sender means (RFC 9112, sections 6.1 and 7). That is 400 and not 501, which clients take for a fault of the host and try
+/// again.
 fn check_transfer_coding(parts: &Parts) -> Result<(), Problem> {
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
     let (first, second) = (codings.next(), codings.next());
@@ -93,7 +94,7 @@ fn check_transfer_coding(parts: &Parts) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "the only transfer coding that is understood is `chunked`, said once";
-    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "transfer_coding_unknown", detail))
+    Err(Problem::new(StatusCode::BAD_REQUEST, "transfer_coding_unknown", detail))
 }
 
 /// RFC 9110, section 10.1.1.
@@ -194,7 +195,7 @@ mod tests {
             &["chunked", "identity"],
             &["chunked;a=b"],
         ] {
-            assert_eq!(coded(codings).unwrap_err(), (501, "transfer_coding_unknown"), "{codings:?}");
+            assert_eq!(coded(codings).unwrap_err(), (400, "transfer_coding_unknown"), "{codings:?}");
         }
     }
 

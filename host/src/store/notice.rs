@@ -71,7 +71,7 @@ impl Notice {
         Self::new(DELIVERY_DEAD, ended_at_ms, &format!("{}\n{}", delivery.id, delivery.attempts), body)
     }
 
-    /// What happened to the host itself: `disk.low`, `disk.ok`, `host.restarted`.
+    /// What happened to the host itself: `disk.low`, `disk.ok`, `certificate.refused`, `host.restarted`.
     pub(super) fn of_host(fact: &HostFact, now_ms: u64) -> Self {
         let (event_type, body) = match fact {
             HostFact::DiskLow { free_bytes, low_bytes } => {
@@ -79,6 +79,9 @@ impl Notice {
             }
             HostFact::DiskOk { free_bytes, low_since_ms } => {
                 ("disk.ok", json!({ "free_bytes": free_bytes, "low_since_ms": low_since_ms }))
+            }
+            HostFact::CertificateRefused { listener, reason } => {
+                ("certificate.refused", json!({ "listener": listener, "reason": reason }))
             }
             HostFact::Restarted { reason } => ("host.restarted", json!({ "reason": reason })),
         };

@@ -255,6 +255,13 @@ pub enum HostFact {
         /// Since when it had little.
         low_since_ms: u64,
     },
+    /// A listener's new certificate cannot be used.
+    CertificateRefused {
+        /// Which listener.
+        listener: String,
+        /// Why not.
+        reason: String,
+    },
     /// It started anew by itself.
     Restarted {
         /// Why.

@@ -24,6 +24,7 @@ macro_rules! section {
             write_timeout_ms: u64,
             drain_timeout_ms: u64,
             trusted_proxies: Vec<AddressRange>,
+            tls: Option<server::TlsFiles>,
             $(pub(super) $own: $own_type,)*
         }
 
@@ -42,6 +43,7 @@ macro_rules! section {
                     write_timeout_ms: server.write_timeout_ms,
                     drain_timeout_ms: server.drain_timeout_ms,
                     trusted_proxies: server.trusted_proxies,
+                    tls: server.tls,
                     $($own,)*
                 }
             }
@@ -61,6 +63,7 @@ macro_rules! section {
                     write_timeout_ms: self.write_timeout_ms,
                     drain_timeout_ms: self.drain_timeout_ms,
                     trusted_proxies: self.trusted_proxies.clone(),
+                    tls: self.tls.clone(),
                 }
             }
         }

@@ -17,7 +17,7 @@ pub(super) fn happened(view: &mut View<'_>, fact: &HostFact, now_ms: u64) -> Res
         }
         HostFact::DiskLow { .. } => meta::put_disk_low(view, Some(now_ms)),
         HostFact::DiskOk { .. } => meta::put_disk_low(view, None),
-        HostFact::Restarted { .. } => {}
+        HostFact::CertificateRefused { .. } | HostFact::Restarted { .. } => {}
     }
     notice::put(view, None, &Notice::of_host(fact, now_ms))?;
     Ok(Applied { outcome: Outcome::Done, hints: vec![Hint::Notice] })
