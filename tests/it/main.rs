@@ -57,6 +57,7 @@ mod stored_formats;
 mod support;
 mod tls;
 mod uploads;
+mod verification;
 mod versions;
 #[path = "../edge/wire.rs"]
 mod wire;

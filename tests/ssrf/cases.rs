@@ -12,6 +12,8 @@ pub(crate) enum Way {
     Test,
     /// As an endpoint's that wants a handshake.
     Handshake,
+    /// As an endpoint's whose receiver has to repeat a challenge.
+    Verification,
     /// As an endpoint's `auth.token_url`.
     Token,
 }
@@ -22,6 +24,7 @@ impl Way {
             Self::Delivery => "delivery",
             Self::Test => "test",
             Self::Handshake => "handshake",
+            Self::Verification => "verification",
             Self::Token => "token",
         }
     }
@@ -75,6 +78,7 @@ pub(crate) fn cases() -> Vec<Case> {
         add(Way::Test, url.clone(), refused(why));
         add(Way::Token, url.clone(), Fate::Attempt("token", why));
         add(Way::Handshake, url.clone(), Fate::Attempt("handshake", why));
+        add(Way::Verification, url.clone(), Fate::Attempt("verification", why));
         add(Way::Delivery, url.replace("http://", "https://"), refused(why));
     }
     cases

@@ -34,6 +34,7 @@ impl Endpoint {
         let fields = match way {
             Way::Delivery | Way::Test => json!({ "url": url }),
             Way::Handshake => json!({ "url": url, "handshake": true }),
+            Way::Verification => json!({ "url": url, "verification": "challenge" }),
             Way::Token => {
                 let auth = json!({ "type": "oauth2", "token_url": url, "client_id": "id", "client_secret": "s" });
                 json!({ "url": ground.receiver.url("/"), "auth": auth })

@@ -42,7 +42,7 @@ pub(crate) struct Redirect {
 pub(crate) fn redirects() -> Vec<Redirect> {
     let redirect = |way, status, value| Redirect { way, status, header: "location", value };
     let delivered = STATUSES.iter().flat_map(|status| LOCATIONS.map(|value| redirect(Way::Delivery, *status, value)));
-    let others = [Way::Test, Way::Handshake, Way::Token].into_iter();
+    let others = [Way::Test, Way::Handshake, Way::Verification, Way::Token].into_iter();
     let others = others.flat_map(|way| STATUSES.map(|status| redirect(way, status, LOCATIONS[0])));
     let hints = HINTS.map(|(status, header, value)| Redirect { way: Way::Delivery, status, header, value });
     delivered.chain(others).chain(hints).collect()
@@ -57,6 +57,7 @@ impl Redirect {
         match (self.way, self.status) {
             (Way::Token, _) => Fate::Attempt("token", "it answered 3"),
             (Way::Handshake, _) => Fate::Attempt("handshake", "has no `WebHook-Allowed-Origin`"),
+            (Way::Verification, _) => Fate::Attempt("verification", "is none of 2xx"),
             (_, 200..300) => Fate::Delivered,
             (_, 300..400) => Fate::Attempt("status", "redirects are not followed"),
             _ => Fate::Attempt("status", ""),

@@ -5,10 +5,10 @@ use super::resolve::{SECRETS_MAX, at_most, check_labels, escaped, header_name, n
 use super::resource::within;
 use super::spec::is_secret_header;
 use super::{
-    Auth, CloudEventsSpec, EndpointSpec, EventTypePattern, HeaderSignature, Invalid, MasterKey, OrderingSpec,
+    Asking, Auth, CloudEventsSpec, EndpointSpec, EventTypePattern, HeaderSignature, Invalid, MasterKey, OrderingSpec,
     ResourceId, SecretSpec, TargetUrl, Tls, UrlVariable, signatures,
 };
-use crate::model::{Digest, EndpointName, Header, is_header_of_the_host};
+use crate::model::{EndpointName, Header, is_header_of_the_host};
 use crate::retry::Schedule;
 use crate::signing::SigningKey;
 use http::{HeaderName, HeaderValue, Method};
@@ -34,8 +34,8 @@ pub struct Endpoint {
     pub content_type: Option<HeaderValue>,
     /// Whether deliveries are CloudEvents, and how.
     pub cloudevents: Option<CloudEventsSpec>,
-    /// The endpoint as its receiver is asked for permission: another one is asked for anew. None where nobody is asked.
-    pub handshake: Option<Digest>,
+    /// What its receiver is asked before it gets anything; none where it is asked nothing.
+    pub asking: Option<Asking>,
     /// Sent with every delivery.
     pub headers: Vec<Header>,
     /// Each signs while it is its time; none means unsigned. In the order of its secrets.
@@ -121,14 +121,14 @@ impl Endpoint {
             return Err(Invalid::new("/tls", "is of no use: the endpoint's URL begins with `http://`"));
         }
         let tls = spec.tls.as_ref().map(|tls| Tls::resolve(id, tls, key).map(Arc::new)).transpose()?;
-        let handshake = handshake(spec, &url)?;
+        let asking = Asking::resolve(spec, &url)?;
         Ok(Self {
             name: name_of(id)?,
             url,
             method,
             content_type: spec.content_type.as_deref().map(content_type).transpose()?,
             cloudevents: spec.cloudevents.clone(),
-            handshake,
+            asking,
             headers,
             signatures,
             auth,
@@ -247,20 +247,4 @@ fn content_type(text: &str) -> Result<HeaderValue, Invalid> {
         Invalid::new("/content_type", message)
     };
     value.ok_or_else(wrong)
-}
-
-/// What a receiver is asked about: a URL of its own, which is sent to with POST (HTTP Web Hooks, sections 2.1 and 4.1).
-fn handshake(spec: &EndpointSpec, url: &TargetUrl) -> Result<Option<Digest>, Invalid> {
-    if !spec.handshake {
-        return Ok(None);
-    }
-    if url.has_variables() {
-        let message = "asks about one URL, and this endpoint's has variables: leave one of them out";
-        return Err(Invalid::new("/handshake", message));
-    }
-    if spec.method != "POST" {
-        return Err(Invalid::new("/handshake", format!("is about POST, and `method` is `{}`", spec.method)));
-    }
-    let bytes = serde_json::to_vec(spec).map_err(|error| Invalid::new("/handshake", error.to_string()))?;
-    Ok(Some(Digest::of(&bytes)))
 }

@@ -5,6 +5,7 @@
 //! `verify_spec`, `verify`, `intake` and `from_cloudevents`. `endpoint`, `resolve` (sources), `route`, `tenant` and `snapshot` make what
 //! everything else reads: complete, checked, immutable, swapped as a whole. `key` is what an API key may do. `plan` is the part of a route that a run pins, `quotas` what a tenant may use. `seal` keeps secrets unreadable at rest. All of it is pure.
 
+mod asking;
 mod auth;
 mod cloudevents;
 mod endpoint;
@@ -30,6 +31,7 @@ mod tls;
 mod verify;
 mod verify_spec;
 
+pub use asking::{Asking, VerificationSpec};
 pub use auth::{Auth, AuthSpec, ClientAuth, Oauth2};
 pub use cloudevents::{CloudEventsMode, CloudEventsSpec};
 pub use endpoint::{Endpoint, EndpointKey};

@@ -4,7 +4,7 @@
 use super::pattern::EventTypePattern;
 use super::plan::{ModuleRef, OnFailure, Target};
 use super::secrets::{SecretSpec, object, objects, signing_secrets};
-use super::{AuthSpec, CloudEventsSpec, QuotaSpec, SignatureSpec, TlsSpec};
+use super::{AuthSpec, CloudEventsSpec, QuotaSpec, SignatureSpec, TlsSpec, VerificationSpec};
 use crate::model::{Digest, EventId, RunId, SourceName, is_credential};
 use crate::signing::KeyScheme;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,9 @@ pub struct EndpointSpec {
     /// Whether the receiver is asked first if it allows deliveries, by the handshake of CloudEvents' HTTP Web Hooks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub handshake: bool,
+    /// Whether the receiver has to repeat a challenge before it gets anything else: `challenge`. By itself `none`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub verification: VerificationSpec,
     /// Sent with every delivery. At most 32. A value whose name says `auth`, `token`, `secret`, `key`, `password`, `cookie` or
     /// `signature` is kept and shown like a secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -12,7 +12,7 @@ use crate::model::{DeliveryId, Digest, EndpointHealth, EndpointState};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How long a receiver's permission counts, in milliseconds: a day.
+/// How long a receiver's answer counts, in milliseconds: a day.
 const PERMISSION_MS: u64 = 24 * 60 * 60 * 1000;
 /// The clock may go back so far, in milliseconds, as threads see it at different moments.
 const CLOCK_SLACK_MS: u64 = 1_000;
@@ -40,7 +40,7 @@ struct Gate {
     permission: Option<Permission>,
 }
 
-/// A receiver allows deliveries.
+/// A receiver has answered what its endpoint wants it asked.
 #[derive(Debug)]
 struct Permission {
     /// The endpoint as it was asked for.
@@ -56,17 +56,18 @@ impl Gate {
 
     /// Whether nothing is to be asked of the receiver before the next delivery.
     fn is_open(&self, endpoint: &Endpoint, now_ms: u64) -> bool {
-        let Some(handshake) = &endpoint.handshake else { return true };
+        let Some(asking) = &endpoint.asking else { return true };
         self.permission.as_ref().is_some_and(|permission| {
             let from_ms = permission.at_ms.saturating_sub(CLOCK_SLACK_MS);
-            permission.of == *handshake && (from_ms..permission.at_ms.saturating_add(PERMISSION_MS)).contains(&now_ms)
+            permission.of == asking.of && (from_ms..permission.at_ms.saturating_add(PERMISSION_MS)).contains(&now_ms)
         })
     }
 
     /// The endpoint's own limit, or the receiver's where that is less.
     fn limit(&self, endpoint: &Endpoint) -> Option<Rate> {
         let own = endpoint.rate_per_s.map(Rate::per_s);
-        let allowed = self.permission.as_ref().filter(|found| endpoint.handshake == Some(found.of));
+        let allowed =
+            self.permission.as_ref().filter(|found| endpoint.asking.is_some_and(|asking| asking.of == found.of));
         let allowed = allowed.and_then(|found| found.limit);
         own.into_iter().chain(allowed).min()
     }
@@ -96,7 +97,7 @@ impl Gates {
         let mut gates = self.lock();
         // Until the receiver allows more, one at a time finds out.
         let most = |is_open| Admission::Most(if is_open { endpoint.concurrency_max } else { 1 });
-        let Some(gate) = gates.get_mut(key) else { return most(endpoint.handshake.is_none()) };
+        let Some(gate) = gates.get_mut(key) else { return most(endpoint.asking.is_none()) };
         let probe_ms = match gate.breaker.pass(now_ms) {
             Pass::Free => 0,
             Pass::Probe(at_ms) => at_ms,
@@ -122,13 +123,13 @@ impl Gates {
 
     /// Whether the receiver need not be asked before a delivery.
     pub(super) fn is_open(&self, key: &LaneKey, endpoint: &Endpoint, now_ms: u64) -> bool {
-        endpoint.handshake.is_none() || self.lock().get(key).is_some_and(|gate| gate.is_open(endpoint, now_ms))
+        endpoint.asking.is_none() || self.lock().get(key).is_some_and(|gate| gate.is_open(endpoint, now_ms))
     }
 
-    /// The receiver allows deliveries, so many each minute; none for as many as there are. The one that found it out is under way.
+    /// The receiver has answered all that it was asked, and allows so many deliveries each minute; none for as many as there are. The one that found it out is under way.
     pub(super) fn permit(&self, key: &LaneKey, endpoint: &Endpoint, per_min: Option<u64>, now_ms: u64) {
-        if let (Some(of), Some(gate)) = (endpoint.handshake, self.lock().get_mut(key)) {
-            gate.permission = Some(Permission { of, at_ms: now_ms, limit: per_min.map(Rate::per_min) });
+        if let (Some(asking), Some(gate)) = (endpoint.asking, self.lock().get_mut(key)) {
+            gate.permission = Some(Permission { of: asking.of, at_ms: now_ms, limit: per_min.map(Rate::per_min) });
             gate.pace.begun_under(gate.limit(endpoint), now_ms);
         }
     }
@@ -280,6 +281,9 @@ mod tests {
         assert_eq!(gates.admit(&key, &changed, NOW + 1_007), Admission::Most(1));
         gates.permit(&key, &changed, None, NOW + 1_007);
         assert_eq!(gates.admit(&key, &changed, NOW + 1_007), Admission::Most(16));
+        // One that wants a challenge repeated, too, is another.
+        let more = r#""handshake": true, "secrets": [], "timeout_ms": 700, "verification": "challenge""#;
+        assert!(!gates.is_open(&key, &super::super::fixture::endpoint(more), NOW + 1_007));
     }
 
     #[test]

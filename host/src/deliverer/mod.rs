@@ -8,6 +8,7 @@
 //! Due times are wall-clock times, waiting is not: the scheduler looks at the clock at least once a second, so a clock that is set
 //! forwards or back delays nothing by more than that.
 
+mod asking;
 mod breaker;
 mod cloudevent;
 mod config;
@@ -29,6 +30,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod verification;
 
 pub use config::{Config, ConfigError};
 pub use pace::Throttle;

@@ -6,6 +6,7 @@ use super::handshake::HandshakeError;
 use super::lanes::LaneKey;
 use super::request::InvalidRequest;
 use super::tokens::TokenError;
+use super::verification::VerificationError;
 use crate::config::Endpoint;
 use crate::model::{Attempt, AttemptError, Delivery, TenantName};
 use crate::retry::{Schedule, retry_after_ms};
@@ -36,6 +37,8 @@ pub(super) enum Failure {
     Token(TokenError),
     /// The receiver was to allow deliveries first.
     Handshake(HandshakeError),
+    /// The receiver was to repeat a challenge first.
+    Verification(VerificationError),
     /// Sending panicked: a bug of ours.
     Panic(String),
 }
@@ -49,7 +52,7 @@ pub(super) enum Word {
     Bad { retry_after_ms: Option<u64> },
     /// It wants fewer: 429, 502 or 504. The same.
     Enough { retry_after_ms: Option<u64> },
-    /// It has to allow deliveries first, and does not.
+    /// It has to allow deliveries first, or to show that it is the one that was meant, and does not.
     Unallowed,
     /// It wants none any more: 410.
     Gone,
@@ -138,11 +141,19 @@ fn word(answer: &Result<Response, Failure>, now_ms: u64) -> Word {
                 _ => Word::Bad { retry_after_ms },
             }
         }
-        Err(Failure::Handshake(HandshakeError::NoOrigin | HandshakeError::Refused(_))) => Word::Unallowed,
-        Err(Failure::Send(_) | Failure::Token(_) | Failure::Handshake(HandshakeError::Send(_))) => {
-            Word::Bad { retry_after_ms: None }
+        Err(
+            Failure::Handshake(HandshakeError::NoOrigin | HandshakeError::Refused(_))
+            | Failure::Verification(VerificationError::Refused(_)),
+        ) => Word::Unallowed,
+        Err(
+            Failure::Send(_)
+            | Failure::Token(_)
+            | Failure::Handshake(HandshakeError::Send(_))
+            | Failure::Verification(VerificationError::Send(_)),
+        ) => Word::Bad { retry_after_ms: None },
+        Err(Failure::Request(_) | Failure::Verification(VerificationError::Random(_)) | Failure::Panic(_)) => {
+            Word::Nothing
         }
-        Err(Failure::Request(_) | Failure::Panic(_)) => Word::Nothing,
     }
 }
 
@@ -189,6 +200,7 @@ impl Failure {
             Self::Request(error @ InvalidRequest::Url(_)) => ("url_variable", error.to_string()),
             Self::Token(error) => ("token", error.to_string()),
             Self::Handshake(error) => ("handshake", error.to_string()),
+            Self::Verification(error) => ("verification", error.to_string()),
             Self::Panic(why) => ("internal", format!("sending failed inside the host, which is a bug of it: {why}")),
         };
         AttemptError { code: code.to_owned(), message }
@@ -296,6 +308,11 @@ mod tests {
         for error in [HandshakeError::NoOrigin, HandshakeError::Refused("x".to_owned())] {
             assert_eq!(word(&Err(Failure::Handshake(error)), 0), Word::Unallowed);
         }
+        let verification = |error| word(&Err(Failure::Verification(error)), 0);
+        let unasked = VerificationError::Send(SendError::Timeout { timeout_ms: 250 });
+        assert_eq!(verification(unasked), Word::Bad { retry_after_ms: None });
+        assert_eq!(verification(VerificationError::Refused("x".to_owned())), Word::Unallowed);
+        assert_eq!(verification(VerificationError::Random("x".to_owned())), Word::Nothing);
         let header = InvalidRequest::Header { name: "x".to_owned(), why: "x" };
         assert_eq!(word(&Err(Failure::Request(header)), 0), Word::Nothing);
     }

@@ -57,7 +57,6 @@ pub(super) fn build(
     endpoint: &Endpoint,
     attempted: &Attempted,
 ) -> Result<Request, InvalidRequest> {
-    let now_ms = attempted.now_ms;
     let url = endpoint.url.fill(|variable| value_in_url(variable, delivery, attempted))?;
     let mut headers = HeaderMap::new();
     // What a module has made a CloudEvent goes as it is.
@@ -83,17 +82,7 @@ pub(super) fn build(
 
     authorize(&mut headers, endpoint, attempted.token.as_ref());
     headers.extend(attempted.origin.clone().map(|origin| (REQUEST_ORIGIN, origin)));
-    for signature in &endpoint.signatures {
-        let value = value_of(signature.header.as_str(), &signature.signer.sign(&body))?;
-        headers.insert(signature.header.clone(), value);
-    }
-
-    let (id, timestamp_s) = (delivery.id.to_string(), now_ms / 1000);
-    if let Some(signature) = signing::sign(endpoint.keys_at(now_ms), &id, timestamp_s, &body) {
-        headers.insert(WEBHOOK_SIGNATURE, value_of("webhook-signature", &signature)?);
-    }
-    headers.insert(WEBHOOK_ID, value_of("webhook-id", &id)?);
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp_s));
+    sign(&mut headers, endpoint, &delivery.id.to_string(), attempted.now_ms, &body)?;
     Ok(Request {
         method: endpoint.method.clone(),
         url,
@@ -124,6 +113,27 @@ pub(super) fn authorize(headers: &mut HeaderMap, endpoint: &Endpoint, token: Opt
         Some(Auth::Oauth2(_)) => headers.extend(token.map(|token| (AUTHORIZATION, token.clone()))),
         None => {}
     }
+}
+
+/// Puts in what proves the message: the endpoint's own signatures, and those of Standard Webhooks with the id and the time that they cover.
+pub(super) fn sign(
+    headers: &mut HeaderMap,
+    endpoint: &Endpoint,
+    id: &str,
+    now_ms: u64,
+    body: &[u8],
+) -> Result<(), InvalidRequest> {
+    for signature in &endpoint.signatures {
+        let value = value_of(signature.header.as_str(), &signature.signer.sign(body))?;
+        headers.insert(signature.header.clone(), value);
+    }
+    let timestamp_s = now_ms / 1000;
+    if let Some(signature) = signing::sign(endpoint.keys_at(now_ms), id, timestamp_s, body) {
+        headers.insert(WEBHOOK_SIGNATURE, value_of("webhook-signature", &signature)?);
+    }
+    headers.insert(WEBHOOK_ID, value_of("webhook-id", id)?);
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp_s));
+    Ok(())
 }
 
 /// A source, for CloudEvents that do not say theirs otherwise.

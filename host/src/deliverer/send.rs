@@ -2,7 +2,6 @@
 
 use super::counted::Counted;
 use super::gate::Gates;
-use super::handshake::{self, HandshakeError};
 use super::lane::Place;
 use super::lanes::{Claim, LaneKey};
 use super::outcome::{self, Ended, Failure, Span};
@@ -129,7 +128,7 @@ impl Sender {
             _ => None,
         };
         attempted.token = token.as_ref().map(|token| token.value.clone());
-        self.shake_hands(&lane, endpoint, token.as_ref(), &mut attempted).await?;
+        self.ask_first(&lane, endpoint, token.as_ref(), &mut attempted).await?;
         let request = request::build(delivery, body, endpoint, &attempted).map_err(Failure::Request)?;
         let answer = self.transport.send(request).await.map_err(Failure::Send)?;
         self.learn(&lane, token.as_ref(), &answer).await;
@@ -137,34 +136,10 @@ impl Sender {
     }
 
     /// What an answer says of the token that the request had.
-    async fn learn(&self, lane: &LaneKey, token: Option<&Token>, answer: &Response) {
+    pub(super) async fn learn(&self, lane: &LaneKey, token: Option<&Token>, answer: &Response) {
         if let Some(token) = token {
             self.tokens.learn(lane, token, answer.status).await;
         }
-    }
-
-    /// Asks the receiver whether it allows deliveries, where the endpoint wants that and it was not asked lately.
-    async fn shake_hands(
-        &self,
-        lane: &LaneKey,
-        endpoint: &Endpoint,
-        token: Option<&Token>,
-        attempted: &mut Attempted,
-    ) -> Result<(), Failure> {
-        if endpoint.handshake.is_none() {
-            return Ok(());
-        }
-        let origin = self.origin.as_ref().ok_or(Failure::Handshake(HandshakeError::NoOrigin))?;
-        if !self.gates.is_open(lane, endpoint, attempted.now_ms) {
-            let question = handshake::question(endpoint, origin, attempted.token.as_ref()).map_err(Failure::Request)?;
-            let answer = self.transport.send(question).await;
-            let answer = answer.map_err(|error| Failure::Handshake(HandshakeError::Send(error)))?;
-            self.learn(lane, token, &answer).await;
-            let per_min = handshake::answer(&answer, origin).map_err(Failure::Handshake)?;
-            self.gates.permit(lane, endpoint, per_min, self.clock.now_ms());
-        }
-        attempted.origin = Some(origin.clone());
-        Ok(())
     }
 
     /// The source of a delivery's event, where the request says it.

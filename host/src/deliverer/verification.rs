@@ -144,14 +144,16 @@ mod tests {
         );
         let request = question(&endpoint(&spec), &challenge(), &attempted()).unwrap();
         assert_eq!((&request.method, request.url.as_str()), (&Method::POST, "http://127.0.0.1:9/x"));
-        let body = r#"{"type":"hookswitch.endpoint.verification","challenge":"__________________________________________8"}"#;
+        let body =
+            r#"{"type":"hookswitch.endpoint.verification","challenge":"__________________________________________8"}"#;
         assert_eq!(request.body, body);
         let scheme = StandardScheme::standard_webhooks(vec![SECRET.parse().unwrap()], Tolerance(0));
         assert_eq!(scheme.verify(&request.headers, &request.body, NOW_MS / 1000), Ok(()));
         let header = |name: &str| request.headers[name].to_str().unwrap();
         assert_eq!((header("authorization"), header("x-a")), ("Bearer t", "1"));
         assert_eq!(header("content-type"), "application/json");
-        assert!(header("webhook-id").starts_with("ver_01GQ2TBGZR") && header("webhook-id").len() == 30);
+        let id = Ulid::from_string(header("webhook-id").strip_prefix("ver_").unwrap()).unwrap();
+        assert_eq!(id.timestamp_ms(), NOW_MS);
         assert!(request.headers.contains_key("x-hub-signature-256") && !request.headers.contains_key(REQUEST_ORIGIN));
         let origin = Some(HeaderValue::from_static("hooks.example.com"));
         let asked = question(&endpoint(&spec), &challenge(), &Attempted { origin, ..attempted() }).unwrap();

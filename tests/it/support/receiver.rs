@@ -42,6 +42,8 @@ pub(crate) enum Reply {
     Status(u16, Vec<(&'static str, String)>, &'static str),
     /// With this status, once there is a permit.
     StatusAfter(u16, Arc<Semaphore>),
+    /// With this status and body.
+    Body(u16, String),
     /// Not at all: the connection stays open.
     Hang,
 }
@@ -138,16 +140,16 @@ async fn answer(
         }
         reply => reply,
     };
-    match reply {
+    let (status, headers, body) = match reply {
         Reply::StatusAfter(..) => unreachable!("it has become a status"),
         Reply::Hang => std::future::pending().await,
-        Reply::Status(status, headers, body) => {
-            let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
-            *response.status_mut() = StatusCode::from_u16(status).unwrap();
-            for (name, value) in headers {
-                response.headers_mut().insert(name, value.parse().unwrap());
-            }
-            Ok(response)
-        }
+        Reply::Status(status, headers, body) => (status, headers, Bytes::from_static(body.as_bytes())),
+        Reply::Body(status, body) => (status, Vec::new(), Bytes::from(body)),
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    for (name, value) in headers {
+        response.headers_mut().insert(name, value.parse().unwrap());
     }
+    Ok(response)
 }
