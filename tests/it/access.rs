@@ -26,6 +26,8 @@ struct Opens {
     /// None for all tenants and the operator's scope.
     tenant: Option<&'static str>,
     role: &'static str,
+    /// Whether it is a customer's token: what that opens is for `tokens` to show.
+    customer: bool,
 }
 
 impl Key {
@@ -43,7 +45,7 @@ impl Key {
             Permission::Deploy => &["deploy", "admin"],
             Permission::Admin => &["admin"],
         };
-        at_home && roles.contains(&opens.role)
+        at_home && roles.contains(&opens.role) && (!opens.customer || operation.customers)
     }
 }
 
@@ -143,7 +145,7 @@ async fn all_keys(host: &Host) -> Vec<Key> {
         for role in ["read", "publish", "deploy", "admin"] {
             let key = make_key(host, scope, &format!("with-{role}"), json!({ "role": role })).await;
             let what = format!("{role} of {}", tenant.unwrap_or("the operator"));
-            keys.push(Key { what, sent: bearer(&key), opens: Some(Opens { tenant, role }) });
+            keys.push(Key { what, sent: bearer(&key), opens: Some(Opens { tenant, role, customer: false }) });
         }
     }
     let admin = make_key(host, "/v1/tenants/acme", "altered", json!({ "role": "admin" })).await;
@@ -162,6 +164,18 @@ async fn all_keys(host: &Host) -> Vec<Key> {
         let removed = make_key(host, scope, "removed", json!({ "role": "admin" })).await;
         host.admin.delete(&format!("{scope}/keys/removed")).await.expect(204);
         keys.push(Key::nothing("a removed one", bearer(&removed)));
+    }
+    for role in ["read", "deploy"] {
+        let of_acme = Client::new(&host.admin_url, Some(&admin));
+        let asked = json!({ "labels": { "customer": "42" }, "role": role }).to_string();
+        let token = of_acme.post("/v1/tenants/acme/tokens", asked).await.expect(201)["token"].clone();
+        let token = token.as_str().unwrap();
+        let opens = Some(Opens { tenant: Some("acme"), role, customer: true });
+        keys.push(Key { what: format!("a customer's token to {role}"), sent: bearer(token), opens });
+        keys.push(Key::nothing("a token, short of a byte", bearer(&token[..token.len() - 1])));
+        let (said, proof) = token.split_once('.').unwrap();
+        keys.push(Key::nothing("a token of other words", bearer(&format!("{}A.{proof}", &said[..said.len() - 1]))));
+        keys.push(Key::nothing("a token without proof", bearer(&format!("{said}."))));
     }
     // Of a tenant that went, and of which another one has the name now.
     host.put("/v1/tenants/again", &json!({})).await;
@@ -294,7 +308,8 @@ async fn the_wrong_key_walk() {
             Names::ghosts("acme").paths(operation)
         };
         for (path, key) in paths.iter().flat_map(|path| keys.iter().map(move |key| (path, key))) {
-            if !key.may(operation, "acme") || (operation.operator && operation.method != Method::GET) {
+            let customer = key.opens.as_ref().is_some_and(|opens| opens.customer);
+            if !key.may(operation, "acme") || customer || (operation.operator && operation.method != Method::GET) {
                 continue;
             }
             let found = send(&stranger, key, &operation.method, path).await;
@@ -324,7 +339,7 @@ async fn the_wrong_key_walk() {
 #[test]
 fn the_table_of_operations_is_sound() {
     for operation in operations() {
-        let Operation { method, path, operator, needs } = &operation;
+        let Operation { method, path, operator, needs, customers } = &operation;
         let reads = matches!(*needs, Permission::Read | Permission::Admin);
         assert!((*method == Method::GET) <= reads, "{operation:?} only looks");
         assert!((*needs == Permission::Read) <= (*method == Method::GET), "{operation:?} changes something");
@@ -334,6 +349,8 @@ fn the_table_of_operations_is_sound() {
         );
         assert!(!path.contains("{tenant}") <= *operator, "{operation:?} is no tenant's");
         assert!(path.starts_with("/v1/operator") <= *operator, "{operation:?}");
+        let of_endpoints = ["/{kind}", "/endpoints/{name}/", "/deliveries"].iter().any(|part| path.contains(part));
+        assert!(*customers <= of_endpoints, "{operation:?} is no customer's business");
     }
 }
 

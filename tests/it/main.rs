@@ -56,6 +56,7 @@ mod stored_formats;
 #[expect(dead_code, reason = "the fault tests use more of it")]
 mod support;
 mod tls;
+mod tokens;
 mod uploads;
 mod verification;
 mod versions;

@@ -3,6 +3,7 @@
 //! A refusal is 401 or 403, comes before anything is looked up, and speaks of the key alone: it tells nothing of what there is.
 
 use super::Api;
+use super::tokens::{self, Token, TokenKey};
 use crate::config::{KeyRole, Permission, scope_of_key};
 use crate::model::{Actor, ActorKind, Digest, KeyName, TenantName};
 use crate::problem::Problem;
@@ -10,8 +11,10 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 
@@ -49,6 +52,8 @@ impl OperatorKey {
 pub struct Access {
     /// The operator's key.
     pub operator: OperatorKey,
+    /// What signs the tokens of tenants' customers.
+    pub tokens: TokenKey,
     /// Names that `Host` may have, beside `localhost` and addresses.
     pub hosts: Vec<String>,
 }
@@ -61,6 +66,8 @@ pub(super) struct Caller {
     /// The tenant that all must be of; none for all tenants and the operator's scope.
     tenant: Option<TenantName>,
     role: KeyRole,
+    /// The labels that an endpoint must have; none for all endpoints, and all else.
+    labels: Option<BTreeMap<String, String>>,
 }
 
 /// Whose key it was.
@@ -70,6 +77,8 @@ enum Who {
     Operator,
     /// An API key, by its name.
     Key(KeyName),
+    /// A token, by the name of the key that made it.
+    Token(KeyName),
 }
 
 /// What an operation needs.
@@ -77,6 +86,8 @@ enum Who {
 pub(super) struct Needs {
     /// Whether it is the operator's alone.
     pub(super) operator: bool,
+    /// Whether it is for tokens, too.
+    pub(super) customers: bool,
     /// What the key has to allow.
     pub(super) permission: Permission,
 }
@@ -88,7 +99,36 @@ impl Caller {
             None => true,
             Some(own) => !needs.operator && tenant == Some(own.as_str()),
         };
-        at_home && self.role.may(needs.permission)
+        at_home && self.role.may(needs.permission) && (needs.customers || self.labels.is_none())
+    }
+
+    /// Whether an endpoint with these labels is its business.
+    pub(super) fn covers(&self, labels: &BTreeMap<String, String>) -> bool {
+        let wanted = self.labels.iter().flatten();
+        wanted.into_iter().all(|(name, value)| labels.get(name) == Some(value))
+    }
+
+    /// Whether it speaks for one of the tenant's customers.
+    pub(super) fn is_customer(&self) -> bool {
+        self.labels.is_some()
+    }
+
+    /// Whether a customer may write an endpoint with these labels, where one with `before` is there. They select what is sent there, so they are
+    /// the tenant's to choose: a new endpoint has the token's, and another keeps its own.
+    pub(super) fn may_label(
+        &self,
+        before: Option<&BTreeMap<String, String>>,
+        after: &BTreeMap<String, String>,
+    ) -> bool {
+        self.labels.as_ref().is_none_or(|own| before.unwrap_or(own) == after)
+    }
+
+    /// The API key, where it is one of this tenant.
+    pub(super) fn key_of(&self, tenant: &TenantName) -> Option<&KeyName> {
+        match &self.who {
+            Who::Key(name) if self.tenant.as_ref() == Some(tenant) => Some(name),
+            _ => None,
+        }
     }
 
     /// As the audit log tells of it.
@@ -96,12 +136,13 @@ impl Caller {
         let (kind, key) = match &self.who {
             Who::Operator => (ActorKind::Operator, None),
             Who::Key(name) => (ActorKind::Key, Some(name.to_string())),
+            Who::Token(name) => (ActorKind::Token, Some(name.to_string())),
         };
         Actor { kind, tenant: self.tenant.clone(), key, address: None, request: None }
     }
 
     /// What is told to who may not: of the key itself, and of nothing else.
-    fn refused(&self) -> Problem {
+    pub(super) fn refused(&self) -> Problem {
         let role = self.role.as_str();
         let detail = match &self.tenant {
             Some(tenant) => {
@@ -123,9 +164,8 @@ pub(super) async fn require(
     let (mut parts, body) = request.into_parts();
     // What cannot be read names no tenant; the handler says what is wrong with it.
     let path = RawPathParams::from_request_parts(&mut parts, &api).await.ok();
-    let mut named = path.iter().flat_map(|path| path.iter());
-    let tenant = named.find(|(name, _)| *name == "tenant").map(|(_, value)| value);
-    if !caller.may(needs, tenant) {
+    let tenant = path.as_ref().and_then(|path| segment(path, "tenant"));
+    if !caller.may(needs, tenant) || !path.as_ref().is_none_or(|path| is_own(&api, &caller, path, &parts)) {
         return Err(caller.refused());
     }
     if let Who::Key(name) = &caller.who {
@@ -133,6 +173,25 @@ pub(super) async fn require(
     }
     parts.extensions.insert(caller);
     Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+fn segment<'a>(path: &'a RawPathParams, wanted: &str) -> Option<&'a str> {
+    path.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
+}
+
+/// Whether what a path names is the business of who asks: for a customer it is endpoints, and those that are there are its own. What of others
+/// is refused is refused like what is not there.
+fn is_own(api: &Api, caller: &Caller, path: &RawPathParams, parts: &Parts) -> bool {
+    if !caller.is_customer() || segment(path, "delivery").is_some() {
+        // Whose a delivery is the store has to say.
+        return true;
+    }
+    let named_kind = segment(path, "kind").is_none_or(|kind| kind == "endpoints");
+    let (Some(tenant), Some(name)) = (&caller.tenant, segment(path, "name")) else { return named_kind };
+    let snapshot = api.parts().configuration.snapshot();
+    let endpoint = name.parse().ok().and_then(|name| snapshot.endpoint(tenant, &name).cloned());
+    let makes_one = parts.method == Method::PUT;
+    named_kind && endpoint.map_or(makes_one, |endpoint| caller.covers(&endpoint.labels))
 }
 
 /// Whose key a request has.
@@ -143,7 +202,7 @@ pub(super) fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "key_required", detail));
     };
     if api.parts().access.operator.is(text) {
-        return Ok(Caller { who: Who::Operator, tenant: None, role: KeyRole::Admin });
+        return Ok(Caller { who: Who::Operator, tenant: None, role: KeyRole::Admin, labels: None });
     }
     // The same for one that never was, one that is gone and one that has expired.
     found(api, text).ok_or_else(|| {
@@ -156,11 +215,14 @@ pub(super) fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem
 }
 
 fn found(api: &Api, text: &str) -> Option<Caller> {
+    if let Some(Token { tenant, labels, role, key, .. }) = tokens::found(api, text) {
+        return Some(Caller { who: Who::Token(key), tenant: Some(tenant), role, labels: Some(labels) });
+    }
     let tenant = scope_of_key(text)?;
     let snapshot = api.parts().configuration.snapshot();
     let (name, key) = snapshot.key(tenant.as_ref(), &Digest::of(text.as_bytes()))?;
     let is_valid = key.is_valid_at(api.parts().clock.now_ms());
-    is_valid.then(|| Caller { who: Who::Key(name.clone()), tenant, role: key.role })
+    is_valid.then(|| Caller { who: Who::Key(name.clone()), tenant, role: key.role, labels: None })
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -211,8 +273,9 @@ mod tests {
             who: Who::Operator,
             tenant: tenant.map(|name| name.parse().unwrap()),
             role,
+            labels: None,
         };
-        let needs = |operator, permission| Needs { operator, permission };
+        let needs = |operator, permission| Needs { operator, permission, customers: false };
         let acme = caller(Some("acme"), KeyRole::Deploy);
         assert!(acme.may(needs(false, Permission::Deploy), Some("acme")));
         assert!(!acme.may(needs(false, Permission::Admin), Some("acme")));

@@ -59,6 +59,11 @@ pub(super) async fn list(
 }
 
 impl Api {
+    /// Tells of what is written nowhere else.
+    pub(super) async fn tell(&self, by: &Actor, tenant: &TenantName, what: (&str, &str)) -> Result<(), ChangeError> {
+        self.commit_by(by, tenant, what, Transition::KeysUsed(Vec::new())).await.map(drop)
+    }
+
     /// Commits what was asked for, and tells of it.
     pub(super) async fn commit_by(
         &self,

@@ -1,6 +1,7 @@
 //! Questions about events, runs and deliveries, and the retry of a delivery.
 
 use super::Api;
+use super::access::Caller;
 use super::audit::By;
 use super::body::Path;
 use super::change::ChangeError;
@@ -11,9 +12,9 @@ use crate::model::{
 };
 use crate::problem::Problem;
 use crate::store::{DeliveryFilter, EventFilter, Outcome, Page, ReadError, Reader, Transition};
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use bytes::Bytes;
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -97,9 +98,16 @@ pub(super) struct DeliveriesQuery {
 pub(super) async fn list_deliveries(
     State(api): State<Api>,
     Path(tenant): Path<String>,
+    Extension(caller): Extension<Caller>,
     Params(query): Params<DeliveriesQuery>,
 ) -> Result<Response, Problem> {
     let limit = PageQuery::limit(query.limit)?;
+    if caller.is_customer() {
+        let Some(endpoint) = &query.endpoint else {
+            return Err(bad_query("say `endpoint`: a token shows the deliveries of one endpoint".to_owned()));
+        };
+        check_own(&api, &caller, &tenant, endpoint)?;
+    }
     let filter = DeliveryFilter {
         endpoint: query.endpoint.as_deref().map(name::<EndpointName>).transpose()?,
         status: query.status,
@@ -170,13 +178,15 @@ pub(super) async fn get_event_body(
 pub(super) async fn get_delivery(
     State(api): State<Api>,
     Path((tenant, delivery)): Path<(String, String)>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = parse_id(&delivery)?;
     let found = read(&api, &tenant, move |reader, tenant| {
         let Some(delivery) = reader.delivery(tenant, id)? else { return Ok(None) };
         Ok(Some((delivery, reader.attempts(tenant, id)?)))
     });
-    let (found, attempts) = found.await?.ok_or_else(|| missing("delivery", &delivery))?;
+    let found = found.await?.filter(|(found, _)| is_own(&api, &caller, &tenant, &found.endpoint));
+    let (found, attempts) = found.ok_or_else(|| missing("delivery", &delivery))?;
     let mut document = object(&found)?;
     document.insert("attempts_made".to_owned(), Value::from(found.attempts));
     document.insert("attempts".to_owned(), serde_json::to_value(&attempts).map_err(|_| Problem::internal())?);
@@ -186,22 +196,27 @@ pub(super) async fn get_delivery(
 pub(super) async fn get_delivery_body(
     State(api): State<Api>,
     Path((tenant, delivery)): Path<(String, String)>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = parse_id(&delivery)?;
     let body = read(&api, &tenant, move |reader, tenant| {
         let Some(delivery) = reader.delivery(tenant, id)? else { return Ok(None) };
-        reader.delivery_body(tenant, &delivery)
+        Ok(reader.delivery_body(tenant, &delivery)?.map(|body| (delivery.endpoint, body)))
     });
-    Ok(raw(body.await?.ok_or_else(|| missing("delivery", &delivery))?))
+    let own = body.await?.filter(|(endpoint, _)| is_own(&api, &caller, &tenant, endpoint));
+    let (_, body) = own.ok_or_else(|| missing("delivery", &delivery))?;
+    Ok(raw(body))
 }
 
 pub(super) async fn retry(
     State(api): State<Api>,
     Path((tenant, delivery)): Path<(String, String)>,
     By(by): By,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = parse_id(&delivery)?;
     let found = read(&api, &tenant, move |reader, tenant| reader.delivery(tenant, id)).await?;
+    let found = found.filter(|found| is_own(&api, &caller, &tenant, &found.endpoint));
     let endpoint = found.ok_or_else(|| missing("delivery", &delivery))?.endpoint;
     let tenant: TenantName = name(&tenant)?;
     // A delivery must not wait for an endpoint that is not there, nor for another one that gets its name later.
@@ -229,6 +244,18 @@ pub(super) async fn commit(
         Outcome::Stale { why } => Err(Problem::new(StatusCode::CONFLICT, "state_conflict", why)),
         other => Err(ChangeError::Answer(other).into()),
     }
+}
+
+/// Whether the deliveries of an endpoint are the business of who asks.
+fn is_own(api: &Api, caller: &Caller, tenant: &str, endpoint: &EndpointName) -> bool {
+    let snapshot = api.parts().configuration.snapshot();
+    let found = tenant.parse().ok().and_then(|tenant| snapshot.endpoint(&tenant, endpoint).cloned());
+    // What is left of an endpoint that is gone is the tenant's.
+    found.map_or(!caller.is_customer(), |endpoint| caller.covers(&endpoint.labels))
+}
+
+fn check_own(api: &Api, caller: &Caller, tenant: &str, endpoint: &str) -> Result<(), Problem> {
+    if is_own(api, caller, tenant, &name(endpoint)?) { Ok(()) } else { Err(caller.refused()) }
 }
 
 /// Reads from the store, for a tenant that is there.

@@ -27,6 +27,7 @@ mod resources;
 mod secrets;
 mod state;
 mod statistics;
+mod tokens;
 pub mod upkeep;
 mod uploads;
 mod versions;
@@ -35,6 +36,7 @@ pub use access::{Access, OperatorKey};
 pub use change::{ChangeError, Configuration, load};
 pub use key_uses::KeyUses;
 pub use operations::{Operation, operations};
+pub use tokens::TokenKey;
 pub use uploads::Uploads;
 
 use crate::clock::Clock;

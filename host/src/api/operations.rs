@@ -4,7 +4,7 @@
 use super::access::{self, Needs};
 use super::{
     Api, audit, backup, data, endpoints, jobs, keys, module_test, modules, publish, replay, rerun, resources, secrets,
-    state, statistics,
+    state, statistics, tokens,
 };
 use crate::config::Permission::{self, Admin, Deploy, Publish, Read};
 use axum::Router;
@@ -28,6 +28,8 @@ pub struct Operation {
     pub operator: bool,
     /// What a key has to allow.
     pub needs: Permission,
+    /// Whether it is for the tokens of a tenant's customers, too; each for its own endpoints.
+    pub customers: bool,
 }
 
 /// Every operation there is.
@@ -39,7 +41,7 @@ pub fn operations() -> Vec<Operation> {
 /// The router of all of them, each behind its guard.
 pub(super) fn router(api: &Api) -> Router<Api> {
     table().all.into_iter().fold(Router::new(), |router, (operation, handler)| {
-        let needs = Needs { operator: operation.operator, permission: operation.needs };
+        let needs = Needs { operator: operation.operator, permission: operation.needs, customers: operation.customers };
         let guard = axum::middleware::from_fn_with_state((api.clone(), needs), access::require);
         router.route(&operation.path, handler.route_layer(guard))
     })
@@ -56,7 +58,22 @@ impl Table {
         H: Handler<T, Api>,
         T: 'static,
     {
-        self.add(Operation { method, path: format!("{TENANT}{rest}"), operator: false, needs }, handler);
+        self.add(
+            Operation { method, path: format!("{TENANT}{rest}"), operator: false, needs, customers: false },
+            handler,
+        );
+    }
+
+    /// Like [`Table::tenant`], and for tokens, too. `access` sees to it that an endpoint in the path is the customer's own.
+    fn customers<H, T>(&mut self, method: Method, rest: &str, needs: Permission, handler: H)
+    where
+        H: Handler<T, Api>,
+        T: 'static,
+    {
+        self.add(
+            Operation { method, path: format!("{TENANT}{rest}"), operator: false, needs, customers: true },
+            handler,
+        );
     }
 
     fn operator<H, T>(&mut self, method: Method, path: String, needs: Permission, handler: H)
@@ -64,7 +81,7 @@ impl Table {
         H: Handler<T, Api>,
         T: 'static,
     {
-        self.add(Operation { method, path, operator: true, needs }, handler);
+        self.add(Operation { method, path, operator: true, needs, customers: false }, handler);
     }
 
     fn add<H, T>(&mut self, operation: Operation, handler: H)
@@ -109,6 +126,7 @@ fn modules(table: &mut Table) {
             path: format!("{scope}/modules/{{name}}{rest}"),
             operator,
             needs,
+            customers: false,
         };
         table.add(module(Method::PUT, "", Deploy), modules::upload);
         table.add(module(Method::GET, "", Read), modules::show);
@@ -131,13 +149,14 @@ fn keys(table: &mut Table) {
             path: format!("{scope}/keys{rest}"),
             operator,
             needs: Admin,
+            customers: false,
         };
         table.add(key(Method::GET, ""), keys::list);
         table.add(key(Method::PUT, "/{name}"), keys::put);
         table.add(key(Method::GET, "/{name}"), keys::get);
         table.add(key(Method::DELETE, "/{name}"), keys::delete);
         let path = format!("{scope}/audit");
-        table.add(Operation { method: Method::GET, path, operator, needs: Admin }, audit::list);
+        table.add(Operation { method: Method::GET, path, operator, needs: Admin, customers: false }, audit::list);
     }
 }
 
@@ -149,6 +168,7 @@ fn operators(table: &mut Table) {
 }
 
 fn data(table: &mut Table) {
+    table.tenant(Method::POST, "/tokens", Admin, tokens::make);
     table.tenant(Method::GET, "/events", Read, data::list_events);
     table.tenant(Method::POST, "/events", Publish, publish::publish);
     table.tenant(Method::POST, "/events/batch", Publish, publish::publish_many);
@@ -158,10 +178,10 @@ fn data(table: &mut Table) {
     table.tenant(Method::POST, "/events/{event}/replay", Deploy, replay::replay);
     table.tenant(Method::GET, "/runs", Read, data::list_runs);
     table.tenant(Method::POST, "/runs/{run}/rerun", Deploy, rerun::rerun);
-    table.tenant(Method::GET, "/deliveries", Read, data::list_deliveries);
-    table.tenant(Method::GET, "/deliveries/{delivery}", Read, data::get_delivery);
-    table.tenant(Method::GET, "/deliveries/{delivery}/body", Read, data::get_delivery_body);
-    table.tenant(Method::POST, "/deliveries/{delivery}/retry", Deploy, data::retry);
+    table.customers(Method::GET, "/deliveries", Read, data::list_deliveries);
+    table.customers(Method::GET, "/deliveries/{delivery}", Read, data::get_delivery);
+    table.customers(Method::GET, "/deliveries/{delivery}/body", Read, data::get_delivery_body);
+    table.customers(Method::POST, "/deliveries/{delivery}/retry", Deploy, data::retry);
     table.tenant(Method::GET, "/jobs", Read, jobs::list);
     table.tenant(Method::POST, "/jobs", Deploy, jobs::create);
     table.tenant(Method::GET, "/jobs/{job}", Read, jobs::get);
@@ -169,17 +189,17 @@ fn data(table: &mut Table) {
     table.tenant(Method::GET, "/statistics", Read, statistics::list);
     table.tenant(Method::GET, "/sources/{name}/statistics", Read, statistics::of_source);
     table.tenant(Method::GET, "/modules/{name}/statistics", Read, statistics::of_module);
-    table.tenant(Method::GET, "/endpoints/{name}/statistics", Read, statistics::of_endpoint);
+    table.customers(Method::GET, "/endpoints/{name}/statistics", Read, statistics::of_endpoint);
 }
 
 fn resources(table: &mut Table) {
-    table.tenant(Method::POST, "/endpoints/{name}/rotate-secret", Deploy, secrets::rotate_secret);
-    table.tenant(Method::POST, "/endpoints/{name}/enable", Deploy, endpoints::enable);
-    table.tenant(Method::POST, "/endpoints/{name}/test", Deploy, endpoints::test);
+    table.customers(Method::POST, "/endpoints/{name}/rotate-secret", Deploy, secrets::rotate_secret);
+    table.customers(Method::POST, "/endpoints/{name}/enable", Deploy, endpoints::enable);
+    table.customers(Method::POST, "/endpoints/{name}/test", Deploy, endpoints::test);
     table.tenant(Method::GET, "/routes/{name}/state", Read, state::get);
     table.tenant(Method::DELETE, "/routes/{name}/state", Deploy, state::delete);
-    table.tenant(Method::GET, "/{kind}", Read, resources::list);
-    table.tenant(Method::PUT, "/{kind}/{name}", Deploy, resources::put);
-    table.tenant(Method::GET, "/{kind}/{name}", Read, resources::get);
-    table.tenant(Method::DELETE, "/{kind}/{name}", Deploy, resources::delete);
+    table.customers(Method::GET, "/{kind}", Read, resources::list);
+    table.customers(Method::PUT, "/{kind}/{name}", Deploy, resources::put);
+    table.customers(Method::GET, "/{kind}/{name}", Read, resources::get);
+    table.customers(Method::DELETE, "/{kind}/{name}", Deploy, resources::delete);
 }

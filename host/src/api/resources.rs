@@ -1,6 +1,7 @@
 //! Tenants, sources, endpoints and routes over HTTP: PUT, GET, list, DELETE. The same resources as in files.
 
 use super::Api;
+use super::access::Caller;
 use super::audit::By;
 use super::body::{Path, Whole};
 use super::change::{ChangeError, Changed, masked};
@@ -12,9 +13,9 @@ use crate::pipeline::LibraryError;
 use crate::problem::Problem;
 use crate::runtime::ModuleError;
 use crate::store::{Binding, ReadError};
-use axum::Json;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -100,10 +101,12 @@ pub(super) async fn delete_tenant(
 pub(super) async fn list(
     State(api): State<Api>,
     Path((tenant, kind)): Path<(String, String)>,
+    Extension(caller): Extension<Caller>,
     Params(page): Params<PageQuery>,
 ) -> Result<Response, Problem> {
     let (tenant, kind) = (name(&tenant)?, kind_of(&kind)?);
-    let specs = of_kind(&api, &tenant, kind)?;
+    let mut specs = of_kind(&api, &tenant, kind)?;
+    specs.retain(|(_, spec)| !matches!(spec, Spec::Endpoint(endpoint) if !caller.covers(&endpoint.labels)));
     match kind {
         Kind::Endpoint => endpoints::list(&api, &tenant, specs, &page).await,
         _ => page_of_specs(&list_of(kind, &tenant), specs, &page),
@@ -114,9 +117,30 @@ pub(super) async fn put(
     State(api): State<Api>,
     Path((tenant, kind, resource)): Path<(String, String, String)>,
     By(by): By,
+    Extension(caller): Extension<Caller>,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
-    put_spec(&api, &by, resource_id(&tenant, &kind, &resource)?, &body).await
+    let id = resource_id(&tenant, &kind, &resource)?;
+    if caller.is_customer() {
+        check_labels(&api, &caller, &id, &body)?;
+    }
+    put_spec(&api, &by, id, &body).await
+}
+
+/// Whether a customer leaves the labels of an endpoint alone.
+fn check_labels(api: &Api, caller: &Caller, id: &ResourceId, body: &[u8]) -> Result<(), Problem> {
+    let Spec::Endpoint(spec) = parse(id.kind, body).map_err(ChangeError::Invalid)? else {
+        return Err(caller.refused());
+    };
+    let before = match api.parts().configuration.snapshot().record(id) {
+        Some(Spec::Endpoint(before)) => Some(before.labels),
+        _ => None,
+    };
+    if caller.may_label(before.as_ref(), &spec.labels) {
+        return Ok(());
+    }
+    let detail = "the labels of an endpoint are not a customer's to choose: a new one has those of the token, another keeps its own";
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "resource_invalid", detail).at("/labels"))
 }
 
 pub(super) async fn get(

@@ -10,7 +10,7 @@ mod supervise;
 pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV};
 pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsError};
 
-use crate::api::{Access, Api, Configuration, KeyUses, Parts, Uploads, quarantine, upkeep};
+use crate::api::{Access, Api, Configuration, KeyUses, Parts, TokenKey, Uploads, quarantine, upkeep};
 use crate::clock::Clock;
 use crate::config::PlanStep;
 use crate::deliverer::Deliverer;
@@ -40,6 +40,8 @@ use tokio::task::JoinSet;
 
 /// What the key is for that authenticates compiled modules.
 const COMPILED_LABEL: &str = "compiled modules";
+/// What the key is for that signs tokens.
+const TOKENS_LABEL: &str = "tokens";
 
 /// Where a host listens. It outlives the host: one that takes another's place has the same addresses, and who connects meanwhile waits.
 pub struct Sockets {
@@ -99,6 +101,7 @@ impl Host {
         let store = Store::open(&data.join("store"), &settings.store, &health).context("cannot open the store")?;
         let master = keys::master_key(data)?;
         let operator = keys::operator_key(data)?;
+        let tokens = TokenKey::new(&master.derive(TOKENS_LABEL));
         let snapshot = crate::api::load(&store, &master)
             .await
             .map_err(anyhow::Error::msg)
@@ -241,7 +244,7 @@ impl Host {
                 async move { ingest.handle(request).await }
             },
         )?;
-        let access = Access { operator, hosts: settings.admin.hosts.clone() };
+        let access = Access { operator, tokens, hosts: settings.admin.hosts.clone() };
         let body_time_max = Duration::from_millis(settings.admin.server.body_timeout_ms);
         let parts = Parts {
             configuration,

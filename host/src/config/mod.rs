@@ -44,6 +44,7 @@ pub use module::{
 pub use pattern::{EventTypePattern, InvalidPattern};
 pub use plan::{CallTime, Canary, ModuleRef, OnFailure, Plan, PlanStep, Target, TimeBound};
 pub use quotas::{QuotaSpec, Quotas, Rate};
+pub(crate) use resolve::check_labels;
 pub use resolve::{Asks, Maker, SECRETS_MAX, Source};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use route::Route;

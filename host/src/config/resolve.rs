@@ -271,7 +271,7 @@ pub(super) fn at_most(pointer: &str, count: usize, most: usize) -> Result<(), In
     Err(Invalid::new(pointer, format!("has {count} entries; at most {most} are allowed")))
 }
 
-pub(super) fn check_labels(pointer: &str, labels: &BTreeMap<String, String>) -> Result<(), Invalid> {
+pub(crate) fn check_labels(pointer: &str, labels: &BTreeMap<String, String>) -> Result<(), Invalid> {
     at_most(pointer, labels.len(), LABELS_MAX)?;
     for (name, value) in labels {
         if name.is_empty() || name.len() > LABEL_BYTES_MAX || value.len() > LABEL_BYTES_MAX {

@@ -1,0 +1,200 @@
+//! Tokens of a tenant's customers: each sees and changes its own endpoints and their deliveries, and nothing else.
+
+use super::support::{Client, Host, Receiver};
+use http::Method;
+use serde_json::{Value, json};
+
+/// Acme with a key that makes tokens, and an endpoint and a delivery for each of two customers.
+struct Acme {
+    host: Host,
+    admin: Client,
+    deliveries: [String; 2],
+}
+
+async fn acme() -> Acme {
+    let (host, receiver) = (Host::start().await, Receiver::start().await);
+    host.acme(&receiver.url("/")).await;
+    for customer in ["42", "43"] {
+        let endpoint = json!({ "url": receiver.url("/"), "labels": { "customer": customer } });
+        host.put(&format!("/v1/tenants/acme/endpoints/of-{customer}"), &endpoint).await;
+        let route = json!({ "source": "in", "to": { "labels": { "customer": customer } } });
+        host.put(&format!("/v1/tenants/acme/routes/to-{customer}"), &route).await;
+    }
+    let made = host.admin.put("/v1/tenants/acme/keys/backend", &json!({ "role": "admin" })).await.expect(201);
+    let admin = Client::new(&host.admin_url, made["key"].as_str());
+    let event = host.event("x", "{\"n\":1}").await;
+    let runs = host.show(&event).await["runs"].clone();
+    let deliveries = ["to-42", "to-43"].map(|route| {
+        let run = runs.as_array().unwrap().iter().find(|run| run["route"] == route).unwrap();
+        run["deliveries"][0].as_str().unwrap().to_owned()
+    });
+    for delivery in &deliveries {
+        host.delivery_with(delivery, "delivered").await;
+    }
+    Acme { host, admin, deliveries }
+}
+
+async fn token(acme: &Acme, spec: Value) -> Client {
+    let made = acme.admin.post("/v1/tenants/acme/tokens", spec.to_string()).await.expect(201);
+    assert!(made["token"].as_str().unwrap().starts_with("hst_"), "{made}");
+    Client::new(&acme.host.admin_url, made["token"].as_str())
+}
+
+const T: &str = "/v1/tenants/acme";
+
+#[tokio::test]
+async fn a_customer_sees_its_own_endpoints_and_deliveries_alone() {
+    let acme = acme().await;
+    let customer = token(&acme, json!({ "labels": { "customer": "42" } })).await;
+    let endpoints = customer.get(&format!("{T}/endpoints")).await.expect(200);
+    let names: Vec<&Value> = endpoints["items"].as_array().unwrap().iter().map(|endpoint| &endpoint["name"]).collect();
+    assert_eq!(names, ["of-42"]);
+    let shown = customer.get(&format!("{T}/endpoints/of-42")).await.expect(200);
+    assert_eq!(shown["secrets"], json!(["***"]));
+    customer.get(&format!("{T}/endpoints/of-42/statistics")).await.expect(200);
+    let deliveries = customer.get(&format!("{T}/deliveries?endpoint=of-42")).await.expect(200);
+    assert_eq!(deliveries["items"][0]["id"], acme.deliveries[0]);
+    customer.get(&format!("{T}/deliveries/{}", acme.deliveries[0])).await.expect(200);
+    assert_eq!(customer.get(&format!("{T}/deliveries/{}/body", acme.deliveries[0])).await.body, "{\"n\":1}");
+    assert_eq!(customer.get(&format!("{T}/deliveries")).await.problem(400)["code"], "query_invalid");
+
+    // Of others it is told the same as of what never was.
+    for path in ["", "/body"] {
+        let others = customer.get(&format!("{T}/deliveries/{}{path}", acme.deliveries[1])).await.problem(404);
+        assert_eq!(others["code"], "not_found");
+    }
+    let mut said = Vec::new();
+    for endpoint in ["of-43", "out", "ghost", "No Name"] {
+        for path in [
+            format!("endpoints/{endpoint}"),
+            format!("endpoints/{endpoint}/statistics"),
+            format!("deliveries?endpoint={endpoint}"),
+        ] {
+            let path = path.replace(' ', "%20");
+            let answer = customer.get(&format!("{T}/{path}")).await;
+            if endpoint == "No Name" && path.starts_with("deliveries") {
+                answer.problem(400);
+                continue;
+            }
+            let mut problem = answer.problem(403);
+            problem.as_object_mut().unwrap().remove("request_id");
+            said.push(problem);
+        }
+    }
+    assert!(said.iter().all(|one| *one == said[0]), "{said:#?}");
+    for path in [
+        "",
+        "/sources",
+        "/routes",
+        "/routes/to-42",
+        "/modules",
+        "/events",
+        "/keys",
+        "/audit",
+        "/jobs",
+        "/statistics",
+        "/quarantine",
+    ] {
+        assert_eq!(customer.get(&format!("{T}{path}")).await.problem(403)["code"], "forbidden", "{path}");
+    }
+    for (method, path) in [
+        (Method::POST, format!("deliveries/{}/retry", acme.deliveries[0])),
+        (Method::POST, "endpoints/of-42/rotate-secret".to_owned()),
+        (Method::DELETE, "endpoints/of-42".to_owned()),
+        (Method::POST, "events".to_owned()),
+        (Method::POST, "tokens".to_owned()),
+    ] {
+        let refused = customer.send(method, &format!("{T}/{path}"), &[], "{}").await;
+        assert_eq!(refused.problem(403)["code"], "forbidden", "{path}: it may only look");
+    }
+}
+
+#[tokio::test]
+async fn a_customer_changes_its_own_endpoints_but_not_what_selects_them() {
+    let acme = acme().await;
+    let customer = token(&acme, json!({ "labels": { "customer": "42" }, "role": "deploy" })).await;
+    let mine = |url: &str, labels: Value| json!({ "url": url, "labels": labels });
+    let own = json!({ "customer": "42" });
+    customer.put(&format!("{T}/endpoints/mine"), &mine("https://example.com/", own.clone())).await.expect(201);
+    customer.put(&format!("{T}/endpoints/of-42"), &mine("https://example.com/", own.clone())).await.expect(200);
+    customer.post(&format!("{T}/endpoints/mine/rotate-secret"), "").await.expect(200);
+    for labels in [json!({}), json!({ "customer": "43" }), json!({ "customer": "42", "tier": "gold" })] {
+        for endpoint in ["new", "mine"] {
+            let refused =
+                customer.put(&format!("{T}/endpoints/{endpoint}"), &mine("https://example.com/", labels.clone())).await;
+            assert_eq!(refused.problem(422)["pointer"], "/labels", "{labels}");
+        }
+    }
+    // What the tenant added stays, and has to.
+    acme.admin
+        .put(&format!("{T}/endpoints/mine"), &mine("https://example.com/", json!({ "customer": "42", "tier": "gold" })))
+        .await
+        .expect(200);
+    let gold = json!({ "customer": "42", "tier": "gold" });
+    customer.put(&format!("{T}/endpoints/mine"), &mine("https://example.org/", gold)).await.expect(200);
+    assert_eq!(
+        customer.put(&format!("{T}/endpoints/mine"), &mine("https://example.org/", own.clone())).await.problem(422)["pointer"],
+        "/labels"
+    );
+    for path in ["endpoints/of-43", "endpoints/out"] {
+        assert_eq!(
+            customer.put(&format!("{T}/{path}"), &mine("https://example.com/", own.clone())).await.problem(403)["code"],
+            "forbidden"
+        );
+        assert_eq!(customer.delete(&format!("{T}/{path}")).await.problem(403)["code"], "forbidden");
+    }
+    let source = json!({ "verify": { "scheme": "none" } });
+    assert_eq!(customer.put(&format!("{T}/sources/s"), &source).await.problem(403)["code"], "forbidden");
+    let retried = customer.post(&format!("{T}/deliveries/{}/retry", acme.deliveries[0]), "").await;
+    retried.expect(202);
+    assert_eq!(
+        customer.post(&format!("{T}/deliveries/{}/retry", acme.deliveries[1]), "").await.problem(404)["code"],
+        "not_found"
+    );
+    customer.delete(&format!("{T}/endpoints/mine")).await.expect(204);
+    let log = acme.admin.get(&format!("{T}/audit?target=acme/endpoint/mine&limit=1")).await.expect(200);
+    assert_eq!((&log["items"][0]["by"]["kind"], &log["items"][0]["by"]["key"]), (&json!("token"), &json!("backend")));
+}
+
+#[tokio::test]
+async fn a_token_ends_with_the_key_that_made_it_and_is_no_other_ones() {
+    let mut acme = acme().await;
+    let spec = json!({ "labels": { "customer": "42" } });
+    let customer = token(&acme, spec.clone()).await;
+    let look = format!("{T}/endpoints/of-42");
+    customer.get(&look).await.expect(200);
+    acme.host.terminate().await;
+    acme.host.start_again().await;
+    let again = |text: &str| Client::new(&acme.host.admin_url, Some(text));
+    let made = acme.host.admin.get(&format!("{T}/keys")).await.expect(200);
+    assert!(made["items"][0]["last_used_at_ms"].is_u64(), "it is known after a restart: {made}");
+
+    let admin = acme.host.admin.put(&format!("{T}/keys/second"), &json!({ "role": "admin" })).await.expect(201);
+    let admin = again(admin["key"].as_str().unwrap());
+    let made = admin.post(&format!("{T}/tokens"), spec.to_string()).await.expect(201);
+    let text = made["token"].as_str().unwrap().to_owned();
+    again(&text).get(&look).await.expect(200);
+    // A key that may no longer make any.
+    acme.host.put(&format!("{T}/keys/second"), &json!({ "role": "deploy" })).await;
+    assert_eq!(again(&text).get(&look).await.problem(401)["code"], "key_invalid");
+    acme.host.put(&format!("{T}/keys/second"), &json!({ "role": "admin" })).await;
+    again(&text).get(&look).await.expect(200);
+    // Another key with its name.
+    acme.host.admin.delete(&format!("{T}/keys/second")).await.expect(204);
+    acme.host.put(&format!("{T}/keys/second"), &json!({ "role": "admin" })).await;
+    assert_eq!(again(&text).get(&look).await.problem(401)["code"], "key_invalid");
+
+    let key = acme.host.admin.put(&format!("{T}/keys/third"), &json!({ "role": "admin" })).await.expect(201);
+    let third = again(key["key"].as_str().unwrap());
+    for (wrong, pointer) in [
+        (json!({ "labels": {} }), "/labels"),
+        (json!({ "labels": { "a": "b" }, "role": "admin" }), "/role"),
+        (json!({ "labels": { "a": "b" }, "expires_in_s": 0 }), "/expires_in_s"),
+        (json!({ "labels": { "a": "b" }, "expires_in_s": 86_401 }), "/expires_in_s"),
+    ] {
+        let refused = third.post(&format!("{T}/tokens"), wrong.to_string()).await;
+        assert_eq!(refused.problem(400)["pointer"], pointer);
+    }
+    let operator = acme.host.admin.post(&format!("{T}/tokens"), spec.to_string()).await.problem(403);
+    assert!(operator["detail"].as_str().unwrap().contains("an admin key of the tenant itself"), "{operator}");
+}
