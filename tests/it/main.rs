@@ -44,6 +44,7 @@ mod module_trials;
 mod modules;
 mod operational;
 mod publish;
+mod refused;
 mod remembering;
 mod replays;
 mod requests;

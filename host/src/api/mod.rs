@@ -21,6 +21,7 @@ mod modules;
 mod operations;
 mod publish;
 pub mod quarantine;
+mod refused;
 mod replay;
 mod rerun;
 mod resources;

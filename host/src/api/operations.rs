@@ -3,8 +3,8 @@
 
 use super::access::{self, Needs};
 use super::{
-    Api, audit, backup, data, endpoints, jobs, keys, module_test, modules, publish, replay, rerun, resources, secrets,
-    state, statistics, tokens,
+    Api, audit, backup, data, endpoints, jobs, keys, module_test, modules, publish, refused, replay, rerun, resources,
+    secrets, state, statistics, tokens,
 };
 use crate::config::Permission::{self, Admin, Deploy, Publish, Read};
 use axum::Router;
@@ -188,6 +188,7 @@ fn data(table: &mut Table) {
     table.tenant(Method::POST, "/jobs/{job}/cancel", Deploy, jobs::cancel);
     table.tenant(Method::GET, "/statistics", Read, statistics::list);
     table.tenant(Method::GET, "/sources/{name}/statistics", Read, statistics::of_source);
+    table.tenant(Method::GET, "/sources/{name}/refused", Read, refused::list);
     table.tenant(Method::GET, "/modules/{name}/statistics", Read, statistics::of_module);
     table.customers(Method::GET, "/endpoints/{name}/statistics", Read, statistics::of_endpoint);
 }

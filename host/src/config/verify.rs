@@ -6,7 +6,7 @@ use super::signatures::check_prefix;
 use super::{Invalid, MasterKey, ResourceId, VerifySpec};
 use crate::model::parse_url;
 use crate::signing::{
-    Ed25519Scheme, HmacForm, HmacScheme, PublicKey, SharedSecret, SignedText, StandardScheme, TimestampHeader,
+    Ed25519Scheme, HmacForm, HmacScheme, Looked, PublicKey, SharedSecret, SignedText, StandardScheme, TimestampHeader,
     Tolerance, TwilioScheme, VerifyError,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -156,6 +156,19 @@ impl Verify {
             Self::Ed25519(scheme) => scheme.verify(headers, body, now_s),
             Self::Twilio(scheme) => scheme.verify(headers, query, body),
             Self::Shared(secret) => secret.verify(headers, query),
+        }
+    }
+
+    /// What can be told of a request that is not believed: for the source's owner, never for the sender.
+    #[must_use]
+    pub fn explain(&self, looked: &Looked<'_>) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Hmac(scheme) => scheme.explain(looked),
+            Self::Standard(scheme) => scheme.explain(looked),
+            Self::Ed25519(scheme) => scheme.explain(looked),
+            Self::Twilio(scheme) => scheme.explain(looked),
+            Self::Shared(secret) => secret.explain(looked),
         }
     }
 

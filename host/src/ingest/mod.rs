@@ -1,7 +1,7 @@
 //! The way in: `POST /in/{tenant}/{source}`. Bounds the body, verifies the signature over its raw bytes, finds event type and dedup
 //! key, and answers only when the event is durable. What only asks is told what it asks for (`challenge`). `publish` is the way in for the application itself, by the admin interface.
 //!
-//! `rates` and `admission` bound what is on its way, `inflate` what a compressed body holds, `request`, `said` and `cloudevents` (pure) read what a request says, `take` and `batch` are what all ways in share.
+//! `rates` and `admission` bound what is on its way, `refusals` remembers what was refused, `inflate` what a compressed body holds, `request`, `said` and `cloudevents` (pure) read what a request says, `take` and `batch` are what all ways in share.
 
 mod admission;
 mod answer;
@@ -13,6 +13,8 @@ mod inflate;
 mod problems;
 mod publish;
 mod rates;
+mod refusals;
+mod refused;
 mod request;
 mod reserve;
 mod said;
@@ -21,6 +23,7 @@ mod take;
 pub use admission::Entry;
 pub use answer::{acknowledgement, result};
 pub use batch::{EVENTS_PER_BATCH_MAX, Given};
+pub use refusals::{Refusal, ShownBody, ShownHeader};
 pub use take::{Item, Taken, Way};
 
 use crate::clock::Clock;
@@ -35,10 +38,13 @@ use admission::Admission;
 use answer::Answer;
 use bytes::Bytes;
 use challenge::Told;
+use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
 use problems::{coding_refused, rate_limited, source_disabled, unwanted};
 use rates::Rates;
+use refusals::Refusals;
+use refused::Seen;
 use request::{Json, Refused};
 use reserve::Reservations;
 use said::Said;
@@ -88,6 +94,7 @@ struct Inner {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     store: Store,
     rates: Rates,
+    refusals: Refusals,
     /// What the rates count the time from.
     started: Instant,
     config: Config,
@@ -103,7 +110,8 @@ enum LetIn {
 
 /// A request that is in.
 struct Admitted {
-    headers: HeaderMap,
+    /// Its headers as they are where its body came compressed: no header says so any more.
+    inflated: Option<HeaderMap>,
     body: Bytes,
     now_ms: u64,
     entry: Entry,
@@ -122,8 +130,8 @@ impl Ingest {
     ) -> Self {
         let admission = Admission::new(config.clone());
         let taker = Arc::new(Taker { pipeline, recorder, clock, reservations: Reservations::default() });
-        let (rates, started) = (Rates::default(), Instant::now());
-        Self { inner: Arc::new(Inner { taker, admission, snapshots, store, rates, started, config }) }
+        let (rates, refusals, started) = (Rates::default(), Refusals::default(), Instant::now());
+        Self { inner: Arc::new(Inner { taker, admission, snapshots, store, rates, refusals, started, config }) }
     }
 
     /// Answers one request.
@@ -138,8 +146,10 @@ impl Ingest {
     async fn receive(&self, began: Instant, request: Request<RequestBody>) -> Result<Answer, Problem> {
         let way = self.find(request.uri().path())?;
         let taker = &self.inner.taker;
-        let let_in = self.admit(&way, request).await.inspect_err(|problem| {
+        let ((head, body), mut seen) = (request.into_parts(), Seen::default());
+        let let_in = self.admit(&way, &head, body, &mut seen).await.inspect_err(|problem| {
             taker.count(&way, began, |tally, took_us| tally.failed(problem.code, took_us));
+            self.note_refused(&way, &head, &seen, problem);
         })?;
         let admitted = match let_in {
             LetIn::Event(admitted) => admitted,
@@ -150,7 +160,16 @@ impl Ingest {
         };
         // From here on the client may hang up: what was verified is taken whole.
         let ingest = self.clone();
-        let taking = async move { ingest.take(&way, admitted, began).await };
+        let taking = async move {
+            let taken = ingest.take(&way, &head, admitted, began).await;
+            let refused = match &taken {
+                Err(problem) => Some(problem),
+                Ok(Answer::Each(each)) => each.iter().find_map(|one| one.as_ref().err()),
+                Ok(_) => None,
+            };
+            refused.into_iter().for_each(|problem| ingest.note_refused(&way, &head, &seen, problem));
+            taken
+        };
         tokio::spawn(taking.in_current_span()).await.unwrap_or_else(|error| {
             tracing::error!(%error, "taking an event broke down");
             Err(Problem::internal())
@@ -158,10 +177,10 @@ impl Ingest {
     }
 
     /// Takes what a verified request brings.
-    async fn take(&self, way: &Way, admitted: Admitted, began: Instant) -> Result<Answer, Problem> {
-        let Admitted { headers, body, now_ms, mut entry } = admitted;
+    async fn take(&self, way: &Way, head: &Parts, admitted: Admitted, began: Instant) -> Result<Answer, Problem> {
+        let Admitted { inflated, body, now_ms, mut entry } = admitted;
         let taker = &self.inner.taker;
-        let said = said::read(&way.source, &headers, body).map_err(Problem::from);
+        let said = said::read(&way.source, inflated.as_ref().unwrap_or(&head.headers), body).map_err(Problem::from);
         // Before anything of many is taken.
         let said = said.and_then(|said| match said {
             Said::Many(each) => self.make_way(way, &mut entry, each.len()).map(|()| Said::Many(each)),
@@ -200,40 +219,45 @@ impl Ingest {
     }
 
     /// Lets a request in that is whole and proves where it comes from, or says what it is told that only asks.
-    async fn admit(&self, way: &Way, request: Request<RequestBody>) -> Result<LetIn, Problem> {
-        let source = &way.source;
+    async fn admit(&self, way: &Way, head: &Parts, body: RequestBody, seen: &mut Seen) -> Result<LetIn, Problem> {
+        let (source, headers, query) = (&way.source, &head.headers, head.uri.query());
         check_open(source)?;
-        check_address(source, &request)?;
-        let (method, uri) = (request.method(), request.uri());
-        if let Some(told) = challenge::by_head(source, method, request.headers(), uri.query()) {
+        check_address(source, head)?;
+        if let Some(told) = challenge::by_head(source, &head.method, headers, query) {
             self.check_rates(way, 1)?;
             return told.map(LetIn::Told);
         }
-        check_head(source, &request)?;
-        let coding = inflate::coding_of(request.headers()).map_err(|error| coding_refused(&error))?;
+        check_head(source, head)?;
+        seen.coding = inflate::coding_of(headers).map_err(|error| coding_refused(&error))?;
         self.check_rates(way, 1)?;
         let mut entry = self.enter()?;
-        let (parts, body) = request.into_parts();
         let most = self.body_bytes_max(source);
         let raw = self.inner.admission.read(&mut entry, body, most).await?;
+        (seen.bytes, seen.body) = (Some(raw.len() as u64), Some(raw.clone()));
         let now_ms = self.inner.taker.clock.now_ms();
-        let proven = source.verify.check(&parts.headers, parts.uri.query(), &raw, now_ms / 1000);
-        proven.map_err(Refused::from)?;
-        let sign = |text: &str| source.verify.sign_as_signed(&parts.headers, &raw, now_ms / 1000, text);
-        // What was signed is what came; what is kept is what it holds, and no header says otherwise.
-        let body = match coding {
-            Some(coding) => self.inner.admission.inflate(&mut entry, coding, raw.clone(), most).await?,
+        source.verify.check(headers, query, &raw, now_ms / 1000).map_err(|error| {
+            seen.error = Some(error.clone());
+            Refused::from(error)
+        })?;
+        let sign = |text: &str| source.verify.sign_as_signed(headers, &raw, now_ms / 1000, text);
+        let body = match seen.coding {
+            // What was signed is what came; what is kept is what it holds.
+            Some(coding) => {
+                seen.body = None;
+                self.inner.admission.inflate(&mut entry, coding, raw.clone(), most).await?
+            }
             None => raw.clone(),
         };
         if let Some(told) = challenge::by_body(source, &body, sign) {
             return Ok(LetIn::Told(told));
         }
-        let mut headers = parts.headers;
-        if coding.is_some() {
+        let inflated = seen.coding.map(|_| {
+            let mut headers = headers.clone();
             headers.remove(header::CONTENT_ENCODING);
             headers.remove(header::CONTENT_LENGTH);
-        }
-        Ok(LetIn::Event(Admitted { headers, body, now_ms, entry }))
+            headers
+        });
+        Ok(LetIn::Event(Admitted { inflated, body, now_ms, entry }))
     }
 
     /// Counts so many events under the rates of their source and their tenant.
@@ -276,16 +300,16 @@ fn check_open(source: &Source) -> Result<(), Problem> {
 }
 
 /// Whether requests from there are looked at.
-fn check_address(source: &Source, request: &Request<RequestBody>) -> Result<(), Problem> {
+fn check_address(source: &Source, head: &Parts) -> Result<(), Problem> {
     // Every listener says where a request came from; what does not say comes from nowhere that was allowed.
-    let from = request.extensions().get::<Peer>().map_or(UNKNOWN_ADDRESS, |peer| peer.address);
+    let from = head.extensions.get::<Peer>().map_or(UNKNOWN_ADDRESS, |peer| peer.address);
     source.intake.check_address(from).map_err(|error| unwanted(&error, source))
 }
 
 /// Whether the request is one that the source takes.
-fn check_head(source: &Source, request: &Request<RequestBody>) -> Result<(), Problem> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let checked = source.intake.check_method(request.method());
+fn check_head(source: &Source, head: &Parts) -> Result<(), Problem> {
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let checked = source.intake.check_method(&head.method);
     let checked = checked.and_then(|()| source.intake.check_media_type(content_type));
     checked.map_err(|error| unwanted(&error, source))
 }

@@ -2,8 +2,10 @@
 
 use super::VerifyError;
 use super::ed25519::PublicKey;
+use super::explain::{Looked, TRIES_MAX, it_is, look_of, no_secret_made, time};
 use super::header::SignatureEncoding;
-use super::hmac_scheme::{SignedText, text};
+use super::hmac_scheme::text;
+use super::signed_text::SignedText;
 use super::timestamp::{TimestampHeader, Tolerance};
 use http::{HeaderMap, HeaderName};
 
@@ -58,6 +60,36 @@ impl Ed25519Scheme {
             return Err(VerifyError::SignatureInvalid);
         }
         stamp.map_or(Ok(()), |stamp| stamp.check(now_s))
+    }
+}
+
+impl Ed25519Scheme {
+    /// What can be told of a request that was refused.
+    #[must_use]
+    pub fn explain(&self, looked: &Looked<'_>) -> Vec<String> {
+        let header = &self.header;
+        let Some(written) = looked.headers.get(header).and_then(|value| value.to_str().ok()) else {
+            return vec![looked.missing(header)];
+        };
+        let Some(given) = self.encoding.decode(written).filter(|it| it.len() == SIGNATURE_BYTES) else {
+            return vec![format!("`{header}` holds {}", look_of(written))];
+        };
+        let stamp = self.timestamp.as_ref().map(|place| {
+            let text = looked.headers.get(&place.name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            (text, time(&place.name, text, place.tolerance, looked.now_s))
+        });
+        let (stamp, stale) = stamp.unwrap_or(("", None));
+        let mut told: Vec<String> = stale.into_iter().collect();
+        if looked.is_signed {
+            return told;
+        }
+        told.push(no_secret_made(header, self.keys.len(), 1));
+        let fits = |body: &[u8]| {
+            let message = self.signed.pieces(stamp, body).collect::<Vec<_>>().concat();
+            self.keys.iter().take(TRIES_MAX / 2).any(|key| key.verifies(&message, &given))
+        };
+        told.extend(looked.other_bodies().iter().find(|(_, body)| fits(body)).map(|(what, _)| it_is(what)));
+        told
     }
 }
 

@@ -31,14 +31,19 @@ impl HashAlgorithm {
     }
 }
 
+impl HashAlgorithm {
+    pub(super) fn of_ring(self) -> hmac::Algorithm {
+        match self {
+            Self::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            Self::Sha256 => hmac::HMAC_SHA256,
+            Self::Sha512 => hmac::HMAC_SHA512,
+        }
+    }
+}
+
 /// A key of this algorithm: the bytes of the secret.
 pub(super) fn key(algorithm: HashAlgorithm, secret: &str) -> hmac::Key {
-    let algorithm = match algorithm {
-        HashAlgorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        HashAlgorithm::Sha256 => hmac::HMAC_SHA256,
-        HashAlgorithm::Sha512 => hmac::HMAC_SHA512,
-    };
-    hmac::Key::new(algorithm, secret.as_bytes())
+    hmac::Key::new(algorithm.of_ring(), secret.as_bytes())
 }
 
 /// How the bytes of a signature are written.

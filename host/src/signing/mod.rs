@@ -5,22 +5,26 @@
 
 mod ed25519;
 mod ed25519_scheme;
+mod explain;
 mod header;
 mod hmac_scheme;
 mod key;
 mod secret;
 mod shared_secret;
+mod signed_text;
 mod standard;
 mod timestamp;
 mod twilio;
 
 pub use ed25519::{PrivateKey, PublicKey};
 pub use ed25519_scheme::Ed25519Scheme;
+pub use explain::Looked;
 pub use header::{BodySigner, HashAlgorithm, SignatureEncoding};
-pub use hmac_scheme::{HmacForm, HmacScheme, InvalidSignedText, SignedText};
+pub use hmac_scheme::{HmacForm, HmacScheme};
 pub use key::{InvalidKey, KeyScheme, SigningKey, VerifyingKey};
 pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret};
 pub use shared_secret::SharedSecret;
+pub use signed_text::{InvalidSignedText, SignedText};
 pub use standard::{SIGNATURES_MAX, StandardScheme, V1A_SIGNATURES_MAX, sign};
 pub use timestamp::{TIMESTAMP_TOLERANCE_S, TimestampHeader, Tolerance};
 pub use twilio::TwilioScheme;

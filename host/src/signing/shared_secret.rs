@@ -1,6 +1,7 @@
 //! The schemes that sign nothing: the request holds the secret itself. Whoever sees one request can make any other, so they want TLS.
 
 use super::VerifyError;
+use super::explain::Looked;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, header};
@@ -64,14 +65,44 @@ impl SharedSecret {
         }
     }
 
+    /// What can be told of a request that was refused.
+    #[must_use]
+    pub fn explain(&self, looked: &Looked<'_>) -> Vec<String> {
+        let Ok(given) = self.given(looked.headers, looked.query) else {
+            return match &self.place {
+                Place::Header(header) if !looked.headers.contains_key(header) => vec![looked.missing(header)],
+                _ => Vec::new(),
+            };
+        };
+        let bare = given.trim_ascii();
+        let unquoted = bare.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(bare);
+        let fits = |text: &[u8]| text != given.as_slice() && self.has(text);
+        let mut told =
+            vec![format!("what it holds has {} bytes, and is none of {} secrets", given.len(), self.wanted.len())];
+        if fits(bare) || fits(unquoted) {
+            told.push("it is a secret with spaces or quotes around it".to_owned());
+        }
+        told
+    }
+
     /// Whether the request holds one of the secrets. `query` is the URL's, as it came.
     ///
     /// # Errors
     /// Where it does not.
     pub fn verify(&self, headers: &HeaderMap, query: Option<&str>) -> Result<(), VerifyError> {
+        if self.has(&self.given(headers, query)?) { Ok(()) } else { Err(VerifyError::SecretInvalid) }
+    }
+
+    /// Whether this is one of the secrets. Each is compared in constant time; all are, so that not even which one it is shows.
+    fn has(&self, given: &[u8]) -> bool {
+        self.wanted.iter().fold(subtle::Choice::from(0), |right, one| right | one.as_bytes().ct_eq(given)).into()
+    }
+
+    /// What the request holds.
+    fn given(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Vec<u8>, VerifyError> {
         let missing = |header: &HeaderName| VerifyError::SignatureMissing { header: header.clone() };
         let of = |header: &HeaderName| headers.get(header).map(|value| value.as_bytes()).ok_or_else(|| missing(header));
-        let given = match &self.place {
+        Ok(match &self.place {
             Place::Header(header) => of(header)?.to_vec(),
             Place::Authorization(scheme) => {
                 let value = of(&header::AUTHORIZATION)?;
@@ -92,10 +123,7 @@ impl SharedSecret {
                     pairs.find_map(|(name, value)| (name == wanted.as_str()).then(|| value.into_owned().into_bytes()));
                 found.ok_or_else(|| VerifyError::ParameterMissing { parameter: wanted.clone() })?
             }
-        };
-        // Each is compared in constant time; all are, so that not even which one it is shows.
-        let right = self.wanted.iter().fold(subtle::Choice::from(0), |right, one| right | one.as_bytes().ct_eq(&given));
-        if right.into() { Ok(()) } else { Err(VerifyError::SecretInvalid) }
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Standard Webhooks 1.0: `id.timestamp.body` is signed, as `v1,<base64>` with HMAC-SHA256 or as `v1a,<base64>` with Ed25519; several
 //! signatures stand side by side, so that keys can be changed without a gap.
 
+use super::explain::{Looked, TRIES_MAX, it_is, no_secret_made, time};
 use super::hmac_scheme::text;
 use super::timestamp::{TimestampHeader, Tolerance};
 use super::{SigningKey, VerifyError, VerifyingKey};
@@ -83,6 +84,31 @@ impl StandardScheme {
             return Err(VerifyError::SignatureInvalid);
         }
         stamp.check(now_s)
+    }
+}
+
+impl StandardScheme {
+    /// What can be told of a request that was refused.
+    #[must_use]
+    pub fn explain(&self, looked: &Looked<'_>) -> Vec<String> {
+        let of = |name: &HeaderName| looked.headers.get(name).and_then(|value| value.to_str().ok());
+        let (Some(id), Some(at), Some(written)) = (of(&self.id), of(&self.timestamp.name), of(&self.signature)) else {
+            let names = [&self.id, &self.timestamp.name, &self.signature];
+            let missing = names.into_iter().filter(|name| of(name).is_none());
+            return missing.map(|name| looked.missing(name)).collect();
+        };
+        let given = Given::read(written);
+        let stale = time(&self.timestamp.name, at, self.timestamp.tolerance, looked.now_s);
+        let mut told: Vec<String> = stale.into_iter().collect();
+        let signatures = given.v1.len() + given.v1a.len();
+        if looked.is_signed || signatures == 0 {
+            return told;
+        }
+        told.push(no_secret_made(&self.signature, self.keys.len(), signatures));
+        let keys = self.keys.get(..TRIES_MAX / 2).unwrap_or(&self.keys);
+        let fits = |body: &[u8]| given.has_one_of(keys, &[id.as_bytes(), b".", at.as_bytes(), b".", body]);
+        told.extend(looked.other_bodies().iter().find(|(_, body)| fits(body)).map(|(what, _)| it_is(what)));
+        told
     }
 }
 

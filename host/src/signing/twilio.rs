@@ -5,6 +5,7 @@
 //! otherwise pass for it.
 
 use super::VerifyError;
+use super::explain::Looked;
 use super::header::{HashAlgorithm, SignatureEncoding, key};
 use super::hmac_scheme::text;
 use http::{HeaderMap, HeaderName, header};
@@ -31,6 +32,16 @@ impl TwilioScheme {
     #[must_use]
     pub fn new(url: String, secrets: &[String]) -> Self {
         Self { url, keys: secrets.iter().map(|secret| key(HashAlgorithm::Sha1, secret)).collect() }
+    }
+
+    /// What can be told of a request that was refused.
+    #[must_use]
+    pub fn explain(&self, looked: &Looked<'_>) -> Vec<String> {
+        if !looked.headers.contains_key(HEADER) {
+            return vec![looked.missing(&HEADER)];
+        }
+        let query = if looked.query.is_some() { " and this request's query" } else { "" };
+        vec![format!("what is signed begins with `{}`{query}: Twilio was told the same URL, to the letter?", self.url)]
     }
 
     /// Whether one of the secrets signed the request. `query` is the URL's, as it came.
