@@ -177,3 +177,28 @@ async fn what_is_wrong_with_a_source_is_said_where_it_stands() {
     let refused = host.admin.put("/v1/tenants/acme/sources/in", &two).await.problem(422);
     assert_eq!(refused["pointer"], "/dedup");
 }
+
+#[tokio::test]
+async fn what_slack_sends_as_a_form_has_a_type_and_a_key() {
+    let host = Host::start().await;
+    host.acme("http://127.0.0.1:1/").await;
+    host.put("/v1/tenants/acme/sources/in", &json!({ "verify": { "scheme": "slack", "secrets": ["hush"] } })).await;
+    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    let send = async |body: &str| {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"hush");
+        let mac = ring::hmac::sign(&key, format!("v0:{now_s}:{body}").as_bytes());
+        let hex: String = mac.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = format!("v0={hex}");
+        let headers = [("x-slack-signature", signature.as_str()), ("x-slack-request-timestamp", &now_s), FORM];
+        host.ingest.send(Method::POST, "/in/acme/in", &headers, body.to_owned()).await.expect(202)
+    };
+    for (body, event_type, key) in [
+        ("command=%2Fweather&text=94070&trigger_id=1.2.3", "/weather", "1.2.3"),
+        ("payload=%7B%22type%22%3A%22block_actions%22%2C%22trigger_id%22%3A%224.5.6%22%7D", "block_actions", "4.5.6"),
+    ] {
+        let first = send(body).await;
+        let event = host.show(first["id"].as_str().unwrap()).await;
+        assert_eq!((&event["event_type"], &event["dedup_key"]), (&json!(event_type), &json!(key)));
+        assert_eq!(send(body).await["duplicate"], true);
+    }
+}

@@ -18,6 +18,7 @@ mod refused;
 mod request;
 mod reserve;
 mod said;
+mod slack_form;
 mod take;
 
 pub use admission::Entry;

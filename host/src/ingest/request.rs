@@ -32,6 +32,9 @@ pub(super) enum Refused {
     /// Its dedup key is unusable.
     #[error("the dedup key, {0}, is longer than {DEDUP_KEY_BYTES_MAX} bytes or not text")]
     DedupKey(DedupRule),
+    /// The key of Slack's form is unusable.
+    #[error("the `trigger_id` is longer than {DEDUP_KEY_BYTES_MAX} bytes")]
+    TriggerId,
     /// It is no CloudEvent, and says that it is one.
     #[error(transparent)]
     CloudEvent(#[from] NoCloudEvent),
@@ -45,9 +48,12 @@ impl Refused {
         match self {
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
             Self::CloudEvent(NoCloudEvent::Format(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::EventType(_) | Self::ContentType | Self::DedupKey(_) | Self::CloudEvent(_) | Self::BatchLength(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::EventType(_)
+            | Self::TriggerId
+            | Self::ContentType
+            | Self::DedupKey(_)
+            | Self::CloudEvent(_)
+            | Self::BatchLength(_) => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -56,7 +62,7 @@ impl Refused {
             Self::Signature(error) => error.code(),
             Self::EventType(_) => "event_type_invalid",
             Self::ContentType => "content_type_invalid",
-            Self::DedupKey(_) => "dedup_key_invalid",
+            Self::DedupKey(_) | Self::TriggerId => "dedup_key_invalid",
             Self::CloudEvent(NoCloudEvent::Format(_)) => "content_type_refused",
             Self::CloudEvent(_) => "cloudevent_invalid",
             Self::BatchLength(_) => "batch_invalid",
@@ -80,6 +86,11 @@ pub(super) fn checked_type(found: String, place: impl FnOnce() -> String) -> Res
         return Err(Refused::EventType(place()));
     }
     Ok(found)
+}
+
+/// The key of Slack's form within its bounds.
+pub(super) fn checked_key(key: String) -> Result<String, Refused> {
+    if key.len() <= DEDUP_KEY_BYTES_MAX { Ok(key) } else { Err(Refused::TriggerId) }
 }
 
 /// What makes the event unique at its source, where the request says and the source remembers.

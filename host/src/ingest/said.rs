@@ -3,8 +3,9 @@
 use super::batch::EVENTS_PER_BATCH_MAX;
 use super::cloudevents::{self, Attributes, Form};
 use super::request::{self, Json, Refused};
+use super::slack_form::SlackForm;
 use super::take::Item;
-use crate::config::Source;
+use crate::config::{Asks, Source};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
@@ -65,6 +66,19 @@ fn item(source: &Source, headers: &HeaderMap, body: Bytes, attributes: Option<&A
         None => request::event_type(source, headers, &json)?,
     };
     drop(json);
+    // A form is no JSON: where nothing was found in it, it says so in its own way.
+    let form = match source.asks {
+        Asks::Slack => SlackForm::read(headers, &body),
+        _ => SlackForm::default(),
+    };
+    let event_type = match form.event_type.filter(|_| event_type.is_empty()) {
+        Some(found) => request::checked_type(found, || "what Slack's form says".to_owned())?,
+        None => event_type,
+    };
+    let dedup_key = match dedup_key {
+        None if source.dedup_window_s > 0 => form.trigger_id.map(request::checked_key).transpose()?,
+        found => found,
+    };
     let (content_type, headers) = (request::content_type(headers)?, request::kept_headers(source, headers));
     Ok(Item { event_type, content_type, headers, body, dedup_key })
 }

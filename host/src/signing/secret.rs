@@ -12,6 +12,9 @@ pub const SECRET_BYTES_MIN: usize = 24;
 /// The most bytes of a secret, as the specification has it.
 pub const SECRET_BYTES_MAX: usize = 64;
 
+/// The most bytes of a secret that verifies what others sign.
+const OTHERS_BYTES_MAX: usize = 256;
+
 pub(super) const PREFIX: &str = "whsec_";
 
 /// A key for HMAC-SHA256. Its `Debug` shows nothing of it.
@@ -32,15 +35,26 @@ impl Secret {
     }
 }
 
-impl FromStr for Secret {
-    type Err = InvalidKey;
-    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+impl Secret {
+    /// One that others have made and sign with: it may be longer than the specification has it.
+    pub(super) fn of_others(text: &str) -> Result<Self, InvalidKey> {
+        Self::read(text, OTHERS_BYTES_MAX, "24 to 256")
+    }
+
+    fn read(text: &str, bytes_max: usize, wanted: &'static str) -> Result<Self, InvalidKey> {
         let key = decode(PREFIX, text)?;
-        let wrong_length = InvalidKey::Length { prefix: PREFIX, bytes: key.len(), wanted: "24 to 64" };
-        if !(SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&key.len()) {
+        let wrong_length = InvalidKey::Length { prefix: PREFIX, bytes: key.len(), wanted };
+        if !(SECRET_BYTES_MIN..=bytes_max).contains(&key.len()) {
             return Err(wrong_length);
         }
         Hmac::new_from_slice(&key).map(Self).map_err(|_| wrong_length)
+    }
+}
+
+impl FromStr for Secret {
+    type Err = InvalidKey;
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        Self::read(text, SECRET_BYTES_MAX, "24 to 64")
     }
 }
 
@@ -67,6 +81,13 @@ mod tests {
             let error = written(bytes).parse::<Secret>().unwrap_err().to_string();
             assert!(error.contains(&format!("has {bytes} bytes: 24 to 64")), "{error}");
         }
+    }
+
+    #[test]
+    fn one_that_others_sign_with_has_up_to_256() {
+        assert!(Secret::of_others(&written(65)).is_ok() && Secret::of_others(&written(256)).is_ok());
+        let error = Secret::of_others(&written(257)).unwrap_err().to_string();
+        assert!(error.contains("has 257 bytes: 24 to 256"), "{error}");
     }
 
     #[test]
