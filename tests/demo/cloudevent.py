@@ -1,4 +1,5 @@
-"""Whether the published CloudEvents SDKs, PyPI's and npm's, read of a delivery what was sent: and refuse what lacks an attribute."""
+"""Whether the published CloudEvents SDKs, PyPI's and npm's, read of a delivery what was sent, and refuse what lacks an attribute; and what they
+send to a source."""
 
 import base64
 import datetime
@@ -7,6 +8,7 @@ import urllib.parse
 
 from cloudevents.core.bindings import http
 from cloudevents.core.exceptions import CloudEventValidationError
+from cloudevents.core.v1.event import CloudEvent
 
 TYPE = 'order."created".100%'
 SOURCE = "/acme/in"
@@ -67,3 +69,26 @@ def wrong_by_npm(read, headers, payloads):
         return f"it read {read}"
     data = base64.b64decode(read["data_base64"]) if read.get("data_base64") else read.get("data")
     return wrong_data(data, read["datacontenttype"], payloads)
+
+
+def fields(library, mode):
+    """What an event says that an SDK sends. npm's leaves the percent-encoding of headers to its callers, so nothing needs it there."""
+    if library == "npm" and mode == "binary":
+        return {"id": f"{library}-{mode}", "source": "/shop", "type": "order.created"}
+    return {"id": f"{library} {mode} gr\u00fcn", "source": "/shop", "type": TYPE}
+
+
+def made():
+    """Events that PyPI's SDK makes, in headers and in JSON: [{"headers", "body"}]."""
+    messages = []
+    for mode, write in [("binary", http.to_binary_event), ("structured", http.to_structured_event)]:
+        attributes = {**fields("cloudevents", mode), "datacontenttype": "application/json"}
+        messages.append(write(CloudEvent(attributes=attributes, data={"n": 1})))
+    return [{"headers": message.headers, "body": message.body} for message in messages]
+
+
+def wrong_when_stored(stored, library, mode):
+    """What a host has stored otherwise than it was meant, in words; none where all is well."""
+    meant = fields(library, mode)
+    found, wanted = (stored["event_type"], stored["dedup_key"]), (meant["type"], f"{meant['source']} {meant['id']}")
+    return None if found == wanted else f"it is {found}, not {wanted}"

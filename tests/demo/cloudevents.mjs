@@ -1,15 +1,24 @@
-// Reads requests with the published npm SDK: one line of JSON in, {"headers", "body"}; one line out, the event that it reads, or null.
+// Reads and makes requests with the published npm SDK, one line of JSON for each. {"headers", "body"}: the event that it reads, or what it
+// refuses. {"make", "fields"}: an event with these fields as the headers and the body of a request, `binary` or `structured`.
 
 import { createInterface } from "node:readline";
-import { HTTP } from "cloudevents";
+import { CloudEvent, HTTP } from "cloudevents";
+
+function read({ headers, body }) {
+  try {
+    return HTTP.toEvent({ headers, body });
+  } catch (error) {
+    return { refused: String(error) };
+  }
+}
+
+function make({ make: mode, fields }) {
+  const event = new CloudEvent({ ...fields, datacontenttype: "application/json", data: { n: 1 } });
+  const { headers, body } = HTTP[mode](event);
+  return { headers, body };
+}
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { headers, body } = JSON.parse(line);
-  let event = null;
-  try {
-    event = HTTP.toEvent({ headers, body });
-  } catch (error) {
-    event = { refused: String(error) };
-  }
-  console.log(JSON.stringify(event));
+  const asked = JSON.parse(line);
+  console.log(JSON.stringify(asked.make ? make(asked) : read(asked)));
 }

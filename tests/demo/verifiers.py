@@ -4,7 +4,7 @@
 
 Endpoints sign with secrets (v1), with private keys (v1a), with both, and with secrets that were rotated. PyPI's and npm's `standardwebhooks` and
 PyPI's `svix` verify v1; v1a is verified by PyPI's `cryptography`, with the public key that the endpoint shows. Two of the endpoints want
-CloudEvents, which PyPI's and npm's `cloudevents` read.
+CloudEvents, which PyPI's and npm's `cloudevents` read; and both send some to a source.
 """
 
 import base64
@@ -47,10 +47,11 @@ def main():
                 request = urllib.request.Request(f"{ingest}/in/acme/in", body.encode(), headers)
                 urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S).close()
             requests = [capture.take(received) for _ in range(len(BODIES) * len(endpoints))]
+            sent = senders(ingest, admin)
         finally:
             process.stop()
             server.shutdown()
-    return conclude(endpoints, requests)
+    return conclude(endpoints, requests, sent)
 
 
 def make_endpoints(admin, url):
@@ -82,9 +83,35 @@ def make_endpoints(admin, url):
     return verifiers
 
 
-def conclude(endpoints, requests):
+def senders(ingest, admin):
+    """Has the published SDKs send CloudEvents to the host. Answers ({library: how many came in as they were meant}, what did not, in words)."""
+    admin.send("PUT", "tenants/acme/sources/cloudevents", {"verify": {"scheme": "none"}, "cloudevents": {}})
+    asked = [{"make": mode, "fields": cloudevent.fields("npm", mode)} for mode in ["binary", "structured"]]
+    made = {"cloudevents": cloudevent.made(), "npm_cloudevents": node("cloudevents.mjs", asked)}
+    taken, wrong = collections.Counter(), []
+    for library, all_made in made.items():
+        for mode, (headers, body) in zip(["binary", "structured"], [(it["headers"], it["body"]) for it in all_made], strict=True):
+            # Each comes twice, and is one event.
+            answers = [send(f"{ingest}/in/acme/cloudevents", headers, body) for _ in range(2)]
+            stored = admin.get(f"tenants/acme/events/{answers[0]['id']}")
+            verdict = cloudevent.wrong_when_stored(stored, library.removesuffix("_cloudevents"), mode)
+            if not answers[1].get("duplicate"):
+                verdict = "it is no duplicate when it comes again"
+            taken[library] += verdict is None
+            wrong += [f"{library}: {mode} to the host: {verdict}"] if verdict else []
+    return taken, wrong
+
+
+def send(url, headers, body):
+    request = urllib.request.Request(url, body.encode() if isinstance(body, str) else body, headers)
+    with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as response:
+        return json.load(response)
+
+
+def conclude(endpoints, requests, sent):
     """Lets every verifier look at every request, and at the same with a changed body, id and time. Answers the exit status."""
-    verified, refused, wrong, for_node = collections.Counter(), 0, [], []
+    taken, wrong = sent
+    verified, refused, for_node = collections.Counter(), 0, []
     for path, headers, body in requests:
         secrets, public_keys = endpoints[path]
         for case, (changed, its_headers, its_body) in enumerate(cases(headers, body)):
@@ -122,9 +149,9 @@ def conclude(endpoints, requests):
     print(
         f"verifiers: requests={len(requests)} standardwebhooks={verified['standardwebhooks']} npm={verified['npm']} "
         f"svix={verified['svix']} v1a={verified['cryptography']} cloudevents={verified['cloudevents']} "
-        f"npm_cloudevents={verified['npm_cloudevents']} changed_and_refused={refused} wrong={len(wrong)}"
+        f"npm_cloudevents={verified['npm_cloudevents']} sent={taken['cloudevents']} npm_sent={taken['npm_cloudevents']} changed_and_refused={refused} wrong={len(wrong)}"
     )
-    return 1 if wrong or min(verified.values()) == 0 else 0
+    return 1 if wrong or min([*verified.values(), *taken.values()]) == 0 else 0
 
 
 def cases(headers, body):

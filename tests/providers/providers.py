@@ -12,6 +12,7 @@ import base64
 import collections
 import datetime
 import hashlib
+import hmac
 import json
 import os
 import pathlib
@@ -161,7 +162,7 @@ def presets(node):
         signature = seed.sign(f"{at_s}{body}".encode()).signature.hex()
         return {"X-Signature-Ed25519": signature, "X-Signature-Timestamp": str(at_s)}, ""
 
-    def described(secret, body, at_s):
+    def zoom_signs(secret, body, at_s):
         # What Zoom describes is what Slack does, in other headers; its documentation has no library.
         signature = slack_sdk.signature.SignatureVerifier(secret).generate_signature(timestamp=str(at_s), body=body)
         return {"X-Zm-Signature": signature, "X-Zm-Request-Timestamp": str(at_s)}, ""
@@ -170,6 +171,10 @@ def presets(node):
             "timestamp_header": "x-zm-request-timestamp"}  # fmt: skip
     discord = {"header": "x-signature-ed25519", "encoding": "hex", "signed": "{timestamp}{body}", "timestamp_header": "x-signature-timestamp"}
     two = ["hush-1", "hush-2"]
+
+    def public(keys):
+        return [key.verify_key.encode().hex() for key in keys]
+
     form = "application/x-www-form-urlencoded"
 
     def with_url(secrets):
@@ -187,11 +192,15 @@ def presets(node):
         Preset("twilio-json", "PyPI twilio (JSON)", two, with_twilio_json, with_url, timed=False, id_header="I-Twilio-Idempotency-Token"),
         Preset("standard-webhooks", "PyPI standardwebhooks", whsec, standard(standardwebhooks.Webhook, "webhook")),
         Preset("svix", "PyPI svix", whsec, standard(svix.webhooks.Webhook, "svix")),
-        Preset("hmac", "PyPI slack_sdk (as Zoom)", two, described, lambda secrets: {"scheme": "hmac", "secrets": secrets, **zoom},
+        Preset("hmac", "PyPI slack_sdk (as Zoom)", two, zoom_signs, lambda secrets: {"scheme": "hmac", "secrets": secrets, **zoom},
                id_header="Idempotency-Key"),
         Preset("ed25519", "PyPI PyNaCl (as Discord)", seeds, ed25519,
-               lambda keys: {"scheme": "ed25519", "public_keys": [key.verify_key.encode().hex() for key in keys], **discord},
-               id_header="Idempotency-Key"),
+               lambda keys: {"scheme": "ed25519", "public_keys": public(keys), **discord}, id_header="Idempotency-Key"),
+        # Meta signs as GitHub does, and publishes no library; nor does Discord publish one that signs.
+        Preset("meta", "npm @octokit/webhooks-methods", two, untimed(node, "github", "X-Hub-Signature-256"),
+               lambda secrets: {"scheme": "meta", "secrets": secrets, "verify_token": "t"}, timed=False),
+        Preset("discord", "PyPI PyNaCl", seeds, ed25519, lambda keys: {"scheme": "discord", "public_keys": public(keys)}),
+        Preset("zoom", "PyPI slack_sdk", two, zoom_signs),
         Preset("gitlab", "none: a token", two, lambda secret, *_: ({"X-Gitlab-Token": secret}, ""), timed=False, id_header="Idempotency-Key"),
         Preset("basic", "PyPI requests", two,
                lambda secret, *_: ({"Authorization": requests.auth._basic_auth_str("user", secret)}, ""),
@@ -221,7 +230,7 @@ def main():
         try:
             admin.send("PUT", "tenants/acme", {})
             rows = [senders(preset, ingest, admin) for preset in presets(node)]
-            rows += [challenge(ingest, admin)]
+            rows += [challenge(ingest, admin), metas_question(ingest, admin), zooms_question(ingest, admin), discords_ping(ingest, admin)]
             rows += receivers(node, ingest, admin, f"http://127.0.0.1:{server.server_port}", received)
         finally:
             process.stop()
@@ -275,6 +284,52 @@ def challenge(ingest, admin):
     events = admin.get("tenants/acme/events", source="slack", event_type="url_verification")["items"]
     wrong += ["slack: a url_verification became an event"] if events else []
     return "slack", "PyPI slack_sdk", "asks", 2, wrong
+
+
+def metas_question(ingest, admin):
+    """Meta's GET, with the right token and another."""
+    verify = {"scheme": "meta", "secrets": ["hush"], "verify_token": "token & co"}
+    admin.send("PUT", "tenants/acme/sources/meta", {"verify": verify})
+    wrong = []
+    for token, wanted in [("token & co", (200, "1158201444")), ("other", (403, None))]:
+        asked = {"hub.mode": "subscribe", "hub.challenge": "1158201444", "hub.verify_token": token}
+        status, answer = post(f"{ingest}/in/acme/meta?{urllib.parse.urlencode(asked)}", {}, None)
+        wrong += differs("meta: hub.challenge", (status, answer), wanted)
+    return "meta", "none: a token", "asks", 2, wrong
+
+
+def zooms_question(ingest, admin):
+    """Zoom's `endpoint.url_validation`, signed and not."""
+    admin.send("PUT", "tenants/acme/sources/zoom", {"verify": {"scheme": "zoom", "secrets": ["hush"]}})
+    body, at_s = json.dumps({"event": "endpoint.url_validation", "payload": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw"}}), str(int(time.time()))
+    encrypted = hmac.new(b"hush", b"qgg8vlvZRS6UYooatFL8Aw", hashlib.sha256).hexdigest()
+    wrong = []
+    for secret, wanted in [("hush", (200, {"plainToken": "qgg8vlvZRS6UYooatFL8Aw", "encryptedToken": encrypted})), ("other", (401, None))]:
+        signature = slack_sdk.signature.SignatureVerifier(secret).generate_signature(timestamp=at_s, body=body)
+        headers = {"X-Zm-Signature": signature, "X-Zm-Request-Timestamp": at_s, "Content-Type": "application/json"}
+        status, answer = post(f"{ingest}/in/acme/zoom", headers, body.encode())
+        wrong += differs("zoom: url_validation", (status, json.loads(answer)), wanted)
+    return "zoom", "PyPI slack_sdk", "asks", 2, wrong
+
+
+def discords_ping(ingest, admin):
+    """Discord's PING, signed and not."""
+    keys = [nacl.signing.SigningKey(bytes([n] * 32)) for n in [7, 8]]
+    public_keys = [keys[0].verify_key.encode().hex()]
+    admin.send("PUT", "tenants/acme/sources/discord", {"verify": {"scheme": "discord", "public_keys": public_keys}})
+    body, at_s = json.dumps({"type": 1, "version": 1}), int(time.time())
+    wrong = []
+    for key, wanted in [(keys[0], (200, {"type": 1})), (keys[1], (401, None))]:
+        headers = {"X-Signature-Ed25519": key.sign(f"{at_s}{body}".encode()).signature.hex(), "X-Signature-Timestamp": str(at_s)}
+        status, answer = post(f"{ingest}/in/acme/discord", headers, body.encode())
+        wrong += differs("discord: PING", (status, json.loads(answer)), wanted)
+    return "discord", "PyPI PyNaCl", "asks", 2, wrong
+
+
+def differs(case, found, wanted):
+    """What is wrong with an answer; of a body that is none, nothing is wanted."""
+    is_right = found[0] == wanted[0] and (wanted[1] is None or found[1] == wanted[1])
+    return [] if is_right else [f"{case}: wanted {wanted}, but {found}"]
 
 
 def receivers(node, ingest, admin, url, received):
