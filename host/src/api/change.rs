@@ -55,6 +55,11 @@ pub enum ChangeError {
     /// Deliveries still wait for an endpoint that is to be removed.
     #[error("deliveries still wait for the endpoint `{0}`; remove it with `?pending=cancel` to give them up")]
     Waiting(EndpointName),
+    /// A tenant has as many modules as it may.
+    #[error(
+        "the tenant's quota is used up: it has modules_max = {0} modules; remove one first, or ask the operator for more"
+    )]
+    ModulesQuota(u64),
     /// The versions of a module do not change like that.
     #[error(transparent)]
     Version(#[from] VersionError),

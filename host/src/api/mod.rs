@@ -24,6 +24,7 @@ pub mod quarantine;
 mod refused;
 mod replay;
 mod rerun;
+mod reseal;
 mod resources;
 mod secrets;
 mod state;
@@ -31,12 +32,14 @@ mod statistics;
 mod tokens;
 pub mod upkeep;
 mod uploads;
+mod usage;
 mod versions;
 
 pub use access::{Access, OperatorKey};
 pub use change::{ChangeError, Configuration, load};
 pub use key_uses::KeyUses;
 pub use operations::{Operation, operations};
+pub use reseal::reseal;
 pub use tokens::TokenKey;
 pub use uploads::Uploads;
 

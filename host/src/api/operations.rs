@@ -4,7 +4,7 @@
 use super::access::{self, Needs};
 use super::{
     Api, audit, backup, data, endpoints, jobs, keys, module_test, modules, publish, refused, replay, rerun, resources,
-    secrets, state, statistics, tokens,
+    secrets, state, statistics, tokens, usage,
 };
 use crate::config::Permission::{self, Admin, Deploy, Publish, Read};
 use axum::Router;
@@ -115,6 +115,7 @@ fn tenants(table: &mut Table) {
     table.operator(Method::PUT, TENANT.to_owned(), Deploy, resources::put_tenant);
     table.operator(Method::DELETE, TENANT.to_owned(), Deploy, resources::delete_tenant);
     table.tenant(Method::GET, "", Read, resources::get_tenant);
+    table.tenant(Method::GET, "/usage", Read, usage::get);
 }
 
 fn modules(table: &mut Table) {

@@ -318,6 +318,11 @@ impl From<ChangeError> for Problem {
             ChangeError::InUse { .. } | ChangeError::NotEmpty(_) => {
                 Self::new(StatusCode::CONFLICT, "in_use", error.to_string())
             }
+            ChangeError::ModulesQuota(most) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", error.to_string())
+                    .with("quota", "modules_max")
+                    .with("max", most)
+            }
             ChangeError::Version(refused) => {
                 let (status, code) = match refused {
                     VersionError::Unknown(_) => (StatusCode::NOT_FOUND, "version_unknown"),

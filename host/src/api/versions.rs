@@ -21,6 +21,9 @@ impl Configuration {
         let before = self.snapshot();
         let old = before.module(id).cloned();
         let new = change(old.clone())?;
+        if old.is_none() {
+            check_quota(&before, id)?;
+        }
         if old.as_ref() == Some(&new) {
             return Ok((Changed::Nothing, new));
         }
@@ -109,6 +112,16 @@ impl Configuration {
         }
         self.commit(&Actor::host(), &before, &id, alone, told(tenant, &spec)).await?;
         Ok(Some(spec))
+    }
+}
+
+/// Whether the tenant may have another module.
+fn check_quota(before: &Snapshot, id: &ResourceId) -> Result<(), ChangeError> {
+    let Some(tenant) = id.tenant.as_ref().and_then(|tenant| before.tenant(tenant)) else { return Ok(()) };
+    let has = tenant.records.keys().filter(|(kind, _)| *kind == Kind::Module).count() as u64;
+    match tenant.quotas.modules_max {
+        Some(most) if has >= most => Err(ChangeError::ModulesQuota(most)),
+        _ => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ mod restart;
 mod settings;
 mod supervise;
 
-pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV};
+pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV, rotate_master_key};
 pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsError};
 
 use crate::api::{Access, Api, Configuration, KeyUses, Parts, TokenKey, Uploads, quarantine, upkeep};
@@ -24,7 +24,7 @@ use crate::runtime::{Compiler, Executor, Runtime};
 use crate::server::{Listener, serve};
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::statistics::Recorder;
-use crate::store::{CompiledFiles, DataFiles, ModuleFiles, Store, WaitingUploads};
+use crate::store::{CompiledFiles, DataFiles, ModuleFiles, Store, Transition, WaitingUploads};
 use crate::telemetry::Health;
 use crate::transport::Transport;
 use crate::trial::Costs;
@@ -99,7 +99,17 @@ impl Host {
         crate::store::check_restored(data)?;
         // First: it says that the directory is ours.
         let store = Store::open(&data.join("store"), &settings.store, &health).context("cannot open the store")?;
-        let master = keys::master_key(data)?;
+        store.commit(Transition::CountUsage).await.context("cannot count what tenants have in the store")?;
+        let (master, previous) = keys::master_key(data)?;
+        if let Some(previous) = previous {
+            let secrets = crate::api::reseal(&store, &previous, &master).await.map_err(anyhow::Error::msg);
+            let secrets = secrets.context("cannot seal the secrets with the new master key")?;
+            keys::master_key_is(data, &master)?;
+            tracing::info!(
+                secrets,
+                "every secret is sealed with the new master key; the previous one is needed no more"
+            );
+        }
         let operator = keys::operator_key(data)?;
         let tokens = TokenKey::new(&master.derive(TOKENS_LABEL));
         let snapshot = crate::api::load(&store, &master)

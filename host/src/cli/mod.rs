@@ -7,6 +7,7 @@ mod compile_module;
 mod module;
 mod resources_file;
 mod restore;
+mod rotate_master_key;
 mod serve;
 
 use crate::config::ModuleOptions;
@@ -52,6 +53,10 @@ enum Command {
     ///
     /// The file is checked from its beginning to its end mark before anything is written. No host may run on the directory.
     Restore(RestoreArgs),
+    /// Make a new master key, with which the next start of the host seals every secret
+    ///
+    /// The key before it becomes DIR/master.key.previous; that start needs it, and no later one does.
+    RotateMasterKey(RotateMasterKeyArgs),
     /// For the author of a module: begin one, build it, try it out, bring its versions to a host
     #[command(subcommand)]
     Module(module::ModuleCommand),
@@ -109,6 +114,14 @@ struct RestoreArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The data directory to make; empty, or not there
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+/// What `rotate-master-key` takes.
+#[derive(Debug, Args)]
+struct RotateMasterKeyArgs {
+    /// The data directory
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 }
@@ -176,6 +189,7 @@ pub fn main() -> ExitCode {
         Command::Apply(args) => apply::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::RotateMasterKey(args) => rotate_master_key::run(&args),
         Command::CompileModule { config, metered } => compile_module::run(&config, metered),
         Command::Module(command) => module::run(&command),
         Command::Settings => {

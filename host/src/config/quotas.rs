@@ -14,6 +14,19 @@ pub struct QuotaSpec {
     /// How many events each second all its sources together may be sent: 1 to 100,000, and as many beside it in a burst.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events_per_s: Option<u32>,
+    /// How many of its deliveries may be pending or held; with as many, no event is taken: 1 to 1,000,000,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_deliveries_max: Option<u64>,
+    /// How many bytes the bodies of its events and deliveries may have that are kept; with as many, no event is taken: 1 to 2^50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_bytes_max: Option<u64>,
+    /// How many modules it may have: 0 to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modules_max: Option<u64>,
+    /// How long its modules may run in a minute, in milliseconds, all calls together; from then on no event is taken until the next minute begins:
+    /// 1 to 60,000,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module_time_ms_per_min: Option<u64>,
 }
 
 /// What a tenant may use, checked.
@@ -21,12 +34,29 @@ pub struct QuotaSpec {
 pub struct Quotas {
     /// How fast events may come, over all sources.
     pub events: Option<Rate>,
+    /// How many deliveries may be pending or held.
+    pub waiting_deliveries_max: Option<u64>,
+    /// How many bytes of bodies may be kept.
+    pub stored_bytes_max: Option<u64>,
+    /// How many modules there may be.
+    pub modules_max: Option<u64>,
+    /// How long modules may run in a minute, in milliseconds.
+    pub module_time_ms_per_min: Option<u64>,
 }
 
 impl Quotas {
     pub(super) fn resolve(spec: &QuotaSpec) -> Result<Self, Invalid> {
         let events = spec.events_per_s.map(|per_s| Rate::new(("/quotas/events_per_s", per_s), ("", None)));
-        Ok(Self { events: events.transpose()? })
+        let QuotaSpec { waiting_deliveries_max, stored_bytes_max, modules_max, module_time_ms_per_min, .. } = *spec;
+        let check = |pointer, value: Option<u64>, least, most| {
+            value.map_or(Ok(()), |value| within(pointer, value, least, most))
+        };
+        check("/quotas/waiting_deliveries_max", waiting_deliveries_max, 1, 1_000_000_000)?;
+        check("/quotas/stored_bytes_max", stored_bytes_max, 1, 1 << 50)?;
+        check("/quotas/modules_max", modules_max, 0, 1_000)?;
+        check("/quotas/module_time_ms_per_min", module_time_ms_per_min, 1, 60_000_000)?;
+        let events = events.transpose()?;
+        Ok(Self { events, waiting_deliveries_max, stored_bytes_max, modules_max, module_time_ms_per_min })
     }
 }
 

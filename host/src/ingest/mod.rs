@@ -12,6 +12,7 @@ mod cloudevents;
 mod inflate;
 mod problems;
 mod publish;
+mod quotas;
 mod rates;
 mod refusals;
 mod refused;
@@ -43,6 +44,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
 use problems::{coding_refused, rate_limited, source_disabled, unwanted};
+use quotas::Used;
 use rates::Rates;
 use refusals::Refusals;
 use refused::Seen;
@@ -231,6 +233,7 @@ impl Ingest {
         check_head(source, head)?;
         seen.coding = inflate::coding_of(headers).map_err(|error| coding_refused(&error))?;
         self.check_rates(way, 1)?;
+        self.check_quotas(way).await?;
         let mut entry = self.enter()?;
         let most = self.body_bytes_max(source);
         let raw = self.inner.admission.read(&mut entry, body, most).await?;
@@ -264,6 +267,26 @@ impl Ingest {
     /// Counts so many events under the rates of their source and their tenant.
     fn check_rates(&self, way: &Way, events: usize) -> Result<(), Problem> {
         self.inner.rates.let_through(way, events, self.now_ns()).map_err(|exceeded| rate_limited(&exceeded))
+    }
+
+    /// Whether the tenant has room for another event.
+    async fn check_quotas(&self, way: &Way) -> Result<(), Problem> {
+        let taker = &self.inner.taker;
+        let now_ms = taker.clock.now_ms();
+        let module_time_ms = match way.quotas.module_time_ms_per_min {
+            Some(_) => taker.pipeline.module_times().of(&way.tenant_name, now_ms),
+            None => 0,
+        };
+        let mut used = Used { module_time_ms, ..Used::default() };
+        if quotas::asks_the_store(way) {
+            let tenant = way.tenant_name.clone();
+            match self.inner.store.read(move |reader| reader.usage(&tenant)).await {
+                Ok(stored) => used.stored = stored,
+                // The commit will say so, if it is the store's end.
+                Err(error) => tracing::warn!(%error, "what a tenant has in the store cannot be read"),
+            }
+        }
+        quotas::check(way, &used, now_ms)
     }
 
     /// The time that the rates count by.

@@ -70,6 +70,7 @@ impl Ingest {
         // All are one tenant's, and what is refused already costs nothing.
         if let Some(Ok((way, _))) = given.iter().find(|one| one.is_ok()) {
             self.check_rates(way, given.len())?;
+            self.check_quotas(way).await?;
         }
         self.inner.admission.widen(&mut entry, given.len())?;
         let ingest = self.clone();

@@ -4,7 +4,7 @@ use super::failures::Note;
 use super::run::{Job, execute, missing_endpoint, unrouted};
 use super::shadow::Observed;
 use super::statistics::Said;
-use super::{Config, Failures, Library, Published, Shadows, Still};
+use super::{Config, Failures, Library, ModuleTimes, Published, Shadows, Still};
 use crate::clock::Clock;
 use crate::config::{Kind, ResourceId, Route, Tenant};
 use crate::model::{Event, EventId, OPERATIONAL_SOURCE, Run, SourceName, TenantName};
@@ -33,6 +33,7 @@ pub struct Pipeline {
     pub(super) failures: Failures,
     pub(super) shadows: Shadows,
     pub(super) recorder: Recorder,
+    pub(super) module_times: ModuleTimes,
 }
 
 /// What became of an event that was taken.
@@ -100,7 +101,20 @@ impl Pipeline {
     ) -> Self {
         let call_time_max = library.call_time_max();
         let (config, failures, shadows) = (Arc::new(config), Failures::default(), Shadows::default());
-        Self { store, published, executor, library, clock, config, call_time_max, failures, shadows, recorder }
+        let module_times = ModuleTimes::default();
+        Self {
+            store,
+            published,
+            executor,
+            library,
+            clock,
+            config,
+            call_time_max,
+            failures,
+            shadows,
+            recorder,
+            module_times,
+        }
     }
 
     /// Whether the disk has room for another event.
@@ -115,6 +129,12 @@ impl Pipeline {
     #[must_use]
     pub const fn failures(&self) -> &Failures {
         &self.failures
+    }
+
+    /// How long the modules of each tenant ran in this minute.
+    #[must_use]
+    pub const fn module_times(&self) -> &ModuleTimes {
+        &self.module_times
     }
 
     /// What the shadows of modules have said.
@@ -132,7 +152,9 @@ impl Pipeline {
     pub(super) fn committed(&self, tenant: &TenantName, source: &SourceName, follows: Follows) {
         let Follows { notes, observed, said } = follows;
         self.shadows.push(observed);
-        said.count(&self.recorder, (tenant, source), self.clock.now_ms());
+        let now_ms = self.clock.now_ms();
+        self.module_times.note(tenant, now_ms, said.took_us());
+        said.count(&self.recorder, (tenant, source), now_ms);
         if source.as_str() == OPERATIONAL_SOURCE || notes.is_empty() {
             return;
         }

@@ -63,6 +63,11 @@ impl Said {
         said
     }
 
+    /// How long the calls took, in microseconds, all together.
+    pub(super) fn took_us(&self) -> u64 {
+        self.calls.iter().fold(0, |sum, call| call.took_us.saturating_add(sum))
+    }
+
     /// Counts it. What the host itself has to say is no traffic of a source.
     pub(super) fn count(self, recorder: &Recorder, (tenant, source): (&TenantName, &SourceName), now_ms: u64) {
         let Self { statuses, calls } = self;

@@ -21,6 +21,7 @@
 //! | `U` tenant 0 kind¹ name 0 (version³²) length¹ place¹ | what was counted of a subject in a minute or an hour; of a module by its version |
 //! | `A` scope 0 entry¹⁶ | an entry of the audit log; the operator's scope is empty |
 //! | `K` scope 0 name 0 | when an API key was used last |
+//! | `B` tenant 0 | what a tenant has in the store: deliveries that wait⁸, bytes of bodies⁸ |
 //! | `J` tenant 0 over¹ job¹⁶ | a job; over is 0 while it has something to do, 1 from then on |
 //!
 //! | in a day's tree | holds |
@@ -46,9 +47,9 @@
 mod day;
 
 pub(super) use day::{
-    all_dedup, all_events, attempt, attempts, attempts_of, bodies_of, body, by_status, dedup, deliveries, delivery,
-    event, events, found_by_status, is_event, replay, replays, replays_of, run, runs, runs_of, stopped, sweep_mark,
-    sweep_marks,
+    HELD, all_bodies, all_dedup, all_events, all_stopped, attempt, attempts, attempts_of, bodies_of, body, by_status,
+    dedup, deliveries, delivery, event, events, found_by_status, is_event, replay, replays, replays_of, run, runs,
+    runs_of, stopped, sweep_mark, sweep_marks,
 };
 
 use super::key::{Key, KeyRange};
@@ -145,7 +146,7 @@ pub(super) fn due(tenant: &TenantName, endpoint: &EndpointName, due_ms: u64, del
 
 /// The lines of one endpoint.
 pub(super) fn lines(tenant: &TenantName, endpoint: &EndpointName) -> Key {
-    Key::of(b'L').name(tenant.as_str()).name(endpoint.as_str())
+    all_lines().name(tenant.as_str()).name(endpoint.as_str())
 }
 
 /// The line of an ordering key, by a hash: the keys themselves may hold any byte. Two that share a hash share a line.
@@ -194,6 +195,21 @@ pub(super) fn notices_of(scope: Option<&TenantName>) -> Key {
 /// A notice, by the event that it becomes.
 pub(super) fn notice(scope: Option<&TenantName>, event: EventId) -> Key {
     notices_of(scope).bytes(&event.to_bytes())
+}
+
+/// What a tenant has in the store.
+pub(super) fn usage(tenant: &TenantName) -> Key {
+    Key::of(b'B').name(tenant.as_str())
+}
+
+/// That it was counted from the beginning on.
+pub(super) fn usage_counted() -> Key {
+    Key::of(b'M').bytes(b"usage")
+}
+
+/// All lines.
+pub(super) fn all_lines() -> Key {
+    Key::of(b'L')
 }
 
 /// All audit logs.

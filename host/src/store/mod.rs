@@ -42,6 +42,7 @@ mod stored;
 mod sweep;
 mod transition;
 mod tree;
+mod usage;
 mod view;
 mod waiting_uploads;
 mod whole_file;
@@ -72,6 +73,7 @@ pub use transition::{
     Transition,
 };
 pub use tree::Day;
+pub use usage::Usage;
 pub use waiting_uploads::{WaitingUpload, WaitingUploads};
 pub use whole_file::{NewFile, make_dir, on_disk, write as write_whole};
 

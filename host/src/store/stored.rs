@@ -9,6 +9,7 @@ use super::backend::{Look, Order, VALUE_BYTES_MAX};
 use super::key::Key;
 use super::keys;
 use super::tree::TreeId;
+use super::usage::{self, Change};
 use super::{ReadError, View, body, record};
 use crate::model::{
     Attempt, BodyRef, Delivery, DeliveryId, DeliveryStatus, Erased, Event, EventId, Run, RunId, SourceName, TenantName,
@@ -67,6 +68,8 @@ pub(super) struct ToSweep {
     pub(super) dedup: Option<(SourceName, String)>,
     /// When it was erased, if it was.
     pub(super) erased_at_ms: Option<u64>,
+    /// How long the body in the record is.
+    pub(super) body_bytes: usize,
 }
 
 /// Stores an event and its body, and with it the runs that are done.
@@ -79,12 +82,16 @@ pub(super) fn put_event(view: &mut View<'_>, event: &Event, runs: &[Run], bytes:
         body::put(view, &event.tenant, event.id, body::OF_EVENT, bytes);
     }
     record::finish(view, tree, key, value);
-    Ok(())
+    usage::change(view, &event.tenant, Change::more_bytes(bytes.len()))
 }
 
 /// Stores what is left of an event, in the place of its record.
 pub(super) fn put_erased(view: &mut View<'_>, tenant: &TenantName, erased: &Erased) -> Result<(), ReadError> {
     let (tree, key) = (TreeId::of(erased.id), keys::event(tenant, erased.id));
+    if let Some(value) = view.get(tree, &key)? {
+        let body = inline_body(view, tree, &key, value)?;
+        usage::change(view, tenant, Change::fewer_bytes(body.len()))?;
+    }
     record::remove(view, tree, key.clone())?;
     let value = begin(&ErasedAlone { erased: Some(erased.clone()) }, 0, tree, &key)?;
     record::finish(view, tree, key, value);
@@ -104,6 +111,11 @@ fn begin<T: Serialize>(stored: &T, body_bytes: usize, tree: TreeId, key: &Key) -
     Ok(value)
 }
 
+/// The body in an event's record, from the value that stands under its key; empty where it stands beside it.
+pub(super) fn inline_body(look: &dyn Look, tree: TreeId, key: &Key, value: Bytes) -> Result<Bytes, ReadError> {
+    Ok(in_two(look, tree, key, value)?.1)
+}
+
 /// What is left of an event, if it was erased.
 pub(super) fn erased(look: &dyn Look, tenant: &TenantName, event: EventId) -> Result<Option<Erased>, ReadError> {
     let alone: Option<ErasedAlone> = event_part(look, tenant, event)?;
@@ -118,10 +130,10 @@ pub(super) fn event(look: &dyn Look, tenant: &TenantName, event: EventId) -> Res
 
 /// Reads what a sweep asks of an event's record, from the value that stands under its key.
 pub(super) fn to_sweep(look: &dyn Look, tree: TreeId, key: &Key, value: Bytes) -> Result<ToSweep, ReadError> {
-    let (json, _) = in_two(look, tree, key, value)?;
+    let (json, body) = in_two(look, tree, key, value)?;
     let EventToSweep { event, erased } = record::decode_json(&json, tree, key)?;
     let dedup = event.and_then(|event| Some((event.source, event.dedup_key?)));
-    Ok(ToSweep { dedup, erased_at_ms: erased.map(|erased| erased.erased_at_ms) })
+    Ok(ToSweep { dedup, erased_at_ms: erased.map(|erased| erased.erased_at_ms), body_bytes: body.len() })
 }
 
 /// The body of an event; none where there is no such event, or where it went while it was read.

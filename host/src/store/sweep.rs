@@ -96,6 +96,8 @@ pub(super) struct Plan {
     pub(super) through: bool,
     /// The keys that go, in the day's tree.
     pub(super) keys: Vec<Key>,
+    /// How many bytes of bodies go with them; of `long`, with the event's own record.
+    pub(super) bytes: usize,
     /// How many events they are of.
     pub(super) events: u64,
     /// The events that are not finished, and were looked at.
@@ -141,11 +143,12 @@ pub(super) fn plan(look: &dyn Look, sweep: &Sweep, from: EventId) -> Result<Plan
     found.deliveries()?;
     found.runs()?;
     let (attempts, replays) = (keys::attempts_of(tenant), keys::replays_of(tenant));
-    for rest in [&attempts, &replays, &keys::bodies_of(tenant)] {
-        found.whatever(rest)?;
+    for rest in [&attempts, &replays] {
+        found.whatever(rest, false)?;
     }
+    found.whatever(&keys::bodies_of(tenant), true)?;
     for records in [keys::events(tenant), keys::deliveries(tenant), keys::runs_of(tenant), attempts, replays] {
-        found.whatever(&keys::parts_of(&records))?;
+        found.whatever(&keys::parts_of(&records), false)?;
     }
     let Found { until, keys, live, long, .. } = found;
     if let Some(event) = long {
@@ -156,7 +159,8 @@ pub(super) fn plan(look: &dyn Look, sweep: &Sweep, from: EventId) -> Result<Plan
         until,
         through: until == end,
         events: events.iter().filter(|event| goes(event)).count() as u64,
-        keys: keys.into_iter().filter(|(event, _)| goes(event)).map(|(_, key)| key).collect(),
+        bytes: keys.iter().filter(|(event, ..)| goes(event)).map(|(.., bytes)| bytes).sum(),
+        keys: keys.into_iter().filter(|(event, ..)| goes(event)).map(|(_, key, _)| key).collect(),
         left: live.into_iter().filter(|event| *event < until).collect(),
         long: None,
     })
@@ -167,15 +171,17 @@ fn plan_long(look: &dyn Look, sweep: &Sweep, event: EventId) -> Result<Plan, Rea
     let (keys, live) = (Vec::new(), BTreeSet::new());
     let mut found = Found { look, sweep, from: event, until: event.next(), keys_max: KEYS_MAX, keys, live, long: None };
     let events = found.events()?.len() as u64;
+    let bytes = found.keys.iter().map(|(.., bytes)| bytes).sum();
     // Only how they stand is asked.
     found.keys_max = usize::MAX;
     found.deliveries()?;
     found.runs()?;
-    let plan = Plan { until: event, through: false, keys: Vec::new(), events, left: BTreeSet::new(), long: None };
+    let plan =
+        Plan { until: event, through: false, keys: Vec::new(), bytes, events, left: BTreeSet::new(), long: None };
     Ok(if found.live.is_empty() {
         Plan { long: Some(event), ..plan }
     } else {
-        Plan { until: event.next(), events: 0, left: found.live, ..plan }
+        Plan { until: event.next(), bytes: 0, events: 0, left: found.live, ..plan }
     })
 }
 
@@ -186,7 +192,8 @@ struct Found<'a> {
     from: EventId,
     until: EventId,
     keys_max: usize,
-    keys: Vec<(EventId, Key)>,
+    /// Each with the bytes of a body that go with it.
+    keys: Vec<(EventId, Key, usize)>,
     live: BTreeSet<EventId>,
     long: Option<EventId>,
 }
@@ -209,10 +216,10 @@ impl<'a> Found<'a> {
             if let Some((source, dedup_key)) = stored.dedup {
                 let Sweep { tenant, now_ms, .. } = self.sweep;
                 let expired = dedup::expired(self.look, (tenant, &source, &dedup_key), event, *now_ms)?;
-                self.keys.extend(expired.map(|key| (event, key)));
+                self.keys.extend(expired.map(|key| (event, key, 0)));
             }
             events.push(event);
-            self.keys.push((event, key));
+            self.keys.push((event, key, stored.body_bytes));
         }
         Ok(events)
     }
@@ -232,7 +239,7 @@ impl<'a> Found<'a> {
                 self.live.insert(event);
             }
             let index = keys::found_by_status(&self.sweep.tenant, &endpoint, status, id);
-            if !index.chain([key]).all(|key| self.add(event, key)) {
+            if !index.chain([key]).all(|key| self.add(event, key, 0)) {
                 break;
             }
         }
@@ -248,18 +255,18 @@ impl<'a> Found<'a> {
             if matches!(run.status, RunStatus::Pending | RunStatus::Held) {
                 self.live.insert(event);
             }
-            if !self.add(event, key) {
+            if !self.add(event, key, 0) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// All else, by its keys alone.
-    fn whatever(&mut self, all: &Key) -> Result<(), ReadError> {
+    /// All else, by its keys alone; or parts of bodies, by how long they are.
+    fn whatever(&mut self, all: &Key, is_body: bool) -> Result<(), ReadError> {
         for entry in self.scan(all) {
-            let (event, key, _) = entry?;
-            if !self.add(event, key) {
+            let (event, key, value) = entry?;
+            if !self.add(event, key, if is_body { value.len() } else { 0 }) {
                 break;
             }
         }
@@ -267,14 +274,14 @@ impl<'a> Found<'a> {
     }
 
     /// Takes a key along. Answers whether there is room for more; otherwise it goes no further than to the event before.
-    fn add(&mut self, event: EventId, key: Key) -> bool {
+    fn add(&mut self, event: EventId, key: Key, bytes: usize) -> bool {
         if self.keys.len() < self.keys_max {
-            self.keys.push((event, key));
+            self.keys.push((event, key, bytes));
             return true;
         }
-        if self.keys.iter().any(|(other, _)| *other < event) {
+        if self.keys.iter().any(|(other, ..)| *other < event) {
             self.until = event;
-            self.keys.retain(|(other, _)| *other < event);
+            self.keys.retain(|(other, ..)| *other < event);
         } else {
             self.long = Some(event);
         }

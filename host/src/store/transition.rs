@@ -160,6 +160,13 @@ pub enum Transition {
     },
     /// Configuration changes. Stale unless the store's config revision is `expected_revision`.
     Configure(Configure),
+    /// Resources whose secrets are sealed anew, and nothing else: nobody is told. Stale unless the store's config revision is `expected_revision`.
+    Reseal {
+        /// The revision that was read.
+        expected_revision: u64,
+        /// The resources, whole.
+        puts: Vec<(ResourceKey, Bytes)>,
+    },
     /// A change of which the audit log tells.
     Audited(Box<Audited>),
     /// Entries of an audit log that are old go, some of them. [`Outcome::More`] where there are more.
@@ -169,6 +176,8 @@ pub enum Transition {
         /// Those of an earlier time go: milliseconds since 1970-01-01T00:00:00Z.
         before_ms: u64,
     },
+    /// What all tenants have is counted from the beginning on, unless it was before.
+    CountUsage,
     /// When API keys were used last, in milliseconds since 1970-01-01T00:00:00Z.
     KeysUsed(Vec<(Option<TenantName>, KeyName, u64)>),
 }
@@ -345,6 +354,7 @@ impl Transition {
                     + audited.change.weight()
                     + changes.map(|it| value(&it.before) + value(&it.after)).sum::<usize>()
             }
+            Self::Reseal { puts, .. } => puts.iter().map(|(_, value)| RECORD_BYTES + value.len()).sum(),
             Self::KeysUsed(uses) => RECORD_BYTES * uses.len(),
             Self::KeepStatistics(counted) => 2 * RECORD_BYTES * counted.len(),
             Self::Job(step) => RECORD_BYTES * (1 + step.items.len()),
@@ -362,6 +372,7 @@ impl Transition {
             | Self::Told { .. }
             | Self::SweepState
             | Self::SweepAudit { .. }
+            | Self::CountUsage
             | Self::SweepStatistics { .. }
             | Self::Sweep(_)
             | Self::SweepPlans { .. }

@@ -7,7 +7,8 @@ use crate::store::backend::{Look as _, Order};
 use crate::store::key::{Key, KeyRange};
 use crate::store::keys;
 use crate::store::tree::TreeId;
-use crate::store::{Configure, Hint, Outcome, ReadError, View, meta, notice, record};
+use crate::store::{Configure, Hint, Outcome, ReadError, ResourceKey, View, meta, notice, record};
+use bytes::Bytes;
 
 /// Changes the configuration, unless somebody else did since, or an endpoint that goes is in use.
 pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<Applied, Refusal> {
@@ -70,6 +71,23 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
     meta::put_revision(view, revision);
     hints.push(Hint::Configured { revision });
     Ok(Applied { outcome: Outcome::Configured { revision }, hints })
+}
+
+/// Puts resources whose secrets are sealed anew.
+pub(super) fn reseal(
+    view: &mut View<'_>,
+    expected_revision: u64,
+    puts: &[(ResourceKey, Bytes)],
+) -> Result<Applied, Refusal> {
+    if meta::revision(view)? != expected_revision {
+        return Ok(Applied::quietly(Outcome::Stale { why: "the configuration has changed since it was read" }));
+    }
+    for (key, value) in puts {
+        let key = keys::resource(key);
+        record::remove(view, TreeId::Hot, key.clone())?;
+        record::put_bytes(view, TreeId::Hot, key, value);
+    }
+    Ok(Applied::quietly(Outcome::Done))
 }
 
 /// Marks plans that are not needed, and removes those that have not been for long enough.

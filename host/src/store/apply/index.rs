@@ -7,6 +7,7 @@ use crate::store::key::{Key, KeyRange, KeyReader};
 use crate::store::keys;
 use crate::store::stored::StoredDelivery;
 use crate::store::tree::TreeId;
+use crate::store::usage::{self, Change};
 use crate::store::{Hint, NewDelivery, ReadError, View, body, record};
 
 /// Stores a run in a record of its own, in its new state. `before` is the status it had, `seq` its event's place in the order.
@@ -53,6 +54,7 @@ pub(super) fn put_new_delivery(
     }
     if let Some(body) = body {
         body::put(view, tenant, delivery.id.event(), delivery.id.tag(), &body);
+        usage::change(view, tenant, Change::more_bytes(body.len()))?;
     }
     put_delivery(view, tenant, None, &StoredDelivery { delivery, last: None }, hints)
 }
@@ -98,9 +100,7 @@ pub(super) fn remove_some(
         gone += 1;
     }
     let body = keys::body(tenant, event, body::OF_EVENT).prefix();
-    let chunks = some_keys(view, tree, &body, keys_max.saturating_sub(gone))?;
-    gone += chunks.len();
-    chunks.into_iter().for_each(|key| view.remove(tree, key));
+    gone += remove_chunks(view, tenant, tree, &body, keys_max.saturating_sub(gone))?;
     let deliveries = keys::deliveries(tenant).bytes(&event.to_bytes()).prefix();
     for key in some_keys(view, tree, &deliveries, keys_max)? {
         if gone >= keys_max {
@@ -135,19 +135,36 @@ fn remove_delivery(
 ) -> Result<usize, ReadError> {
     let (tree, id) = (TreeId::of(delivery.id.event()), delivery.id);
     leave_indexes(view, tenant, delivery);
+    usage::change(view, tenant, Change::of_status(Some(delivery.status), None))?;
     if delivery.status == DeliveryStatus::Pending
         && let Some((due_ms, next)) = line::leave(view, tenant, delivery)?
     {
         put_due(view, tenant, delivery, (due_ms, next), hints);
     }
     let attempts = some_keys(view, tree, &keys::attempts(tenant, id), usize::MAX)?;
-    let chunks = some_keys(view, tree, &keys::body(tenant, id.event(), id.tag()).prefix(), usize::MAX)?;
-    let gone = 2 + attempts.len() + chunks.len();
+    let body = keys::body(tenant, id.event(), id.tag()).prefix();
+    let gone = 2 + attempts.len() + remove_chunks(view, tenant, tree, &body, usize::MAX)?;
     for key in attempts.into_iter().chain([keys::delivery(tenant, id)]) {
         record::remove(view, tree, key)?;
     }
-    chunks.into_iter().for_each(|key| view.remove(tree, key));
     Ok(gone)
+}
+
+/// Removes chunks of a body, as many as `keys_max`. Answers how many went.
+fn remove_chunks(
+    view: &mut View<'_>,
+    tenant: &TenantName,
+    tree: TreeId,
+    body: &KeyRange,
+    keys_max: usize,
+) -> Result<usize, ReadError> {
+    let found = view.scan(tree, body, Order::Ascending).take(keys_max);
+    let found = found.map(|entry| entry.map(|(key, value)| (Key::from(&key[..]), value.len())));
+    let chunks = found.collect::<Result<Vec<_>, _>>()?;
+    usage::change(view, tenant, Change::fewer_bytes(chunks.iter().map(|(_, bytes)| bytes).sum()))?;
+    let count = chunks.len();
+    chunks.into_iter().for_each(|(key, _)| view.remove(tree, key));
+    Ok(count)
 }
 
 /// The first keys of a range.
@@ -168,6 +185,7 @@ pub(super) fn put_delivery(
     if let Some(before) = before {
         leave_indexes(view, tenant, before);
     }
+    usage::change(view, tenant, Change::of_status(before.map(|before| before.status), Some(delivery.status)))?;
     for key in keys::found_by_status(tenant, &delivery.endpoint, delivery.status, id) {
         view.put(tree, key, "");
     }

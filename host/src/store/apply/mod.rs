@@ -22,7 +22,7 @@ mod statistics;
 mod sweep;
 
 use super::backend::BackendError;
-use super::{Hint, Outcome, ReadError, Transition, View};
+use super::{Hint, Outcome, ReadError, Transition, View, usage};
 
 /// What came of a transition.
 #[derive(Debug)]
@@ -88,8 +88,15 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
         }
         Transition::SweepDay { day, after, now_ms } => sweep::day(view, day, after.as_ref(), now_ms),
         Transition::Configure(configure) => configure::configure(view, configure),
+        Transition::Reseal { expected_revision, puts } => configure::reseal(view, expected_revision, &puts),
         Transition::Audited(audited) => audit::audited(view, *audited),
         Transition::SweepAudit { scope, before_ms } => audit::sweep(view, scope.as_ref(), before_ms),
+        Transition::CountUsage => {
+            if !usage::is_counted(view)? {
+                usage::count(view)?;
+            }
+            Ok(Applied::quietly(Outcome::Done))
+        }
         Transition::KeysUsed(uses) => Ok(audit::keys_used(view, &uses)),
     }
 }

@@ -6,6 +6,7 @@ use crate::store::backend::{Look as _, Order};
 use crate::store::key::{Key, KeyRange};
 use crate::store::sweep::{KEYS_MAX, Mark, Sweep, Swept, expired, plan};
 use crate::store::tree::{Day, TreeId};
+use crate::store::usage::{self, Change};
 use crate::store::{Outcome, ReadError, View, keys, record};
 use bytes::Bytes;
 
@@ -35,6 +36,7 @@ pub(super) fn events(view: &mut View<'_>, sweep: &Sweep) -> Result<Applied, Refu
     for key in plan.keys {
         view.remove(tree, key);
     }
+    usage::change(view, tenant, Change::fewer_bytes(plan.bytes))?;
     if found {
         mark.put(view, tenant, *day)?;
     }

@@ -8,7 +8,7 @@ use crate::store::{Day, Replay, RouteRun, Sweep, Swept};
 const AGAIN: u64 = 1000;
 
 /// Sweeps what was received before `before_ms`, until there is no more; and what came of it in all.
-async fn sweep(store: &Store, before_ms: u64, now_ms: u64) -> Swept {
+pub(super) async fn sweep(store: &Store, before_ms: u64, now_ms: u64) -> Swept {
     let mut all = Swept::default();
     loop {
         let sweep = Sweep { tenant: acme(), day: Day::of_ms(NOON), before_ms, now_ms, again_ms: AGAIN };
@@ -38,7 +38,7 @@ fn keys(store: &Store) -> usize {
 
 /// An event with everything that an event can have, all of it finished: a long body, a long trace, a run of its own, deliveries with attempts
 /// and bodies of their own.
-async fn finished(store: &Store, id: EventId) -> DeliveryId {
+pub(super) async fn finished(store: &Store, id: EventId) -> DeliveryId {
     let mut new = accept(id, vec![1; 100_000]);
     let held: RouteName = "held".parse().unwrap();
     new.runs = vec![

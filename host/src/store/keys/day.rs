@@ -59,9 +59,14 @@ pub(in crate::store) fn attempt(tenant: &TenantName, delivery: DeliveryId, numbe
     attempts_of(tenant).id(delivery.event(), delivery.tag()).bytes(&number.to_be_bytes())
 }
 
+/// All chunks of bodies of a day.
+pub(in crate::store) fn all_bodies() -> Key {
+    Key::of(b'B')
+}
+
 /// All chunks of bodies of a tenant on one day.
 pub(in crate::store) fn bodies_of(tenant: &TenantName) -> Key {
-    Key::of(b'B').name(tenant.as_str())
+    all_bodies().name(tenant.as_str())
 }
 
 /// A body, as the beginning of its chunks' keys: the event's own has the tag 0.
@@ -89,12 +94,15 @@ pub(in crate::store) fn all_dedup() -> Key {
     Key::of(b'K')
 }
 
+/// The byte for held deliveries.
+pub(in crate::store) const HELD: u8 = 3;
+
 /// A status as a byte. Pending deliveries stand in their lane instead.
 const fn status_byte(status: DeliveryStatus) -> Option<u8> {
     match status {
         DeliveryStatus::Pending => None,
         DeliveryStatus::Delivered => Some(2),
-        DeliveryStatus::Held => Some(3),
+        DeliveryStatus::Held => Some(HELD),
         DeliveryStatus::Dead => Some(4),
     }
 }
@@ -105,11 +113,16 @@ pub(in crate::store) fn by_status(tenant: &TenantName, endpoint: &EndpointName, 
     Some(Key::of(b'S').name(tenant.as_str()).name(endpoint.as_str()).bytes(&[status]))
 }
 
+/// All deliveries of a day that are held or dead.
+pub(in crate::store) fn all_stopped() -> Key {
+    Key::of(b'F')
+}
+
 /// The deliveries of a tenant that are held, or dead, on one day. None for another status: most deliveries are delivered, and cost no
 /// key here.
 pub(in crate::store) fn stopped(tenant: &TenantName, status: DeliveryStatus) -> Option<Key> {
     let status = status_byte(status).filter(|_| status != DeliveryStatus::Delivered)?;
-    Some(Key::of(b'F').name(tenant.as_str()).bytes(&[status]))
+    Some(all_stopped().name(tenant.as_str()).bytes(&[status]))
 }
 
 /// Where a delivery with this status stands in the indexes of its day.

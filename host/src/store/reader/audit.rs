@@ -1,4 +1,4 @@
-//! The audit log, and when keys were used.
+//! The audit log, when keys were used, and what tenants have.
 
 use super::Reader;
 use super::cursor::Binding;
@@ -7,7 +7,7 @@ use crate::model::{AuditEntry, AuditId, KeyName, TenantName};
 use crate::store::backend::Order;
 use crate::store::key::KeyReader;
 use crate::store::tree::TreeId;
-use crate::store::{ReadError, keys, record};
+use crate::store::{ReadError, Usage, keys, record, usage};
 
 /// How many entries are read for one page, whether they pass the filter or not.
 const PAGE_RECORDS_MAX: usize = 5000;
@@ -77,6 +77,11 @@ impl Reader {
             }
         }
         Ok(old)
+    }
+
+    /// What a tenant has in the store.
+    pub fn usage(&self, tenant: &TenantName) -> Result<Usage, ReadError> {
+        usage::of(&*self.backend, tenant)
     }
 
     /// When each key was used last, as far as that was written down.

@@ -1,0 +1,47 @@
+//! Whether a tenant has room for another event under its quotas. What is on its way at that moment is not counted yet, so a bound may be passed by that
+//! much.
+
+use super::take::Way;
+use crate::problem::Problem;
+use crate::store::Usage;
+use http::StatusCode;
+
+/// How long to wait where deliveries have to leave or events to be swept, in seconds.
+const LATER_S: u32 = 30;
+const MINUTE_MS: u64 = 60_000;
+
+/// What a tenant uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    pub(super) stored: Usage,
+    /// In the minute under way.
+    pub(super) module_time_ms: u64,
+}
+
+/// Whether the store has to be asked.
+pub(super) fn asks_the_store(way: &Way) -> bool {
+    way.quotas.waiting_deliveries_max.is_some() || way.quotas.stored_bytes_max.is_some()
+}
+
+/// Refuses where a quota is used up.
+pub(super) fn check(way: &Way, used: &Used, now_ms: u64) -> Result<(), Problem> {
+    let quotas = &way.quotas;
+    let rest_of_minute_s = u32::try_from((MINUTE_MS - now_ms % MINUTE_MS).div_ceil(1000)).unwrap_or(LATER_S);
+    let bounds = [
+        ("waiting_deliveries_max", quotas.waiting_deliveries_max, used.stored.waiting_deliveries, LATER_S),
+        ("stored_bytes_max", quotas.stored_bytes_max, used.stored.stored_bytes, LATER_S),
+        ("module_time_ms_per_min", quotas.module_time_ms_per_min, used.module_time_ms, rest_of_minute_s),
+    ];
+    for (quota, most, used, wait_s) in bounds {
+        if let Some(most) = most.filter(|most| used >= *most) {
+            let detail =
+                format!("the tenant's quota is used up: {used} of {quota} = {most}; send it again in {wait_s} s");
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", detail)
+                .with("quota", quota)
+                .with("used", used)
+                .with("max", most)
+                .retry_after_s(wait_s));
+        }
+    }
+    Ok(())
+}

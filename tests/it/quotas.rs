@@ -1,0 +1,87 @@
+//! What a tenant may use of the host, and what it does use.
+
+use super::support::{Host, Receiver, Reply, guest, until};
+use http::Method;
+use serde_json::{Value, json};
+
+const T: &str = "/v1/tenants/acme";
+
+async fn quotas(host: &Host, quotas: Value) {
+    host.put(T, &json!({ "quotas": quotas })).await;
+}
+
+async fn send(host: &Host) -> super::support::Answer {
+    host.ingest.send(Method::POST, "/in/acme/in", &[("x-event-type", "x")], "0123456789").await
+}
+
+async fn usage(host: &Host) -> Value {
+    host.admin.get(&format!("{T}/usage")).await.expect(200)
+}
+
+#[tokio::test]
+async fn no_event_is_taken_while_too_many_deliveries_wait() {
+    let receiver = Receiver::answering(|_| Reply::Hang).await;
+    let mut host = Host::start().await;
+    host.acme(&receiver.url("/")).await;
+    host.route("r", json!([])).await;
+    quotas(&host, json!({ "waiting_deliveries_max": 2 })).await;
+    send(&host).await.expect(202);
+    send(&host).await.expect(202);
+    let refused = send(&host).await;
+    assert_eq!(refused.headers["retry-after"], "30");
+    let problem = refused.problem(429);
+    assert_eq!((&problem["code"], &problem["quota"]), (&json!("quota_exceeded"), &json!("waiting_deliveries_max")));
+    assert_eq!((&problem["used"], &problem["max"]), (&json!(2), &json!(2)));
+    let published =
+        host.admin.post(&format!("{T}/events"), json!({ "event_type": "x", "payload": 1 }).to_string()).await;
+    assert_eq!(published.problem(429)["code"], "quota_exceeded", "whichever way it comes");
+    // It is counted on disk.
+    host.kill().await;
+    host.start_again().await;
+    assert_eq!(usage(&host).await["waiting_deliveries"], json!({ "used": 2, "max": 2 }));
+    send(&host).await.problem(429);
+    host.admin.delete(&format!("{T}/routes/r")).await.expect(204);
+    host.admin.delete(&format!("{T}/endpoints/out?pending=cancel")).await.expect(204);
+    assert_eq!(usage(&host).await["waiting_deliveries"]["used"], 0);
+    send(&host).await.expect(202);
+}
+
+#[tokio::test]
+async fn bytes_and_modules_and_their_time_have_bounds_too() {
+    let host = Host::start().await;
+    host.acme("http://127.0.0.1:9/").await;
+    quotas(&host, json!({ "stored_bytes_max": 15, "modules_max": 1 })).await;
+    let first = send(&host).await.expect(202)["id"].as_str().unwrap().to_owned();
+    send(&host).await.expect(202);
+    assert_eq!(send(&host).await.problem(429)["quota"], "stored_bytes_max");
+    host.admin.delete(&format!("{T}/events/{first}")).await.expect(200);
+    assert_eq!(usage(&host).await["stored_bytes"], json!({ "used": 10, "max": 15 }));
+    send(&host).await.expect(202);
+
+    host.admin.put_bytes(&format!("{T}/modules/one"), guest("no-op")).await.expect(201);
+    let second = host.admin.put_bytes(&format!("{T}/modules/two"), guest("no-op")).await.problem(429);
+    assert_eq!((&second["code"], &second["quota"]), (&json!("quota_exceeded"), &json!("modules_max")));
+    host.admin.put_bytes(&format!("{T}/modules/one"), guest("ten-lines")).await.expect(200);
+    assert_eq!(usage(&host).await["modules"], json!({ "used": 1, "max": 1 }));
+
+    host.upload("misbehave").await;
+    quotas(&host, json!({ "module_time_ms_per_min": 1 })).await;
+    host.route("slow", json!([{ "module": "operator/misbehave", "settings": { "do": "spin", "rounds": 50_000_000 } }]))
+        .await;
+    // Until its minute is used up: one that ends meanwhile gives another one.
+    let refused = until("the minute to be used up", || async {
+        let answer = send(&host).await;
+        (answer.status != 202).then_some(answer)
+    })
+    .await;
+    let wait_s: u32 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait_s), "until the minute is over");
+    assert_eq!(refused.problem(429)["quota"], "module_time_ms_per_min");
+
+    for (wrong, at) in
+        [("waiting_deliveries_max", 0), ("stored_bytes_max", 0), ("module_time_ms_per_min", 0), ("modules_max", 1001)]
+    {
+        let problem = host.admin.put(T, &json!({ "quotas": { wrong: at } })).await.problem(422);
+        assert_eq!(problem["pointer"], format!("/quotas/{wrong}"));
+    }
+}
