@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate providers access guests hostile ssrf fuzz crash powercut faults deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate providers access guests hostile ssrf fuzz crash powercut faults edge deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,9 +41,11 @@ run: setup build ## start the demo's setup and leave it up to play with, until C
 languages:
 	@scripts/setup-languages.sh
 
-test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, forbidden addresses, the demo end to end, and the providers' libraries
+test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, forbidden addresses, bad input, the demo end to end, and the providers' libraries
 	cargo test $(CARGO_FLAGS)
 	ROUNDS=3 $(FAULTS) crash
+	@scripts/setup-edge.sh
+	QUICK=1 cargo bench --workspace --locked --bench edge | grep -v '^  '
 	$(SSRF) | grep -v '^  '
 	@python3 tests/demo/demo.py --quiet
 	@"$$CARGO_TARGET_DIR/venv/bin/python" tests/demo/verifiers.py
@@ -53,7 +55,7 @@ test: setup languages lint build ## all checks: format, lints, unit and integrat
 lint: ## formatting, clippy, and that no lock file names a registry's host
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
-	@! grep -nE '"resolved"|https?://' tests/{demo,providers}/{package-lock.json,requirements.txt} \
+	@! grep -nE '"resolved"|https?://' tests/{demo,providers}/{package-lock.json,requirements.txt} tests/edge/package-lock.json \
 	  host/templates/*/common/{package-lock.json,requirements.txt}
 
 bench: setup build ## measure the road of an event, what a million pending deliveries cost, starts after many were made, and the calls of modules
@@ -101,6 +103,10 @@ powercut: build ## the same with ROUNDS (50) cuts of the power; UNSYNCED=1 does 
 faults: build ## full, failing and slow disks, receivers that misbehave, a clock that jumps: a verdict for each
 	$(FAULTS) faults
 
+edge: build ## malformed HTTP, JSONTestSuite, floods and 1,000 slow connections against a real host; QUICK=1 for the short form
+	@scripts/setup-edge.sh
+	QUICK="$(QUICK)" cargo bench --workspace --locked --bench edge
+
 deny: ## check licences, bans and sources of all crates (`cargo deny check advisories` needs the network)
 	@command -v cargo-deny "$$CARGO_TARGET_DIR/tools/bin/cargo-deny" >/dev/null || { \
 	  echo "deny: installing cargo-deny $(CARGO_DENY_VERSION) into $$CARGO_TARGET_DIR/tools. That takes some minutes, once:"; \
@@ -110,4 +116,4 @@ deny: ## check licences, bans and sources of all crates (`cargo deny check advis
 
 clean: ## remove everything that was built or fetched
 	cargo clean
-	rm -rf "$$CARGO_TARGET_DIR"/{venv,providers,guests,languages,tools} tests/{demo,providers}/node_modules
+	rm -rf "$$CARGO_TARGET_DIR"/{venv,providers,guests,languages,tools} tests/{demo,edge,providers}/node_modules

@@ -66,8 +66,11 @@ pub(crate) async fn exchange(address: &str, bytes: &[u8]) -> Heard {
 pub(crate) async fn hear(stream: &mut TcpStream) -> Heard {
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    let (mut answers, rest) = answers(&bytes);
+    // To HEAD there is a length and no body. What was cut short is told by its length.
+    answers.extend(head_of(&rest).map(|(answer, _)| answer));
     // A reset is an end, too.
-    Heard { answers: answers(&bytes), closed: read.is_ok() }
+    Heard { answers, closed: read.is_ok() }
 }
 
 /// Hears one final answer, of a connection that may stay open.
@@ -78,7 +81,7 @@ pub(crate) async fn hear_one(stream: &mut TcpStream) -> Option<Answer> {
             let mut piece = [0; 4096];
             let read = stream.read(&mut piece).await.unwrap_or(0);
             bytes.extend_from_slice(&piece[..read]);
-            let whole = answers(&bytes).into_iter().find(|answer| answer.status >= 200);
+            let whole = answers(&bytes).0.into_iter().find(|answer| answer.status >= 200);
             if whole.is_some() || read == 0 {
                 return whole;
             }
@@ -87,26 +90,30 @@ pub(crate) async fn hear_one(stream: &mut TcpStream) -> Option<Answer> {
     tokio::time::timeout(PATIENCE, reading).await.ok().flatten()
 }
 
-/// The whole answers in some bytes.
-fn answers(mut bytes: &[u8]) -> Vec<Answer> {
+/// The whole answers in some bytes, and what is behind them.
+fn answers(mut bytes: &[u8]) -> (Vec<Answer>, Vec<u8>) {
     let mut found = Vec::new();
     while let Some((answer, rest)) = first_answer(bytes) {
         found.push(answer);
         bytes = rest;
     }
-    found
+    (found, bytes.to_vec())
 }
 
 fn first_answer(bytes: &[u8]) -> Option<(Answer, &[u8])> {
+    let (mut answer, rest) = head_of(bytes)?;
+    let length = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    answer.body = rest.get(..length)?.to_vec();
+    Some((answer, &rest[length..]))
+}
+
+/// An answer without its body, and what is behind its head.
+fn head_of(bytes: &[u8]) -> Option<(Answer, &[u8])> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let mut lines = head.split("\r\n");
     let status = lines.next()?.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
     let headers = lines.filter_map(|line| line.split_once(": "));
     let headers: Vec<_> = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-    let mut answer = Answer { status, headers, body: Vec::new() };
-    let length = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let rest = &bytes[end + 4..];
-    answer.body = rest.get(..length)?.to_vec();
-    Some((answer, &rest[length..]))
+    Some((Answer { status, headers, body: Vec::new() }, &bytes[end + 4..]))
 }

@@ -157,6 +157,18 @@ async fn a_heads_length_and_its_headers_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_body_that_says_it_is_too_long_need_not_come() {
+    let host = taking("").await;
+    let mut stream = TcpStream::connect(ingest_at(&host)).await.unwrap();
+    stream
+        .write_all(b"POST /in/acme/in HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\n")
+        .await
+        .unwrap();
+    let refused = hear_one(&mut stream).await.unwrap();
+    assert_eq!((refused.status, &refused.json()["code"]), (413, &json!("body_too_large")));
+}
+
+#[tokio::test]
 async fn heads_and_idle_connections_have_their_time_each() {
     let host = taking("ingest.header_timeout_ms = 50\ningest.idle_timeout_ms = 600000\n").await;
     let mut idle = TcpStream::connect(ingest_at(&host)).await.unwrap();

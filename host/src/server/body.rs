@@ -117,6 +117,10 @@ where
     B::Error: std::fmt::Display,
 {
     let mut body = body;
+    // One that says how long it is need not come.
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(BodyError::TooLong);
+    }
     let read = tokio::time::timeout(time_max, read_whole(&mut body, bytes_max, room)).await;
     read.unwrap_or(Err(BodyError::TooSlow))
 }

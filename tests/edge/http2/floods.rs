@@ -1,0 +1,97 @@
+//! HTTP/2 that is right, or nearly, but more than anybody needs, or without end: it costs its sender the connection, and nobody else anything.
+
+use super::{Frames, PATIENCE, PREFACE, Stored, request, told};
+use crate::book::Book;
+use crate::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, frame, headers,
+};
+use tokio::time::Instant;
+
+/// Makes the frames of a turn.
+type Make = fn(u32) -> Vec<u8>;
+
+/// How many turns are written at once.
+const AT_ONCE: u32 = 100;
+
+/// What comes turn by turn, and the most turns that the host listens to it.
+const FLOODS: [(&str, u32, Make); 9] = [
+    ("20,000 streams, each reset at once", 20_000, |turn| [opened(turn), reset(turn)].concat()),
+    ("20,000 pings", 20_000, |_| frame(PING, 0, 0, &[7; 8])),
+    ("20,000 settings", 20_000, |_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])),
+    ("20,000 empty frames of data", 20_000, |turn| if turn == 0 { opened(0) } else { frame(DATA, 0, 1, &[]) }),
+    ("20,000 frames of priority", 20_000, |turn| frame(PRIORITY, 0, number(turn), &[0, 0, 0, 0, 1])),
+    ("continuations without end", 20_000, |turn| frame(first_or_more(turn), 0, 1, &[0x82; 1000])),
+    ("empty continuations without end", 20_000, |turn| frame(first_or_more(turn), 0, 1, &[])),
+    ("a header list of 1.6 MB", 100, |turn| {
+        let flags = if turn == 99 { END_HEADERS } else { 0 };
+        frame(first_or_more(turn), flags, 1, &headers(&[(b"x", &[b'y'; 16_000])]))
+    }),
+    ("1,000 streams at once", 1_000, opened),
+];
+
+const fn number(turn: u32) -> u32 {
+    2 * turn + 1
+}
+
+const fn first_or_more(turn: u32) -> u8 {
+    if turn == 0 { HEADERS } else { CONTINUATION }
+}
+
+fn opened(turn: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, number(turn), &headers(&request()))
+}
+
+fn reset(turn: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, number(turn), &[0, 0, 0, 8])
+}
+
+/// A request for nothing, without a body.
+fn asked(turn: u32) -> Vec<u8> {
+    let list = [&request()[..3], &[(&b":path"[..], &b"/in/acme/none"[..])]].concat();
+    frame(HEADERS, END_HEADERS | END_STREAM, number(turn), &headers(&list))
+}
+
+pub(super) async fn run(address: &str, stored: &mut Stored<'_>, book: &mut Book) {
+    book.group("HTTP/2: floods");
+    let began = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    for (name, turns, make) in FLOODS {
+        let mut frames = Frames::connect(address).await.unwrap();
+        let mut alive = frames.write(&began).await.is_ok();
+        let mut turn = 0;
+        while alive && turn < turns {
+            let next = (turn + AT_ONCE).min(turns);
+            let bytes: Vec<u8> = (turn..next).flat_map(make).collect();
+            alive = frames.write(&bytes).await.is_ok();
+            turn = next;
+        }
+        frames.finish().await;
+        note(&mut frames, name, stored, book).await;
+    }
+    // Nobody says that these are all: the host waits, and has to stop waiting.
+    let no_window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let half = headers(&request());
+    let held = [
+        ("50 answers and no window", [PREFACE, &no_window, &(0..50).flat_map(asked).collect::<Vec<_>>()].concat()),
+        ("headers that are never ended", [&began[..], &frame(HEADERS, 0, 1, &half[..20])].concat()),
+        ("a body that never comes", [&began[..], &opened(0)].concat()),
+        ("no request", began.clone()),
+    ];
+    for (name, bytes) in held {
+        let mut frames = Frames::connect(address).await.unwrap();
+        let _ = frames.write(&bytes).await;
+        note(&mut frames, name, stored, book).await;
+    }
+    book.print_group();
+}
+
+/// Hears what comes until the host closes, which it has to.
+async fn note(frames: &mut Frames, name: &str, stored: &mut Stored<'_>, book: &mut Book) {
+    let (came, closed) = frames.rest(Instant::now() + PATIENCE).await;
+    let events = stored.new_bodies().await.len();
+    let wrong = if events > 0 {
+        Some(format!("{events} events are stored"))
+    } else {
+        (!closed).then(|| "the connection was left open".to_owned())
+    };
+    book.note(name, told(&came, closed), true, wrong);
+}
