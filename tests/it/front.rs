@@ -169,6 +169,17 @@ async fn a_body_that_says_it_is_too_long_need_not_come() {
 }
 
 #[tokio::test]
+async fn a_list_is_no_resource() {
+    let host = Host::start().await;
+    host.put("/v1/tenants/acme", &json!({})).await;
+    for body in ["[]", " [\"a title\"]", "[\"a title\", 5]"] {
+        let answer = host.admin.send(Method::PUT, "/v1/tenants/acme", &[], body).await;
+        assert!(answer.problem(422)["detail"].as_str().unwrap().contains("has to be an object"), "{body}");
+    }
+    assert_eq!(host.admin.get("/v1/tenants/acme").await.expect(200)["title"], json!(null));
+}
+
+#[tokio::test]
 async fn heads_and_idle_connections_have_their_time_each() {
     let host = taking("ingest.header_timeout_ms = 50\ningest.idle_timeout_ms = 600000\n").await;
     let mut idle = TcpStream::connect(ingest_at(&host)).await.unwrap();

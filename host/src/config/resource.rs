@@ -106,11 +106,14 @@ pub fn parse(kind: Kind, json: &[u8]) -> Result<Spec, Invalid> {
     }
 }
 
-/// Reads a JSON text as `T`.
+/// Reads a JSON text as `T`, which is an object: nothing that people write has its fields by their order, though serde would take it.
 ///
 /// # Errors
 /// Where it is none: the error points at the place.
 pub fn parse_as<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, Invalid> {
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err(Invalid::new("", "is a list; it has to be an object: `{…}`"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer_of(error.path());
