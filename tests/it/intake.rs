@@ -1,6 +1,6 @@
 //! Which requests a source looks at, by their heads: what is let in, what is refused with which words, and that no body is read for that.
 
-use super::support::{Answer, Host};
+use super::support::{Answer, Host, until};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -155,6 +155,16 @@ async fn a_tenant_takes_so_many_a_second_over_all_its_sources() {
     let refused = until_limited(&host, "/in/acme/in", 1_000).await;
     assert_eq!(refused.problem(429)["bound"], "quotas.events_per_s");
     until_limited(&host, "/in/acme/other", 1_000).await;
+    // What is published counts, too, and a batch as so many events as it has: it is let through whole, and those after it wait.
+    let batch = json!({ "events": vec![json!({ "event_type": "a", "payload": 1 }); 500] });
+    let publish = async || host.admin.post("/v1/tenants/acme/events/batch", batch.to_string()).await;
+    let taken = until("a token", async || Some(publish().await).filter(|answer| answer.status != 429)).await;
+    assert_eq!(taken.status, 202);
+    let refused = publish().await;
+    assert_eq!(refused.problem(429)["bound"], "quotas.events_per_s");
+    let wait_s: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((400..=500).contains(&wait_s), "{wait_s}");
+    host.ingest.post("/in/acme/in", "{}").await.problem(429);
     host.put("/v1/tenants/free", &json!({})).await;
     host.put("/v1/tenants/free/sources/in", &json!({ "verify": { "scheme": "none" } })).await;
     for _ in 0..20 {

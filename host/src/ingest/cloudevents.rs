@@ -3,13 +3,16 @@
 //! What must hold: the attributes that the specification requires are there and usable, or the event is refused with the name of the one that
 //! is not. Nothing is changed: a body is kept as it came, and so is each event of a batch.
 
+use super::batch::EVENTS_PER_BATCH_MAX;
 use crate::config::media_type_of;
 use crate::model::Digest;
 use http::{HeaderMap, header};
-use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
 
 /// The media type of one event in JSON.
 pub(super) const JSON: &str = "application/cloudevents+json";
@@ -114,9 +117,47 @@ pub(super) fn structured(body: &[u8]) -> Result<Attributes, NoCloudEvent> {
     found.checked(true)
 }
 
-/// The events of a batch, each as it is written.
-pub(super) fn batched(body: &[u8]) -> Result<Vec<&RawValue>, NoCloudEvent> {
+/// The events of a batch: the first of them, each as it is written, and how many there are.
+pub(super) struct Batch<'a> {
+    /// At most as many as one request may have: what comes behind them is counted, and costs nothing.
+    pub(super) first: Vec<&'a RawValue>,
+    pub(super) count: usize,
+}
+
+/// Reads a batch.
+pub(super) fn batched(body: &[u8]) -> Result<Batch<'_>, NoCloudEvent> {
     serde_json::from_slice(body).map_err(|error| NoCloudEvent::Json(format!("a batch is a list: {error}")))
+}
+
+impl<'de> Deserialize<'de> for Batch<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements;
+
+        impl<'de> Visitor<'de> for Elements {
+            type Value = Batch<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of events")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Batch<'de>, A::Error> {
+                let mut first = Vec::new();
+                while first.len() < EVENTS_PER_BATCH_MAX {
+                    match elements.next_element()? {
+                        Some(event) => first.push(event),
+                        None => return Ok(Batch { count: first.len(), first }),
+                    }
+                }
+                let mut count = first.len();
+                while elements.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Batch { first, count })
+            }
+        }
+
+        deserializer.deserialize_seq(Elements)
+    }
 }
 
 impl Attributes {
@@ -268,9 +309,22 @@ mod tests {
 
     #[test]
     fn a_batch_is_cut_into_what_was_written() {
-        let texts: Vec<&str> = batched(br#" [ {"a" : 1.0} ,{}] "#).unwrap().iter().map(|it| it.get()).collect();
-        assert_eq!(texts, [r#"{"a" : 1.0}"#, "{}"]);
-        assert!(batched(b"{}").is_err() && batched(b"[{]").is_err());
+        let batch = batched(br#" [ {"a" : 1.0} ,{}] "#).unwrap();
+        let texts: Vec<&str> = batch.first.iter().map(|it| it.get()).collect();
+        assert_eq!((batch.count, &texts[..]), (2, &[r#"{"a" : 1.0}"#, "{}"][..]));
+        for wrong in ["{}", "[{]", "[{}", "[{}] x", ""] {
+            assert!(batched(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn of_a_batch_without_end_no_more_is_kept_than_may_be_taken() {
+        let long = format!("[{}0]", "0,".repeat(1_000_000));
+        let batch = batched(long.as_bytes()).unwrap();
+        assert_eq!((batch.first.len(), batch.count), (EVENTS_PER_BATCH_MAX, 1_000_001));
+        let whole = format!("[{}0]", "0,".repeat(EVENTS_PER_BATCH_MAX - 1));
+        assert_eq!(batched(whole.as_bytes()).unwrap().count, EVENTS_PER_BATCH_MAX);
+        assert!(batched(long.replace("0]", "{]").as_bytes()).is_err(), "what is counted has to be JSON, too");
     }
 
     #[test]

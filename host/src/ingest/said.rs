@@ -1,7 +1,7 @@
 //! What a verified request brings: one event, or many, each with its type, its key and what else is kept of it. Pure.
 
 use super::batch::EVENTS_PER_BATCH_MAX;
-use super::cloudevents::{self, Attributes, Form};
+use super::cloudevents::{self, Attributes, Batch, Form};
 use super::request::{self, Json, Refused};
 use super::slack_form::SlackForm;
 use super::take::Item;
@@ -32,9 +32,9 @@ pub(super) fn read(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<
             item(source, headers, body, Some(&attributes)).map(Said::One)
         }
         Form::Batched => {
-            let events = cloudevents::batched(&body)?;
-            if !(1..=EVENTS_PER_BATCH_MAX).contains(&events.len()) {
-                return Err(Refused::BatchLength(events.len()));
+            let Batch { first: events, count } = cloudevents::batched(&body)?;
+            if !(1..=EVENTS_PER_BATCH_MAX).contains(&count) {
+                return Err(Refused::BatchLength(count));
             }
             // Each is an event in JSON by itself, and what the request says of the whole is not so of it.
             let mut headers = headers.clone();
