@@ -37,6 +37,7 @@ mod hostile_call;
 mod ingest;
 mod intake;
 mod jobs;
+mod keys;
 mod languages;
 mod layers;
 mod master_key;

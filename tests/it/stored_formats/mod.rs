@@ -107,6 +107,7 @@ async fn a_store_of_the_first_format_answers_as_it_did() {
         let (mut wrong, actual) = (Vec::new(), answers(&host).await);
         missing(&expected, &actual, "", &mut wrong);
         assert!(wrong.is_empty(), "{life}: {wrong:#?}");
+        check_usage(&host, &actual).await;
         host.kill().await;
         host.start_again().await;
     }
@@ -121,6 +122,19 @@ async fn a_store_of_the_first_format_answers_as_it_did() {
         lined.extend((received.headers["content-type"] == "text/plain; charset=utf-8").then_some(received.body));
     }
     assert_eq!(lined, ["{\"n\":1", "{\"n\":2"], "in the order of their events");
+}
+
+/// What an earlier host did not count is counted by this one.
+async fn check_usage(host: &Host, answers: &Value) {
+    let items = |list: &str| answers[list].as_object().unwrap().values().cloned().collect::<Vec<Value>>();
+    let bytes = |list: &str| items(list).iter().map(|item| item["body"]["bytes"].as_u64().unwrap()).sum::<u64>();
+    let waits = |delivery: &Value| ["pending", "held"].contains(&delivery["status"].as_str().unwrap());
+    let usage = get(host, "tenants/acme/usage").await;
+    let waiting = items("deliveries").iter().filter(|delivery| waits(delivery)).count();
+    assert_eq!(usage["waiting_deliveries"]["used"], waiting);
+    // Some deliveries have bodies of their own, and the others their events'.
+    let stored = usage["stored_bytes"]["used"].as_u64().unwrap();
+    assert!((bytes("events") + 1..bytes("events") + bytes("deliveries")).contains(&stored), "{usage}");
 }
 
 /// What is in a fixture, whatever its ids and times are: the events with their runs, and the deliveries, by where they stand.
