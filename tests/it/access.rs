@@ -57,7 +57,8 @@ impl Names {
         let event = "evt_01ARZ3NDEKTSV4RRFFQ69G5FAV";
         let (run, delivery) =
             ("run_01ARZ3NDEKTSV4RRFFQ69G5FAV-0000000000000000", "dlv_01ARZ3NDEKTSV4RRFFQ69G5FAV-0000000000000000");
-        let named = ["sources", "modules", "endpoints", "routes", "keys"].map(|kind| (kind, "ghost".to_owned()));
+        let named =
+            ["sources", "modules", "endpoints", "routes", "keys", "event-types"].map(|kind| (kind, "ghost".to_owned()));
         let ids =
             [("{event}", event), ("{run}", run), ("{delivery}", delivery), ("{job}", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV")];
         let ids = ids.map(|(name, id)| (name, id.to_owned()));
@@ -67,7 +68,7 @@ impl Names {
     /// Every path that the operation has: one for each kind of resource where it is for all.
     fn paths(&self, operation: &Operation) -> Vec<String> {
         let kinds: &[&str] =
-            if operation.path.contains("{kind}") { &["sources", "endpoints", "routes"] } else { &[""] };
+            if operation.path.contains("{kind}") { &["sources", "endpoints", "routes", "event-types"] } else { &[""] };
         kinds.iter().map(|kind| self.path(&operation.path.replace("{kind}", kind))).collect()
     }
 
@@ -95,6 +96,7 @@ async fn furnished(host: &Host, receiver: &Receiver, tenant: &str) -> Names {
         host.put(&format!("{at}/endpoints/{}", named("endpoints", number)), &endpoint).await;
         let route = json!({ "source": named("sources", 1), "to": { "endpoints": [named("endpoints", 1)] } });
         host.put(&format!("{at}/routes/{}", named("routes", number)), &route).await;
+        host.put(&format!("{at}/event-types/{}", named("event-types", number)), &json!({ "schema": true })).await;
         let uploaded =
             host.admin.put_bytes(&format!("{at}/modules/{}", named("modules", number)), module.clone()).await;
         assert!(uploaded.status.is_success(), "{}", String::from_utf8_lossy(&uploaded.body));
@@ -110,7 +112,7 @@ async fn furnished(host: &Host, receiver: &Receiver, tenant: &str) -> Names {
     let job = host.admin.post(&format!("{at}/jobs"), json!({ "do": "rerun" }).to_string()).await.expect(202);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut names = Names::ghosts(tenant);
-    for kind in ["sources", "modules", "endpoints", "routes", "keys"] {
+    for kind in ["sources", "modules", "endpoints", "routes", "keys", "event-types"] {
         names.0.insert(kind, named(kind, 1));
     }
     let ids = [

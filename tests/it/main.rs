@@ -25,6 +25,7 @@ mod credentials;
 mod deliveries;
 mod docs;
 mod endpoints;
+mod event_types;
 mod formats;
 mod front;
 mod golden;

@@ -276,6 +276,8 @@ fn resource_id(tenant: &str, kind: &str, resource: &str) -> Result<ResourceId, P
     let tenant = name(tenant)?;
     let kind = kind_of(kind)?;
     match kind {
+        // What it may be is checked with the rest of it.
+        Kind::EventType => {}
         Kind::Source => name::<SourceName>(resource).map(drop)?,
         Kind::Endpoint => name::<EndpointName>(resource).map(drop)?,
         _ => name::<RouteName>(resource).map(drop)?,
@@ -289,12 +291,14 @@ pub(super) fn endpoint_id(tenant: &str, endpoint: &str) -> Result<ResourceId, Pr
 
 fn kind_of(text: &str) -> Result<Kind, Problem> {
     match text {
+        "event-types" => Ok(Kind::EventType),
         "sources" => Ok(Kind::Source),
         "endpoints" => Ok(Kind::Endpoint),
         "routes" => Ok(Kind::Route),
         other => {
-            let detail =
-                format!("`{other}` is not one of sources, modules, routes, endpoints, events, runs, deliveries");
+            let detail = format!(
+                "`{other}` is not one of sources, modules, routes, endpoints, event-types, events, runs, deliveries"
+            );
             Err(Problem::new(StatusCode::NOT_FOUND, "path_unknown", detail))
         }
     }

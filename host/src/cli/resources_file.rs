@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 use std::fmt;
 use toml::de::{DeTable, DeValue};
 
+/// Where a table `{ env = "NAME" }` is what it says.
+const PLAIN: [&str; 3] = ["settings", "schema", "examples"];
+
 /// One resource of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Resource {
@@ -73,8 +76,13 @@ pub(super) struct ResourcesFile<'a> {
     text: &'a str,
 }
 
-const SECTIONS: [(&str, Kind); 4] =
-    [("modules", Kind::Module), ("sources", Kind::Source), ("endpoints", Kind::Endpoint), ("routes", Kind::Route)];
+const SECTIONS: [(&str, Kind); 5] = [
+    ("modules", Kind::Module),
+    ("event-types", Kind::EventType),
+    ("sources", Kind::Source),
+    ("endpoints", Kind::Endpoint),
+    ("routes", Kind::Route),
+];
 
 impl<'a> ResourcesFile<'a> {
     pub(super) const fn new(name: &'a str, text: &'a str) -> Self {
@@ -136,11 +144,16 @@ impl<'a> ResourcesFile<'a> {
                 Some((section, kind)) if !operator || *kind == Kind::Module => {
                     for (name, value) in self.table(&here, value)? {
                         let keys: Vec<String> = here.iter().cloned().chain([name.clone()]).collect();
-                        self.check_name(&keys, name)?;
+                        if *kind != Kind::EventType {
+                            self.check_name(&keys, name)?;
+                        }
                         let json = self.json(&keys, value, env)?;
                         let content = self.content(&keys, *kind, json)?;
                         let order = *kind as u8 + u8::from(!operator);
-                        all.push((order, Resource { path: format!("{path}/{section}/{name}"), keys, content }));
+                        all.push((
+                            order,
+                            Resource { path: format!("{path}/{section}/{}", segment(name)), keys, content },
+                        ));
                     }
                 }
                 _ if operator => {
@@ -177,7 +190,7 @@ impl<'a> ResourcesFile<'a> {
         value.as_table().ok_or_else(|| self.mistake(keys, "", "is not a table"))
     }
 
-    /// A TOML value as JSON. Outside of module settings, labels and the table of headers `{ env = "NAME" }` stands for a value of the environment.
+    /// A TOML value as JSON. Outside of module settings, schemas and their examples, labels and the table of headers `{ env = "NAME" }` stands for a value of the environment.
     fn json(
         &self,
         keys: &[String],
@@ -190,7 +203,7 @@ impl<'a> ResourcesFile<'a> {
         };
         // A table whose keys people choose is never a reference itself: `labels = { env = "prod" }` is a label.
         let chosen_keys = keys.last().is_some_and(|key| key == "labels" || key == "headers");
-        let plain = chosen_keys || keys.iter().any(|key| key == "settings");
+        let plain = chosen_keys || keys.iter().any(|key| PLAIN.contains(&key.as_str()));
         Ok(match value {
             toml::Value::Table(table) => match table.get("env") {
                 Some(toml::Value::String(name)) if table.len() == 1 && !plain => Value::String(
@@ -248,6 +261,18 @@ impl<'a> ResourcesFile<'a> {
     }
 }
 
+/// A name as one segment of a path: that of an event type may have a slash, or dots that would lead elsewhere.
+fn segment(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let dots_only = name.bytes().all(|byte| byte == b'.');
+    let encoded = name.bytes().map(|byte| match byte {
+        b'.' if !dots_only => ".".to_owned(),
+        byte if plain(byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    encoded.collect()
+}
+
 /// serde_json's words without the place in a JSON text that nobody has seen.
 fn strip_place(message: &str) -> &str {
     message.find(" at line ").and_then(|end| message.get(..end)).unwrap_or(message)
@@ -298,6 +323,16 @@ url = { env = "URL" }
         assert_eq!(resources[3].content, Content::Spec(json!({ "url": "http://url.example/" })));
         let Content::Spec(route) = &resources[4].content else { panic!("a route is a spec") };
         assert_eq!(route["steps"][0]["settings"], json!({ "env": "kept" }));
+    }
+
+    #[test]
+    fn the_name_of_an_event_type_leads_nowhere_else() {
+        let text = "[tenants.acme.event-types.\"orders/create\"]\nexamples = [{ env = \"prod\" }]\n[tenants.acme.event-types.\"..\"]\n";
+        let resources = read(text).unwrap();
+        let paths: Vec<_> = resources[1..].iter().map(|resource| resource.path.as_str()).collect();
+        assert_eq!(paths, ["/v1/tenants/acme/event-types/%2E%2E", "/v1/tenants/acme/event-types/orders%2Fcreate"]);
+        let Content::Spec(spec) = &resources[2].content else { panic!("an event type is a spec") };
+        assert_eq!(spec["examples"], json!([{ "env": "prod" }]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A resource of any kind: where it stands, and how it is read and written as JSON. What each kind says is in `spec` and `module`.
 
+use super::event_type::EventTypeSpec;
 use super::key::KeyRecord;
 use super::module::ModuleRecord;
 use super::snapshot::Invalid;
@@ -19,6 +20,8 @@ pub enum Kind {
     Module,
     /// A version of a module that is not run for this tenant.
     Quarantine,
+    /// An event type.
+    EventType,
     /// A source.
     Source,
     /// An endpoint.
@@ -37,6 +40,7 @@ impl Kind {
             Self::Tenant => "tenant",
             Self::Module => "module",
             Self::Quarantine => "quarantine",
+            Self::EventType => "event-type",
             Self::Source => "source",
             Self::Endpoint => "endpoint",
             Self::Route => "route",
@@ -47,9 +51,18 @@ impl Kind {
     /// The opposite of [`Kind::as_str`].
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        [Self::Tenant, Self::Module, Self::Quarantine, Self::Source, Self::Endpoint, Self::Route, Self::Key]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        [
+            Self::Tenant,
+            Self::Module,
+            Self::Quarantine,
+            Self::EventType,
+            Self::Source,
+            Self::Endpoint,
+            Self::Route,
+            Self::Key,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
     }
 }
 
@@ -80,6 +93,8 @@ pub enum Spec {
     Module(ModuleRecord),
     /// See [`QuarantineSpec`].
     Quarantine(QuarantineSpec),
+    /// See [`EventTypeSpec`].
+    EventType(EventTypeSpec),
     /// See [`SourceSpec`].
     Source(SourceSpec),
     /// See [`EndpointSpec`].
@@ -99,6 +114,7 @@ pub fn parse(kind: Kind, json: &[u8]) -> Result<Spec, Invalid> {
         Kind::Tenant => parse_as(json).map(Spec::Tenant),
         Kind::Module => parse_as(json).map(ModuleRecord::with_its_version).map(Spec::Module),
         Kind::Quarantine => parse_as(json).map(Spec::Quarantine),
+        Kind::EventType => parse_as(json).map(Spec::EventType),
         Kind::Source => parse_as(json).map(Spec::Source),
         Kind::Endpoint => parse_as(json).map(Spec::Endpoint),
         Kind::Route => parse_as(json).map(Spec::Route),
@@ -145,6 +161,7 @@ impl Spec {
             Self::Tenant(_) => Kind::Tenant,
             Self::Module(_) => Kind::Module,
             Self::Quarantine(_) => Kind::Quarantine,
+            Self::EventType(_) => Kind::EventType,
             Self::Source(_) => Kind::Source,
             Self::Endpoint(_) => Kind::Endpoint,
             Self::Route(_) => Kind::Route,
@@ -161,6 +178,7 @@ impl Spec {
             Self::Tenant(spec) => serde_json::to_value(spec),
             Self::Module(spec) => serde_json::to_value(spec),
             Self::Quarantine(spec) => serde_json::to_value(spec),
+            Self::EventType(spec) => serde_json::to_value(spec),
             Self::Source(spec) => serde_json::to_value(spec),
             Self::Endpoint(spec) => serde_json::to_value(spec),
             Self::Route(spec) => serde_json::to_value(spec),

@@ -90,7 +90,13 @@ impl Snapshot {
                 next.tenants.remove(&name);
                 continue;
             }
-            let tenant = Tenant::build(&name, records, &next.operator_modules, key)?;
+            let tenant = Tenant::build(
+                &name,
+                records,
+                &next.operator_modules,
+                key,
+                self.tenants.get(&name).map(|before| &**before),
+            )?;
             if tenant.oversees {
                 next.add_overseer(&name)?;
             }

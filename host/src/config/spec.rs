@@ -4,7 +4,7 @@
 use super::pattern::EventTypePattern;
 use super::plan::{ModuleRef, OnFailure, Target};
 use super::secrets::{SecretSpec, object, objects, signing_secrets};
-use super::{AuthSpec, CloudEventsSpec, QuotaSpec, SignatureSpec, TlsSpec, VerificationSpec};
+use super::{AuthSpec, CloudEventsSpec, QuotaSpec, SignatureSpec, TlsSpec, UnknownEventTypes, VerificationSpec};
 use crate::model::{Digest, EventId, RunId, SourceName, is_credential};
 use crate::signing::KeyScheme;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub struct TenantSpec {
     /// have `all`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub operational_events: OperationalEvents,
+    /// What becomes of an event whose type is not among the tenant's event types: `accept` or `refuse`. By itself `accept`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unknown_event_types: UnknownEventTypes,
 }
 
 /// Whose operational events a tenant is told.

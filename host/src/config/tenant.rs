@@ -6,8 +6,8 @@ use super::resolve::{Source, name_of};
 use super::resource::within;
 use super::route::{Modules, Route};
 use super::{
-    CallTime, Endpoint, Invalid, Kind, MasterKey, ModuleRecord, ModuleRef, OperationalEvents, QuarantineSpec, Quotas,
-    ResourceId, Spec, Target, TimeBound,
+    CallTime, Endpoint, EventType, EventTypeSpec, Invalid, Kind, MasterKey, ModuleRecord, ModuleRef, OperationalEvents,
+    QuarantineSpec, Quotas, ResourceId, Schema, Spec, Target, TimeBound, UnknownEventTypes,
 };
 use crate::model::{
     DELIVERY_DEAD, Digest, EndpointName, ModuleName, OPERATIONAL_SOURCE, PUBLISHED_SOURCE, RouteName, SourceName,
@@ -27,6 +27,12 @@ pub struct Tenant {
     pub endpoints: BTreeMap<EndpointName, Arc<Endpoint>>,
     /// Its routes, disabled ones too.
     pub routes: BTreeMap<RouteName, Arc<Route>>,
+    /// Its catalogue of event types.
+    pub event_types: HashMap<String, Arc<EventType>>,
+    /// How long its schemas are together, in bytes, and how many regular expressions they have.
+    schemas: (usize, usize),
+    /// What becomes of events whose type is not in it.
+    pub unknown_event_types: UnknownEventTypes,
     /// Its API keys.
     pub(super) keys: Keys,
     /// The versions of modules that are not run.
@@ -41,12 +47,17 @@ pub struct Tenant {
     pub(super) oversees: bool,
 }
 
+/// How long the schemas of a tenant's event types may be together, in bytes of JSON, and how many regular expressions they may have: they are
+/// in memory, compiled.
+const SCHEMAS_BYTES_MAX: usize = 4 << 20;
+const PATTERNS_MAX: usize = 500;
+
 /// How many resources of a kind one tenant may have. Each event looks at its tenant's routes, and each change reads all its resources
 /// anew.
 pub(super) const fn count_max(kind: Kind) -> usize {
     match kind {
         Kind::Tenant => 1,
-        Kind::Module | Kind::Source | Kind::Route | Kind::Key => 1_000,
+        Kind::Module | Kind::EventType | Kind::Source | Kind::Route | Kind::Key => 1_000,
         Kind::Quarantine | Kind::Endpoint => 10_000,
     }
 }
@@ -74,12 +85,16 @@ impl Tenant {
         records: BTreeMap<(Kind, String), Spec>,
         operator_modules: &BTreeMap<ModuleName, ModuleRecord>,
         key: &MasterKey,
+        before: Option<&Self>,
     ) -> Result<Self, (ResourceId, Invalid)> {
         let mut tenant = Self {
             records: BTreeMap::new(),
             sources: HashMap::new(),
             endpoints: BTreeMap::new(),
             routes: BTreeMap::new(),
+            event_types: HashMap::new(),
+            schemas: (0, 0),
+            unknown_event_types: UnknownEventTypes::default(),
             keys: Keys::default(),
             quarantined: HashMap::new(),
             shadows: HashMap::new(),
@@ -100,7 +115,11 @@ impl Tenant {
         // Kinds come in the order of their declaration: whatever a route refers to is there before it.
         for ((kind, resource), spec) in &records {
             let id = ResourceId { tenant: Some(name.clone()), kind: *kind, name: resource.clone() };
-            tenant.add(&id, spec, &modules, key).map_err(|invalid| (id, invalid))?;
+            let added = match spec {
+                Spec::EventType(spec) => tenant.add_event_type(&id.name, spec, before),
+                spec => tenant.add(&id, spec, &modules, key),
+            };
+            added.map_err(|invalid| (id, invalid))?;
         }
         for (module, record) in operator_modules {
             tenant.note_shadow(ModuleRef { operator: true, name: module.clone() }, record);
@@ -118,6 +137,7 @@ impl Tenant {
                 self.module_time_ms_max = spec.module_time_ms_max;
                 self.quotas = Quotas::resolve(&spec.quotas)?;
                 self.oversees = spec.operational_events == OperationalEvents::All;
+                self.unknown_event_types = spec.unknown_event_types;
             }
             Spec::Module(record) => {
                 record.check()?;
@@ -146,6 +166,32 @@ impl Tenant {
                 self.routes.insert(route.name.clone(), Arc::new(route));
             }
             Spec::Key(key) => self.keys.add(name_of(id)?, key)?,
+            // With the tenant as it was before: see there.
+            Spec::EventType(spec) => self.add_event_type(&id.name, spec, None)?,
+        }
+        Ok(())
+    }
+
+    /// Adds an event type; the one from before where nothing of it has changed, for compiling a schema takes time.
+    fn add_event_type(&mut self, name: &str, spec: &EventTypeSpec, before: Option<&Self>) -> Result<(), Invalid> {
+        let same = before.filter(|before| {
+            let record = before.records.get(&(Kind::EventType, name.to_owned()));
+            matches!(record, Some(Spec::EventType(old)) if old == spec)
+        });
+        let event_type = match same.and_then(|before| before.event_types.get(name)) {
+            Some(event_type) => Arc::clone(event_type),
+            None => Arc::new(EventType::resolve(name, spec)?),
+        };
+        let (bytes, patterns) = event_type.schema.as_ref().map_or((0, 0), Schema::weight);
+        let (bytes, patterns) = (self.schemas.0 + bytes, self.schemas.1 + patterns);
+        self.schemas = (bytes, patterns);
+        self.event_types.insert(name.to_owned(), event_type);
+        if bytes > SCHEMAS_BYTES_MAX || patterns > PATTERNS_MAX {
+            let message = format!(
+                "the tenant's schemas would have {bytes} bytes and {patterns} regular expressions in all; at most {SCHEMAS_BYTES_MAX} and \
+                 {PATTERNS_MAX} are allowed"
+            );
+            return Err(Invalid::new("/schema", message));
         }
         Ok(())
     }

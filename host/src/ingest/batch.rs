@@ -26,12 +26,18 @@ struct Batch {
     guards: BTreeMap<usize, Guard>,
     /// Those that have the same key as an earlier one: both places.
     same: Vec<(usize, usize)>,
+    /// Those that do not fit the schema of their type.
+    flagged: BTreeMap<usize, Way>,
 }
+
+/// What one is routed to, and where it came in if it does not fit its schema.
+type Routed = Result<(Prepared, Option<Way>), Problem>;
 
 impl Taker {
     /// Takes many, and says of each what became of it, as they stand in the list.
     pub(super) async fn take_all(self: &Arc<Self>, all: Vec<Given>, now_ms: u64) -> Vec<Taken> {
-        let mut batch = Batch { taken: Vec::new(), guards: BTreeMap::new(), same: Vec::new() };
+        let mut batch =
+            Batch { taken: Vec::new(), guards: BTreeMap::new(), same: Vec::new(), flagged: BTreeMap::new() };
         let mut items: BTreeMap<usize, (Way, Item)> = BTreeMap::new();
         for (place, given) in all.into_iter().enumerate() {
             match given {
@@ -49,6 +55,9 @@ impl Taker {
             let guard = batch.guards.remove(&place);
             if let (Ok(accepted), Some(guard)) = (&accepted, guard) {
                 guard.taken_by(id_of(*accepted));
+            }
+            if let (Ok(accepted), Some(way)) = (&accepted, batch.flagged.remove(&place)) {
+                self.count_flagged(&way, *accepted);
             }
             batch.set(place, accepted.map_err(not_stored));
         }
@@ -77,7 +86,7 @@ impl Taker {
         }
     }
 
-    /// Routes what is to be routed, some of it at once.
+    /// Holds each against the schema of its type and routes it, some of them at once.
     async fn prepare(
         self: &Arc<Self>,
         batch: &mut Batch,
@@ -86,21 +95,16 @@ impl Taker {
     ) -> BTreeMap<usize, Prepared> {
         let mut prepared = BTreeMap::new();
         let mut routing = JoinSet::new();
-        let mut note = |batch: &mut Batch, (place, routed): (usize, Result<Prepared, Problem>)| match routed {
-            Ok(routed) => drop(prepared.insert(place, routed)),
+        let mut note = |batch: &mut Batch, (place, routed): (usize, Routed)| match routed {
+            Ok((routed, flagged)) => {
+                batch.flagged.extend(flagged.map(|way| (place, way)));
+                prepared.insert(place, routed);
+            }
             Err(problem) => batch.set(place, Err(problem)),
         };
         for (place, (way, item)) in items {
             let taker = Arc::clone(self);
-            routing.spawn(async move {
-                let routed = match event_of(&way, item, now_ms) {
-                    Ok((event, body, until_ms)) => {
-                        taker.pipeline.prepare(event, body, until_ms).await.map_err(not_stored)
-                    }
-                    Err(problem) => Err(problem),
-                };
-                (place, routed)
-            });
+            routing.spawn(async move { (place, taker.prepare_one(way, item, now_ms).await) });
             if routing.len() >= ROUTED_AT_ONCE
                 && let Some(Ok(routed)) = routing.join_next().await
             {
@@ -112,6 +116,14 @@ impl Taker {
             routed.into_iter().for_each(|routed| note(batch, routed));
         }
         prepared
+    }
+
+    async fn prepare_one(&self, way: Way, item: Item, now_ms: u64) -> Routed {
+        let schema = self.check(&way, &item).await?;
+        let flagged = schema.as_ref().map(|_| way.clone());
+        let (event, body, dedup_until_ms) = event_of(&way, item, schema, now_ms)?;
+        let prepared = self.pipeline.prepare(event, body, dedup_until_ms).await.map_err(not_stored)?;
+        Ok((prepared, flagged))
     }
 }
 

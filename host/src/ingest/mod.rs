@@ -1,7 +1,9 @@
 //! The way in: `POST /in/{tenant}/{source}`. Bounds the body, verifies the signature over its raw bytes, finds event type and dedup
 //! key, and answers only when the event is durable. What only asks is told what it asks for (`challenge`). `publish` is the way in for the application itself, by the admin interface.
 //!
-//! `rates` and `admission` bound what is on its way, `refusals` remembers what was refused, `inflate` what a compressed body holds, `request`, `said` and `cloudevents` (pure) read what a request says, `take` and `batch` are what all ways in share.
+//! `rates` and `admission` bound what is on its way, `refusals` remembers what was refused, `inflate` what a compressed body holds,
+//! `request`, `said` and `cloudevents` (pure) read what a request says, `schema` holds events against their tenant's catalogue, `take` and
+//! `batch` are what all ways in share.
 
 mod admission;
 mod answer;
@@ -19,6 +21,7 @@ mod refused;
 mod request;
 mod reserve;
 mod said;
+mod schema;
 mod slack_form;
 mod take;
 

@@ -3,8 +3,8 @@
 
 use super::reserve::{Reservations, Reserved};
 use crate::clock::Clock;
-use crate::config::{Quotas, Snapshot, Source};
-use crate::model::{Event, EventId, Header, SourceName, TenantName};
+use crate::config::{Quotas, Snapshot, Source, Tenant};
+use crate::model::{Event, EventId, Header, SchemaVerdict, SourceName, TenantName};
 use crate::pipeline::{AcceptError, Accepted, Pipeline};
 use crate::problem::Problem;
 use crate::statistics::{Recorder, Subject, Tally};
@@ -18,6 +18,8 @@ use std::time::Instant;
 pub struct Way {
     /// Whose.
     pub tenant_name: TenantName,
+    /// That tenant.
+    pub tenant: Arc<Tenant>,
     /// The source's name.
     pub source_name: SourceName,
     /// The source.
@@ -29,9 +31,9 @@ pub struct Way {
 impl Way {
     /// The source of this name.
     pub(super) fn to(snapshot: &Snapshot, tenant_name: TenantName, source_name: SourceName) -> Option<Self> {
-        let tenant = snapshot.tenant(&tenant_name)?;
+        let tenant = snapshot.tenant(&tenant_name)?.clone();
         let source = tenant.sources.get(&source_name)?.clone();
-        Some(Self { tenant_name, source_name, source, quotas: tenant.quotas })
+        Some(Self { tenant_name, source_name, source, quotas: tenant.quotas, tenant })
     }
 }
 
@@ -71,10 +73,15 @@ impl Taker {
                 Reserved::Taken(first) => return Ok(Accepted::Duplicate(first)),
             },
         };
-        let (event, body, dedup_until_ms) = event_of(way, item, now_ms)?;
+        let schema = self.check(way, &item).await?;
+        let is_flagged = schema.is_some();
+        let (event, body, dedup_until_ms) = event_of(way, item, schema, now_ms)?;
         let accepted = self.pipeline.accept(event, body, dedup_until_ms).await.map_err(not_stored)?;
         if let Some(guard) = guard {
             guard.taken_by(id_of(accepted));
+        }
+        if is_flagged {
+            self.count_flagged(way, accepted);
         }
         Ok(accepted)
     }
@@ -91,11 +98,22 @@ impl Taker {
         });
     }
 
+    /// Counts an event that does not fit the schema of its type.
+    pub(super) fn count_flagged(&self, way: &Way, accepted: Accepted) {
+        if let Accepted::New(_) = accepted {
+            self.note(way, |tally| tally.flagged = tally.flagged.saturating_add(1));
+        }
+    }
+
     /// Counts a request of a source that is there.
     pub(super) fn count(&self, way: &Way, began: Instant, how: impl FnOnce(&mut Tally, u64)) {
         let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.note(way, |tally| how(tally, took_us));
+    }
+
+    fn note(&self, way: &Way, how: impl FnOnce(&mut Tally)) {
         let subject = Subject::Source(way.source_name.clone());
-        self.recorder.note(&way.tenant_name, subject, self.clock.now_ms(), |tally| how(tally, took_us));
+        self.recorder.note(&way.tenant_name, subject, self.clock.now_ms(), how);
     }
 }
 
@@ -107,7 +125,12 @@ impl Way {
 }
 
 /// The event, its body, and until when its dedup key is remembered.
-pub(super) fn event_of(way: &Way, item: Item, now_ms: u64) -> Result<(Event, Bytes, Option<u64>), Problem> {
+pub(super) fn event_of(
+    way: &Way,
+    item: Item,
+    schema: Option<SchemaVerdict>,
+    now_ms: u64,
+) -> Result<(Event, Bytes, Option<u64>), Problem> {
     let Item { event_type, content_type, headers, body, dedup_key } = item;
     let dedup_until_ms = dedup_key.is_some().then(|| now_ms.saturating_add(way.source.dedup_window_s * 1000));
     let (tenant, source) = (way.tenant_name.clone(), way.source_name.clone());
@@ -116,6 +139,7 @@ pub(super) fn event_of(way: &Way, item: Item, now_ms: u64) -> Result<(Event, Byt
         content_type,
         headers,
         dedup_key,
+        schema,
         ..Event::new(new_id(now_ms)?, tenant, source, body.len())
     };
     Ok((event, body, dedup_until_ms))

@@ -50,6 +50,27 @@ pub struct Event {
     /// What made it unique at its source, where the source has a rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_key: Option<String>,
+    /// That it does not fit the schema of its type, and was taken all the same. Not there otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaVerdict>,
+}
+
+/// What a schema says of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaVerdict {
+    /// Whether the event fits.
+    pub valid: bool,
+    /// What is wrong with it, the first few things.
+    pub errors: Vec<SchemaError>,
+}
+
+/// One thing that is wrong with a payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaError {
+    /// The JSON pointer (RFC 6901) of the place in the payload.
+    pub pointer: String,
+    /// What is wrong there, without what stands there.
+    pub message: String,
 }
 
 impl Event {
@@ -67,6 +88,7 @@ impl Event {
             headers: Vec::new(),
             body_bytes: body_bytes as u64,
             dedup_key: None,
+            schema: None,
         }
     }
 

@@ -17,7 +17,10 @@ mod world;
 pub use address_range::{AddressRange, InvalidAddressRange, is_in_network};
 pub use audit::{Actor, ActorKind, AuditChange, AuditEntry};
 pub use delivery::{Attempt, AttemptError, BodyRef, Delivery, DeliveryStatus, ENDPOINT_RESPONSE_BYTES_MAX, Turn};
-pub use event::{DELIVERY_DEAD, Erased, Event, Header, Message, OPERATIONAL_SOURCE, PUBLISHED_SOURCE, TEST_ROUTE};
+pub use event::{
+    DELIVERY_DEAD, Erased, Event, Header, Message, OPERATIONAL_SOURCE, PUBLISHED_SOURCE, SchemaError, SchemaVerdict,
+    TEST_ROUTE,
+};
 pub use header_rules::{is_credential, is_header_for_modules, is_header_of_the_host};
 pub use health::{EndpointHealth, EndpointState};
 pub use id::{AuditId, DeliveryId, Digest, EventId, InvalidId, JobId, RunId};

@@ -226,6 +226,18 @@ impl Pipeline {
         Ok(Prepared { event, body, dedup_until_ms, tenant, runs, observed })
     }
 
+    /// Does work for a tenant on the threads that modules run on, which are shared fairly; none where it broke down, or the host stops.
+    pub async fn on_threads<T: Send + 'static>(
+        &self,
+        tenant: &TenantName,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        let job = move || drop(sender.send(work()));
+        self.executor.submit(Lane::Inline, Some(tenant), Box::new(job)).await.ok()?;
+        receiver.await.ok()
+    }
+
     /// Queues an event for its commit, and answers what waits for that. The configuration has to be held still until then.
     async fn submit(
         &self,

@@ -323,7 +323,8 @@ pub struct ResourceKey {
 
 impl ResourceKey {
     /// The kinds of resources there are.
-    pub const KINDS: [&'static str; 7] = ["tenant", "source", "module", "quarantine", "route", "endpoint", "key"];
+    pub const KINDS: [&'static str; 8] =
+        ["tenant", "source", "module", "quarantine", "route", "endpoint", "key", "event-type"];
 }
 
 impl Transition {

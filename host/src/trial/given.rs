@@ -152,6 +152,7 @@ impl GivenEvent {
             headers: in_lower_case(self.headers)?,
             body_bytes: bytes.len() as u64,
             dedup_key: None,
+            schema: None,
         };
         Ok((event, bytes))
     }
