@@ -29,9 +29,11 @@ async fn readyz_names_every_worker() {
         "pending",
         "quarantine",
         "retention",
+        "schedules",
         "shadow",
         "statistics",
         "sweeper",
+        "upkeep",
     ];
     assert_eq!(workers, all);
     for worker in ready["workers"].as_array().unwrap() {

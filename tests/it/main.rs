@@ -53,6 +53,7 @@ mod remembering;
 mod replays;
 mod requests;
 mod retention;
+mod schedules;
 mod signing;
 mod sources;
 mod state;

@@ -179,6 +179,9 @@ pub(super) async fn delete(
 pub(super) async fn put_spec(api: &Api, by: &Actor, id: ResourceId, body: &[u8]) -> Result<Response, Problem> {
     let spec = parse(id.kind, body).map_err(ChangeError::Invalid)?;
     let (changed, shown) = api.parts().configuration.put(by, id.clone(), spec).await?;
+    if let (Kind::Source, Some(tenant)) = (id.kind, &id.tenant) {
+        api.parts().ingest.begin_schedule(tenant, &name(&id.name)?).await?;
+    }
     answer(api, changed, &id, &shown)
 }
 

@@ -224,6 +224,18 @@ impl Host {
                 certificates::watch(name, tls, store, clock, told.clone())
             }));
         }
+        let ingest = Ingest::new(
+            pipeline.clone(),
+            store.clone(),
+            published.subscribe(),
+            recorder.clone(),
+            clock.clone(),
+            settings.ingest.clone(),
+        );
+        let (told, for_schedules) = (told_workers.clone(), ingest.clone());
+        workers.spawn(supervise(health.worker("schedules"), told_workers.clone(), move || {
+            for_schedules.clone().tick(told.clone())
+        }));
         let (told, parts) = (told_workers.clone(), (configuration.clone(), pipeline.clone(), clock.clone()));
         workers.spawn(supervise(health.worker("quarantine"), told_workers, move || {
             let (configuration, pipeline, clock) = parts.clone();
@@ -233,14 +245,6 @@ impl Host {
         let (stop_edge, told_edge) = shutdown::channel();
         let mut edge = JoinSet::new();
         let shadows = pipeline.shadows().clone();
-        let ingest = Ingest::new(
-            pipeline.clone(),
-            store.clone(),
-            published.subscribe(),
-            recorder.clone(),
-            clock.clone(),
-            settings.ingest.clone(),
-        );
         let for_requests = ingest.clone();
         let ingest_at = listen(
             &mut edge,

@@ -2,12 +2,13 @@
 //!
 //! `resource` is one of any kind; `spec` is what people write (raw), with `secrets` read with care, `module` what uploads make. Parts of an endpoint, raw and
 //! resolved, are in `signatures`, `auth`, `tls`, `cloudevents` and `target_url`, those of a source, which is in `source`, in
-//! `verify_spec`, `verify`, `intake` and `from_cloudevents`. `endpoint`, `resolve` (sources), `route`, `tenant` and `snapshot` make what
+//! `verify_spec`, `verify`, `intake`, `from_cloudevents` and `schedule` (with `cron`). `event_type` is one of the catalogue, with its `schema`. `endpoint`, `resolve` (sources), `route`, `tenant` and `snapshot` make what
 //! everything else reads: complete, checked, immutable, swapped as a whole. `key` is what an API key may do. `plan` is the part of a route that a run pins, `quotas` what a tenant may use. `seal` keeps secrets unreadable at rest. All of it is pure.
 
 mod asking;
 mod auth;
 mod cloudevents;
+mod cron;
 mod endpoint;
 mod event_type;
 mod from_cloudevents;
@@ -20,6 +21,7 @@ mod quotas;
 mod resolve;
 mod resource;
 mod route;
+mod schedule;
 mod schema;
 mod seal;
 mod secrets;
@@ -51,6 +53,7 @@ pub(crate) use resolve::check_labels;
 pub use resolve::{Asks, Maker, SECRETS_MAX, Source};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use route::Route;
+pub use schedule::{Missed, Schedule, ScheduleSpec};
 pub use schema::{OutOfSteps, Schema};
 pub use seal::{MasterKey, SealError};
 pub use secrets::SecretSpec;

@@ -6,13 +6,14 @@ use super::resource::within;
 use super::snapshot::Invalid;
 use super::source::default_window_s;
 use super::{
-    DedupRule, DedupSpec, EventTypeRule, FromCloudEvents, Intake, MasterKey, Rate, ResourceId, SourceSpec, Verify,
-    VerifySpec,
+    DedupRule, DedupSpec, EventTypeRule, FromCloudEvents, Intake, MasterKey, Rate, ResourceId, Schedule, ScheduleSpec,
+    SourceSpec, Verify, VerifySpec,
 };
 use crate::signing::{InvalidKey, SharedSecret};
 use http::HeaderName;
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The most secrets in one place.
 pub const SECRETS_MAX: usize = 10;
@@ -22,12 +23,14 @@ pub(super) const PATTERNS_MAX: usize = 100;
 const DEDUP_WINDOW_S_MAX: u64 = 604_800;
 
 /// Who makes the events of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Maker {
     /// Requests to `/in/{tenant}/{source}`.
     Requests,
     /// The application, by the admin interface.
     Application,
+    /// The clock.
+    Clock(Arc<Schedule>),
 }
 
 /// What a source's requests may ask in place of being events.
@@ -93,12 +96,13 @@ pub struct Source {
 
 impl Source {
     pub(super) fn resolve(id: &ResourceId, spec: &SourceSpec, key: &MasterKey) -> Result<Self, Invalid> {
-        let mut source = match (&spec.verify, &spec.publish) {
-            (Some(verify), None) => Self::of_requests(id, spec, verify, key)?,
-            (None, Some(_)) => Self::published(spec)?,
+        let mut source = match (&spec.verify, &spec.publish, &spec.schedule) {
+            (Some(verify), None, None) => Self::of_requests(id, spec, verify, key)?,
+            (None, Some(_), None) => Self::published(spec)?,
+            (None, None, Some(schedule)) => Self::scheduled(spec, schedule)?,
             _ => {
-                let message = "says who makes its events by one of two: `verify`, how requests prove where they come from, or \
-                               `publish`, which is `{}`: your application does";
+                let message = "says who makes its events by one of three: `verify`, how requests prove where they come from, \
+                               `publish`, which is `{}`: your application does, or `schedule`: the clock does";
                 return Err(Invalid::new("", message));
             }
         };
@@ -160,6 +164,22 @@ impl Source {
         Ok(Self { dedup_window_s, ..Self::of_the_application() })
     }
 
+    /// One whose events the clock makes.
+    fn scheduled(spec: &SourceSpec, schedule: &ScheduleSpec) -> Result<Self, Invalid> {
+        let said = [
+            ("/event_type", spec.event_type.is_some()),
+            ("/dedup", spec.dedup.is_some()),
+            ("/body_bytes_max", spec.body_bytes_max.is_some()),
+        ];
+        for (pointer, is_there) in said.into_iter().chain(spec.of_requests()) {
+            if is_there {
+                return Err(Invalid::new(pointer, "is of no use to a source with a schedule: nothing comes to it"));
+            }
+        }
+        let schedule = Schedule::resolve(schedule, spec.disabled)?;
+        Ok(Self { maker: Maker::Clock(Arc::new(schedule)), ..Self::of_the_application() })
+    }
+
     /// What every tenant has as its source [`crate::model::PUBLISHED_SOURCE`], where it does not make one of that name.
     pub(super) fn of_the_application() -> Self {
         Self {
@@ -213,15 +233,19 @@ fn checked_rule(rule: &EventTypeRule) -> Result<EventTypeRule, Invalid> {
             Ok(EventTypeRule::Header(header_name("/event_type/header", name)?.as_str().to_owned()))
         }
         EventTypeRule::Pointer(pointer) => json_pointer("/event_type/pointer", pointer).map(EventTypeRule::Pointer),
-        EventTypeRule::Constant(text)
-            if text.len() > EVENT_TYPE_BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) =>
-        {
-            let message =
-                format!("is longer than {EVENT_TYPE_BYTES_MAX} bytes or has other characters than visible ASCII");
-            Err(Invalid::new("/event_type/constant", message))
+        EventTypeRule::Constant(text) => {
+            check_event_type("/event_type/constant", text)?;
+            Ok(rule.clone())
         }
-        rule => Ok(rule.clone()),
     }
+}
+
+pub(super) fn check_event_type(pointer: &str, text: &str) -> Result<(), Invalid> {
+    if text.len() <= EVENT_TYPE_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let message = format!("is longer than {EVENT_TYPE_BYTES_MAX} bytes or has other characters than visible ASCII");
+    Err(Invalid::new(pointer, message))
 }
 
 /// A name as a JSON pointer has it.

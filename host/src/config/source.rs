@@ -3,12 +3,13 @@
 use super::VerifySpec;
 use super::from_cloudevents::FromCloudEventsSpec;
 use super::intake::{EventMethod, MediaRange};
+use super::schedule::ScheduleSpec;
 use super::spec::numbered;
 use crate::model::AddressRange;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A way in: either `verify` or `publish` says who makes its events.
+/// A way in: one of `verify`, `publish` and `schedule` says who makes its events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
@@ -18,6 +19,9 @@ pub struct SourceSpec {
     /// The application does, by the admin interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<PublishSpec>,
+    /// The clock does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleSpec>,
     /// The methods that events are sent with: `POST`, `PUT`, `PATCH`. By itself `POST` alone.
     #[serde(default = "EventMethod::post", skip_serializing_if = "is_post")]
     pub methods: Vec<EventMethod>,

@@ -121,6 +121,7 @@ impl Tenant {
             };
             added.map_err(|invalid| (id, invalid))?;
         }
+        tenant.check_schemas(name, before)?;
         for (module, record) in operator_modules {
             tenant.note_shadow(ModuleRef { operator: true, name: module.clone() }, record);
         }
@@ -183,17 +184,28 @@ impl Tenant {
             None => Arc::new(EventType::resolve(name, spec)?),
         };
         let (bytes, patterns) = event_type.schema.as_ref().map_or((0, 0), Schema::weight);
-        let (bytes, patterns) = (self.schemas.0 + bytes, self.schemas.1 + patterns);
-        self.schemas = (bytes, patterns);
+        self.schemas = (self.schemas.0 + bytes, self.schemas.1 + patterns);
         self.event_types.insert(name.to_owned(), event_type);
-        if bytes > SCHEMAS_BYTES_MAX || patterns > PATTERNS_MAX {
-            let message = format!(
-                "the tenant's schemas would have {bytes} bytes and {patterns} regular expressions in all; at most {SCHEMAS_BYTES_MAX} and \
-                 {PATTERNS_MAX} are allowed"
-            );
-            return Err(Invalid::new("/schema", message));
-        }
         Ok(())
+    }
+
+    /// Whether the schemas take no more than they may together. Where they do it is told of one that is not as it was before.
+    fn check_schemas(&self, tenant: &TenantName, before: Option<&Self>) -> Result<(), (ResourceId, Invalid)> {
+        let (bytes, patterns) = self.schemas;
+        if bytes <= SCHEMAS_BYTES_MAX && patterns <= PATTERNS_MAX {
+            return Ok(());
+        }
+        let is_new = |name: &&String| {
+            let old = before.and_then(|before| before.event_types.get(*name));
+            old.zip(self.event_types.get(*name)).is_none_or(|(old, new)| !Arc::ptr_eq(old, new))
+        };
+        let name = self.event_types.keys().find(is_new).cloned().unwrap_or_default();
+        let id = ResourceId { tenant: Some(tenant.clone()), kind: Kind::EventType, name };
+        let message = format!(
+            "the tenant's schemas would have {bytes} bytes and {patterns} regular expressions in all; at most {SCHEMAS_BYTES_MAX} and \
+             {PATTERNS_MAX} are allowed"
+        );
+        Err((id, Invalid::new("/schema", message)))
     }
 
     fn note_shadow(&mut self, module: ModuleRef, record: &ModuleRecord) {

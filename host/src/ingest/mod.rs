@@ -21,6 +21,7 @@ mod refused;
 mod request;
 mod reserve;
 mod said;
+mod schedule;
 mod schema;
 mod slack_form;
 mod take;
@@ -29,6 +30,7 @@ pub use admission::Entry;
 pub use answer::{acknowledgement, result};
 pub use batch::{EVENTS_PER_BATCH_MAX, Given};
 pub use refusals::{Refusal, ShownBody, ShownHeader};
+pub use schedule::ScheduleError;
 pub use take::{Item, Taken, Way};
 
 use crate::clock::Clock;
@@ -37,6 +39,7 @@ use crate::model::{SourceName, TenantName};
 use crate::pipeline::Pipeline;
 use crate::problem::Problem;
 use crate::server::{Peer, RequestBody};
+use crate::shutdown::Shutdown;
 use crate::statistics::Recorder;
 use crate::store::Store;
 use admission::Admission;
@@ -138,6 +141,15 @@ impl Ingest {
         let taker = Arc::new(Taker { pipeline, recorder, clock, reservations: Reservations::default() });
         let (rates, refusals, started) = (Rates::default(), Refusals::default(), Instant::now());
         Self { inner: Arc::new(Inner { taker, admission, snapshots, store, rates, refusals, started, config }) }
+    }
+
+    /// Makes the events of sources that have a schedule, until the signal is given.
+    ///
+    /// # Errors
+    /// Where the store fails it.
+    pub async fn tick(self, shutdown: Shutdown) -> Result<(), ScheduleError> {
+        let Inner { taker, store, snapshots, .. } = &*self.inner;
+        schedule::work(taker.clone(), store.clone(), snapshots.clone(), shutdown).await
     }
 
     /// Answers one request.
@@ -318,7 +330,7 @@ impl Ingest {
         let tenant: TenantName = tenant.parse().map_err(|_| source_unknown())?;
         let source: SourceName = source.parse().map_err(|_| source_unknown())?;
         let way = Way::to(&self.inner.snapshots.borrow(), tenant, source);
-        way.filter(|way| way.source.maker == Maker::Requests).ok_or_else(source_unknown)
+        way.filter(|way| matches!(way.source.maker, Maker::Requests)).ok_or_else(source_unknown)
     }
 }
 

@@ -53,7 +53,7 @@ impl Ingest {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "source_unknown", detail).at("/source")
         };
         let way = Way::to(&self.inner.snapshots.borrow(), tenant.clone(), source.clone()).ok_or_else(unknown)?;
-        if way.source.maker == Maker::Application {
+        if matches!(way.source.maker, Maker::Application) {
             return Ok(way);
         }
         let detail = format!(

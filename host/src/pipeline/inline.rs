@@ -10,7 +10,7 @@ use crate::config::{Kind, ResourceId, Route, Tenant};
 use crate::model::{Event, EventId, OPERATIONAL_SOURCE, Run, SourceName, TenantName};
 use crate::runtime::{Executor, Lane, Module};
 use crate::statistics::Recorder;
-use crate::store::{Accept, CommitError, DiskFull, Outcome, RoutedRun, Store, Transition};
+use crate::store::{Accept, CommitError, DiskFull, Outcome, RoutedRun, Store, Tick, TickMark, Transition};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -64,6 +64,8 @@ pub struct Prepared {
     event: Event,
     body: Bytes,
     dedup_until_ms: Option<u64>,
+    /// Where its source has come to by it, if it is a tick.
+    tick: Option<TickMark>,
     /// Its tenant, as it was when the event was routed.
     tenant: Arc<Tenant>,
     runs: Vec<RoutedRun>,
@@ -181,6 +183,16 @@ impl Pipeline {
         self.submit(&still, prepared).await?.await
     }
 
+    /// The same, for an event that is a tick of its source.
+    ///
+    /// # Errors
+    /// As [`Pipeline::accept`]; with the answers [`Outcome::Stale`] and [`Outcome::NotFound`] where the tick is not to be made.
+    pub async fn accept_tick(&self, event: Event, body: Bytes, mark: TickMark) -> Result<Accepted, AcceptError> {
+        let prepared = self.prepare_with(event, body, None, false).await?;
+        let still = self.published.still().await;
+        self.submit(&still, Prepared { tick: Some(mark), ..prepared }).await?.await
+    }
+
     /// Makes events durable that were prepared, each by itself, and gives each its place in the order as they stand here.
     pub async fn accept_all(&self, prepared: Vec<Prepared>) -> Vec<Result<Accepted, AcceptError>> {
         let still = self.published.still().await;
@@ -223,19 +235,7 @@ impl Pipeline {
         let mut takers = tenant.routes.values().filter(|route| route.takes(&event.source, &event.event_type));
         let waits = keeps_place && takers.any(|route| route.in_order());
         let (runs, observed) = self.route(&tenant, &event, &body, waits).await;
-        Ok(Prepared { event, body, dedup_until_ms, tenant, runs, observed })
-    }
-
-    /// Does work for a tenant on the threads that modules run on, which are shared fairly; none where it broke down, or the host stops.
-    pub async fn on_threads<T: Send + 'static>(
-        &self,
-        tenant: &TenantName,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        let (sender, receiver) = oneshot::channel();
-        let job = move || drop(sender.send(work()));
-        self.executor.submit(Lane::Inline, Some(tenant), Box::new(job)).await.ok()?;
-        receiver.await.ok()
+        Ok(Prepared { event, body, dedup_until_ms, tick: None, tenant, runs, observed })
     }
 
     /// Queues an event for its commit, and answers what waits for that. The configuration has to be held still until then.
@@ -244,7 +244,7 @@ impl Pipeline {
         still: &Still,
         prepared: Prepared,
     ) -> Result<impl Future<Output = Result<Accepted, AcceptError>> + Send + use<>, AcceptError> {
-        let Prepared { event, body, dedup_until_ms, tenant, mut runs, mut observed } = prepared;
+        let Prepared { event, body, dedup_until_ms, tick, tenant, mut runs, mut observed } = prepared;
         // Endpoints may have gone meanwhile: a run that has one of these is routed again, with what is there now.
         let now = still.snapshot.tenant(&event.tenant).ok_or(AcceptError::TenantGone)?;
         if !Arc::ptr_eq(now, &tenant) {
@@ -259,7 +259,7 @@ impl Pipeline {
         let (id, of_tenant, of_source) = (event.id, event.tenant.clone(), event.source.clone());
         let spare = Accept { event: event.clone(), body: body.clone(), dedup_until_ms, runs: as_pending };
         let accept = Accept { event, body, dedup_until_ms, runs };
-        let outcome = self.store.submit(Transition::Accept(Box::new(accept))).await?;
+        let outcome = self.store.submit(taking(accept, tick.clone())).await?;
         let pipeline = self.clone();
         Ok(async move {
             let mut outcome = outcome.await;
@@ -267,7 +267,7 @@ impl Pipeline {
                 pipeline.committed(&of_tenant, &of_source, follows);
             }
             if let Err(CommitError::TooLong { .. }) = outcome {
-                outcome = pipeline.store.commit(Transition::Accept(Box::new(spare))).await;
+                outcome = pipeline.store.commit(taking(spare, tick)).await;
             }
             match outcome? {
                 Outcome::Accepted { .. } => Ok(Accepted::New(id)),
@@ -393,6 +393,17 @@ impl Work {
         });
         let runs = each.collect();
         (runs, all_observed)
+    }
+}
+
+/// The transition that takes an event.
+fn taking(accept: Accept, tick: Option<TickMark>) -> Transition {
+    match tick {
+        None => Transition::Accept(Box::new(accept)),
+        Some(mark) => {
+            let (tenant, source) = (accept.event.tenant.clone(), accept.event.source.clone());
+            Transition::Tick(Box::new(Tick { tenant, source, mark, accept: Some(accept) }))
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod shadow;
 mod state;
 pub mod statistics;
 pub mod sweep;
+mod threads;
 mod unused;
 
 pub use endpoint_test::{EndpointTest, EndpointTestError};

@@ -22,6 +22,7 @@
 //! | `A` scope 0 entry¹⁶ | an entry of the audit log; the operator's scope is empty |
 //! | `K` scope 0 name 0 | when an API key was used last |
 //! | `B` tenant 0 | what a tenant has in the store: deliveries that wait⁸, bytes of bodies⁸ |
+//! | `S` tenant 0 source 0 | the last tick of a source with a schedule |
 //! | `J` tenant 0 over¹ job¹⁶ | a job; over is 0 while it has something to do, 1 from then on |
 //!
 //! | in a day's tree | holds |
@@ -55,7 +56,7 @@ pub(super) use day::{
 use super::key::{Key, KeyRange};
 use super::{ResourceKey, statistics};
 use crate::model::{
-    AuditId, DeliveryId, Digest, EndpointName, EventId, JobId, RouteName, RunId, StepKey, TenantName, Turn,
+    AuditId, DeliveryId, Digest, EndpointName, EventId, JobId, RouteName, RunId, SourceName, StepKey, TenantName, Turn,
 };
 use crate::statistics::{Period, Subject};
 
@@ -108,6 +109,11 @@ pub(super) fn resource(key: &ResourceKey) -> Key {
 /// All resources.
 pub(super) fn resources() -> KeyRange {
     Key::of(b'C').prefix()
+}
+
+/// The last tick of a source.
+pub(super) fn tick(tenant: &TenantName, source: &SourceName) -> Key {
+    Key::of(b'S').name(tenant.as_str()).name(source.as_str())
 }
 
 /// A plan.

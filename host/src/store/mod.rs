@@ -40,6 +40,7 @@ mod state;
 mod statistics;
 mod stored;
 mod sweep;
+mod tick;
 mod transition;
 mod tree;
 mod usage;
@@ -68,6 +69,7 @@ pub use room::DiskFull;
 pub(crate) use simulated::Simulated;
 pub use state::{StateChange, StateEntry, StateHead};
 pub use sweep::{Sweep, Swept};
+pub use tick::{Tick, TickMark};
 pub use transition::{
     Accept, Configure, DEDUP_MS_MAX, HostFact, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle,
     Transition,

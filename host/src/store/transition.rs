@@ -5,6 +5,7 @@ use super::job::{JobStep, Replay};
 use super::notice::Notice;
 use super::state::{StateChange, StateEntry};
 use super::sweep::{Sweep, Swept};
+use super::tick::Tick;
 use super::tree::Day;
 use crate::model::{
     Attempt, Delivery, DeliveryId, Digest, EndpointHealth, EndpointName, Event, EventId, Job, JobId, KeyName,
@@ -18,6 +19,9 @@ use bytes::Bytes;
 pub enum Transition {
     /// An event came in and was routed as far as it could be.
     Accept(Box<Accept>),
+    /// A source with a schedule made a tick. Stale where it made that or a later one, or has another schedule by now, [`Outcome::NotFound`]
+    /// where it is gone.
+    Tick(Box<Tick>),
     /// A pending run was routed (or held, or dropped). Stale unless the run is pending.
     Route(Box<RouteRun>),
     /// An attempt ended. Stale unless the delivery is pending and has made `attempt.number - 1` attempts.
@@ -341,6 +345,10 @@ impl Transition {
         };
         match self {
             Self::Accept(accept) => RECORD_BYTES + accept.body.len() + accept.runs.iter().map(routed).sum::<usize>(),
+            Self::Tick(tick) => {
+                let of_event = |accept: &Accept| accept.body.len() + accept.runs.iter().map(routed).sum::<usize>();
+                2 * RECORD_BYTES + tick.accept.as_ref().map_or(0, of_event)
+            }
             Self::Route(route) => routed(&route.routed) + route.states.iter().map(state).sum::<usize>(),
             Self::Configure(configure) => {
                 let puts: usize = configure.puts.iter().map(|(_, value)| RECORD_BYTES + value.len()).sum();

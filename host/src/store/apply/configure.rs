@@ -1,7 +1,7 @@
 //! Configure and SweepPlans: resources and plans, fenced by the revision they were made against. What a route's modules kept goes with the
 //! route, and what was counted of something goes with it.
 
-use super::{Applied, Refusal, check, health, state, statistics};
+use super::{Applied, Refusal, check, health, state, statistics, tick};
 use crate::model::{DeliveryStatus, Digest, EndpointName, TenantName};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::{Key, KeyRange};
@@ -37,6 +37,11 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
             ("endpoint", Some(tenant)) => {
                 if let Ok(endpoint) = key.name.parse() {
                     health::forget(view, tenant, endpoint, &mut hints)?;
+                }
+            }
+            ("source", Some(tenant)) => {
+                if let Ok(source) = key.name.parse() {
+                    tick::forget(view, tenant, &source)?;
                 }
             }
             ("tenant", Some(tenant)) => {

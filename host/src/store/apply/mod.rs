@@ -20,6 +20,7 @@ mod route;
 mod state;
 mod statistics;
 mod sweep;
+mod tick;
 
 use super::backend::BackendError;
 use super::{Hint, Outcome, ReadError, Transition, View, usage};
@@ -64,6 +65,7 @@ impl From<BackendError> for Refusal {
 pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Applied, Refusal> {
     match transition {
         Transition::Accept(accept) => accept::accept(view, *accept),
+        Transition::Tick(made) => tick::tick(view, *made),
         Transition::Route(route) => route::route(view, *route),
         Transition::Rerun { tenant, run, plan, now_ms } => route::rerun(view, &tenant, run, plan, now_ms),
         Transition::Settle(settle) => deliver::settle(view, &settle),

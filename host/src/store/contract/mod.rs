@@ -17,6 +17,7 @@ mod route;
 mod state;
 mod statistics;
 mod sweep;
+mod tick;
 mod usage;
 
 use super::{Accept, Config, NewDelivery, Next, Outcome, Reader, RoutedRun, Settle, Store, Transition};

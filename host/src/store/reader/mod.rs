@@ -28,7 +28,7 @@ use super::key::{Key, KeyReader};
 use super::keys;
 use super::stored::{self, StoredDelivery, ToSend};
 use super::tree::TreeId;
-use super::{DEDUP_MS_MAX, ReadError, ResourceKey, dedup, meta, record};
+use super::{DEDUP_MS_MAX, ReadError, ResourceKey, TickMark, dedup, meta, record};
 use crate::model::{Attempt, Delivery, DeliveryId, Digest, Erased, Event, EventId, Run, RunId, SourceName, TenantName};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -66,6 +66,11 @@ impl Reader {
     /// What is left of an event, if it was erased.
     pub fn erased(&self, tenant: &TenantName, event: EventId) -> Result<Option<Erased>, ReadError> {
         stored::erased(&*self.backend, tenant, event)
+    }
+
+    /// Where a source with a schedule has come to.
+    pub fn tick(&self, tenant: &TenantName, source: &SourceName) -> Result<Option<TickMark>, ReadError> {
+        record::get(&*self.backend, TreeId::Hot, &keys::tick(tenant, source))
     }
 
     /// The body of an event; empty where there is no such event.
