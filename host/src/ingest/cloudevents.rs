@@ -105,6 +105,10 @@ pub(super) fn structured(body: &[u8]) -> Result<Attributes, NoCloudEvent> {
         source: Option<Value>,
         r#type: Option<Value>,
     }
+    // A list would be taken for one, item by item.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(NoCloudEvent::Json("it is no object".to_owned()));
+    }
     let Envelope { specversion, id, source, r#type } =
         serde_json::from_slice(body).map_err(|error| NoCloudEvent::Json(error.to_string()))?;
     let text = |attribute: &'static str, value: Option<Value>| match value {
@@ -294,7 +298,7 @@ mod tests {
         let found = structured(br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"id":2},"x":[1]}"#);
         assert_eq!(found.unwrap(), Attributes { id: "1".into(), source: "/s".into(), event_type: "t".into() });
         for (json, says) in [
-            ("[]", "no CloudEvent in JSON"),
+            (r#"["1.0","1","/s","t"]"#, "no CloudEvent in JSON: it is no object"),
             ("{", "no CloudEvent in JSON"),
             (r#"{"id":"1","source":"/s","type":"t"}"#, "`specversion` is missing"),
             (r#"{"specversion":"1.0","id":1,"source":"/s","type":"t"}"#, "`id` is not a string"),

@@ -8,7 +8,7 @@ use super::bucket::Bucket;
 use crate::config::{Rate, Snapshot, Source};
 use crate::model::{SourceName, TenantName, is_credential};
 use crate::problem::Problem;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -108,7 +108,7 @@ struct OfSource {
 
 /// Whether a refusal says something of its request, and not only of how busy the host or the source is.
 pub(super) fn is_of_the_request(problem: &Problem) -> bool {
-    problem.status.is_client_error() && problem.code != "rate_limited"
+    problem.status.is_client_error() && problem.status != StatusCode::TOO_MANY_REQUESTS
 }
 
 impl Refusals {
