@@ -1,10 +1,10 @@
 //! What an application publishes: it goes the road of any other event, once for each key, one or a thousand at a time.
 
-use super::support::{Answer, Client, Host, OPERATOR_KEY, Receiver, until};
+use super::support::{Answer, Client, Host, OPERATOR_KEY, Receiver};
 use http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const EVENTS: &str = "/v1/tenants/acme/events";
@@ -247,10 +247,12 @@ async fn what_has_no_room_is_refused_whole() {
     post(&host.admin, BATCH, &events).await.expect(202);
     let address = host.ingest_url.strip_prefix("http://").unwrap();
     let mut stalled = TcpStream::connect(address).await.unwrap();
-    let head = "POST /in/acme/in HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n";
+    let head = "POST /in/acme/in HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n";
     stalled.write_all(head.as_bytes()).await.unwrap();
-    until("a place to be taken", || async { (post(&host.admin, BATCH, &events).await.status == 503).then_some(()) })
-        .await;
+    // It is asked for its body when it has its place.
+    let mut asked = [0; 12];
+    stalled.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100");
     let refused = post(&host.admin, BATCH, &events).await.problem(503);
     assert!(
         refused["code"] == "overloaded" && refused["detail"].to_string().contains("in_flight_max = 4"),
