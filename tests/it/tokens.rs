@@ -3,6 +3,8 @@
 use super::support::{Client, Host, Receiver};
 use http::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Acme with a key that makes tokens, and an endpoint and a delivery for each of two customers.
 struct Acme {
@@ -153,7 +155,83 @@ async fn a_customer_changes_its_own_endpoints_but_not_what_selects_them() {
     );
     customer.delete(&format!("{T}/endpoints/mine")).await.expect(204);
     let log = acme.admin.get(&format!("{T}/audit?target=acme/endpoint/mine&limit=1")).await.expect(200);
-    assert_eq!((&log["items"][0]["by"]["kind"], &log["items"][0]["by"]["key"]), (&json!("token"), &json!("backend")));
+    let by = &log["items"][0]["by"];
+    assert_eq!(
+        (&by["kind"], &by["key"], &by["labels"]),
+        (&json!("token"), &json!("backend"), &json!({ "customer": "42" }))
+    );
+}
+
+#[tokio::test]
+async fn what_was_delivered_to_another_endpoint_of_the_name_stays_the_tenants() {
+    let acme = acme().await;
+    let [first, second] = ["42", "43"].map(|customer| json!({ "labels": { "customer": customer }, "role": "deploy" }));
+    let (first, second) = (token(&acme, first).await, token(&acme, second).await);
+    let path = format!("{T}/endpoints/of-42");
+    first.delete(&path).await.expect(204);
+    let taken = json!({ "url": "https://example.com/", "labels": { "customer": "43" } });
+    second.put(&path, &taken).await.expect(201);
+    let list = second.get(&format!("{T}/deliveries?endpoint=of-42")).await.expect(200);
+    assert_eq!(list["items"], json!([]));
+    let delivery = format!("{T}/deliveries/{}", acme.deliveries[0]);
+    for rest in ["", "/body"] {
+        assert_eq!(second.get(&format!("{delivery}{rest}")).await.problem(404)["code"], "not_found");
+    }
+    assert_eq!(second.post(&format!("{delivery}/retry"), "").await.problem(404)["code"], "not_found");
+    acme.host.admin.get(&delivery).await.expect(200);
+}
+
+/// Begins a request as this client, and answers what to do to send its body and get the status.
+async fn begun(host: &Host, token: &str, method: &str, path: &str, body: &str) -> (TcpStream, Vec<u8>) {
+    let address = host.admin_url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The host asks for the body: it has let the request in.
+    let mut asked = vec![0; 25];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert!(asked.starts_with(b"HTTP/1.1 100 Continue"), "{}", String::from_utf8_lossy(&asked));
+    (stream, body.as_bytes().to_vec())
+}
+
+async fn finished((mut stream, body): (TcpStream, Vec<u8>)) -> String {
+    stream.write_all(&body).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn an_endpoint_that_becomes_anothers_while_a_body_comes_is_left_alone() {
+    let acme = acme().await;
+    let spec = json!({ "labels": { "customer": "42" }, "role": "deploy" });
+    let made = acme.admin.post(&format!("{T}/tokens"), spec.to_string()).await.expect(201);
+    let token = made["token"].as_str().unwrap();
+    let path = format!("{T}/endpoints/new");
+    for labels in [json!({ "customer": "43" }), json!({ "customer": "42" })] {
+        let mine = json!({ "url": "https://example.com/mine", "labels": labels }).to_string();
+        let request = begun(&acme.host, token, "PUT", &path, &mine).await;
+        let others = json!({ "url": "https://example.com/others", "labels": { "customer": "43" }, "secrets": [] });
+        acme.admin.put(&path, &others).await.expect(201);
+        let answer = finished(request).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+        let shown = acme.admin.get(&path).await.expect(200);
+        assert_eq!((&shown["url"], &shown["labels"]), (&others["url"], &others["labels"]));
+        acme.admin.delete(&path).await.expect(204);
+    }
+    let own = json!({ "url": "https://example.com/", "labels": { "customer": "42" } });
+    acme.admin.put(&path, &own).await.expect(201);
+    for rest in ["rotate-secret", "test"] {
+        let request = begun(&acme.host, token, "POST", &format!("{path}/{rest}"), "{}").await;
+        let others = json!({ "url": "https://example.com/others", "labels": { "customer": "43" } });
+        acme.admin.put(&path, &others).await.expect(200);
+        let answer = finished(request).await;
+        assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("whsec_"), "{rest}: {answer}");
+        acme.admin.put(&path, &own).await.expect(200);
+    }
 }
 
 #[tokio::test]

@@ -113,16 +113,6 @@ impl Caller {
         self.labels.is_some()
     }
 
-    /// Whether a customer may write an endpoint with these labels, where one with `before` is there. They select what is sent there, so they are
-    /// the tenant's to choose: a new endpoint has the token's, and another keeps its own.
-    pub(super) fn may_label(
-        &self,
-        before: Option<&BTreeMap<String, String>>,
-        after: &BTreeMap<String, String>,
-    ) -> bool {
-        self.labels.as_ref().is_none_or(|own| before.unwrap_or(own) == after)
-    }
-
     /// The API key, where it is one of this tenant.
     pub(super) fn key_of(&self, tenant: &TenantName) -> Option<&KeyName> {
         match &self.who {
@@ -138,7 +128,7 @@ impl Caller {
             Who::Key(name) => (ActorKind::Key, Some(name.to_string())),
             Who::Token(name) => (ActorKind::Token, Some(name.to_string())),
         };
-        Actor { kind, tenant: self.tenant.clone(), key, address: None, request: None }
+        Actor { kind, tenant: self.tenant.clone(), key, labels: self.labels.clone(), address: None, request: None }
     }
 
     /// What is told to who may not: of the key itself, and of nothing else.

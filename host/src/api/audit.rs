@@ -72,14 +72,23 @@ impl Api {
         (action, target): (&str, &str),
         change: Transition,
     ) -> Result<Outcome, ChangeError> {
-        let now_ms = self.parts().clock.now_ms();
-        let entry = entry(by, now_ms, action, target)?;
+        let entry = entry(by, self.parts().clock.now_ms(), action, target)?;
+        self.commit_with(entry, tenant, change).await
+    }
+
+    /// Commits what is told of by this entry, which stands there once however often it is given.
+    pub(super) async fn commit_with(
+        &self,
+        entry: AuditEntry,
+        tenant: &TenantName,
+        change: Transition,
+    ) -> Result<Outcome, ChangeError> {
         let audited = Audited { scope: Some(tenant.clone()), entry, change };
         Ok(self.parts().store.commit(Transition::Audited(Box::new(audited))).await?)
     }
 }
 
-fn entry(by: &Actor, now_ms: u64, action: &str, target: &str) -> Result<AuditEntry, ChangeError> {
+pub(super) fn entry(by: &Actor, now_ms: u64, action: &str, target: &str) -> Result<AuditEntry, ChangeError> {
     Ok(AuditEntry {
         id: AuditId::new(now_ms, u128::from_be_bytes(random()?)),
         at_ms: now_ms,

@@ -55,6 +55,14 @@ pub enum ChangeError {
     /// Deliveries still wait for an endpoint that is to be removed.
     #[error("deliveries still wait for the endpoint `{0}`; remove it with `?pending=cancel` to give them up")]
     Waiting(EndpointName),
+    /// A customer chose the labels of an endpoint.
+    #[error(
+        "the labels of an endpoint are not a customer's to choose: a new one has those of the token, another keeps its own"
+    )]
+    Labels,
+    /// An endpoint became another customer's meanwhile.
+    #[error("this token does not allow that")]
+    NotOwn,
     /// A tenant has as many modules as it may.
     #[error(
         "the tenant's quota is used up: it has modules_max = {0} modules; remove one first, or ask the operator for more"
@@ -185,6 +193,7 @@ impl Configuration {
         {
             return Err(ChangeError::NotEmpty(tenant.clone()));
         }
+        check_customer(by, &before, &[(id.clone(), None)])?;
         let endpoint = match (id.kind, &id.tenant, id.name.parse()) {
             (Kind::Endpoint, Some(tenant), Ok(endpoint)) => Some((tenant.clone(), endpoint)),
             _ => None,
@@ -263,6 +272,7 @@ impl Configuration {
         changes: Vec<Change>,
         besides: Besides,
     ) -> Result<(), ChangeError> {
+        check_customer(by, before, &changes)?;
         let next = self.after(before, id, &changes)?;
         let plans = self.check_new_plans(before, &next, id).await?;
         let Besides { unused, notices } = besides;
@@ -386,6 +396,24 @@ impl Configuration {
         }
         Ok(spec)
     }
+}
+
+/// Whether all of it is for who asks to change, as it is now: what was looked at before one's turn may have changed since.
+fn check_customer(by: &Actor, before: &Snapshot, changes: &[Change]) -> Result<(), ChangeError> {
+    let labels = |spec: Option<&Spec>| match spec {
+        Some(Spec::Endpoint(endpoint)) => Some(endpoint.labels.clone()),
+        _ => None,
+    };
+    for (id, after) in changes.iter().filter(|_| by.labels.is_some()) {
+        let (before, after) = (labels(before.record(id).as_ref()), labels(after.as_ref()));
+        if id.kind != Kind::Endpoint || !by.may_change(before.as_ref(), before.as_ref()) {
+            return Err(ChangeError::NotOwn);
+        }
+        if !by.may_change(before.as_ref(), after.as_ref()) {
+            return Err(ChangeError::Labels);
+        }
+    }
+    Ok(())
 }
 
 /// A new signing secret.

@@ -2,7 +2,7 @@
 
 use super::Api;
 use super::access::Caller;
-use super::audit::By;
+use super::audit::{self, By};
 use super::body::Path;
 use super::change::ChangeError;
 use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
@@ -102,11 +102,16 @@ pub(super) async fn list_deliveries(
     Params(query): Params<DeliveriesQuery>,
 ) -> Result<Response, Problem> {
     let limit = PageQuery::limit(query.limit)?;
+    let mut since_ms = query.since_ms;
     if caller.is_customer() {
         let Some(endpoint) = &query.endpoint else {
             return Err(bad_query("say `endpoint`: a token shows the deliveries of one endpoint".to_owned()));
         };
-        check_own(&api, &caller, &tenant, endpoint)?;
+        let (tenant, endpoint): (TenantName, EndpointName) = (name(&tenant)?, name(endpoint)?);
+        if !is_own(&api, &caller, &tenant, &endpoint) {
+            return Err(caller.refused());
+        }
+        since_ms = since_ms.max(Some(made_at_ms(&api, &tenant, &endpoint).await? + 1));
     }
     let filter = DeliveryFilter {
         endpoint: query.endpoint.as_deref().map(name::<EndpointName>).transpose()?,
@@ -114,7 +119,7 @@ pub(super) async fn list_deliveries(
         event_type: query.event_type,
         source: query.source.as_deref().map(name::<SourceName>).transpose()?,
         route: query.route.as_deref().map(name::<RouteName>).transpose()?,
-        since_ms: query.since_ms,
+        since_ms,
         until_ms: query.until_ms,
     };
     let cursor = query.cursor;
@@ -148,9 +153,10 @@ pub(super) async fn erase_event(
     let id: EventId = parse_id(&event)?;
     let known = read(&api, &tenant, |_, tenant| Ok(tenant.clone())).await?;
     let now_ms = api.parts().clock.now_ms();
+    let entry = audit::entry(&by, now_ms, "erase", &event)?;
     loop {
         let erase = Transition::Erase { tenant: known.clone(), event: id, now_ms };
-        match api.commit_by(&by, &known, ("erase", &event), erase).await? {
+        match api.commit_with(entry.clone(), &known, erase).await? {
             Outcome::More => {}
             Outcome::Done => return get_event(State(api), Path((tenant, event))).await,
             Outcome::NotFound => return Err(missing("event", &event)),
@@ -185,8 +191,8 @@ pub(super) async fn get_delivery(
         let Some(delivery) = reader.delivery(tenant, id)? else { return Ok(None) };
         Ok(Some((delivery, reader.attempts(tenant, id)?)))
     });
-    let found = found.await?.filter(|(found, _)| is_own(&api, &caller, &tenant, &found.endpoint));
-    let (found, attempts) = found.ok_or_else(|| missing("delivery", &delivery))?;
+    let (found, attempts) = found.await?.ok_or_else(|| missing("delivery", &delivery))?;
+    check_own(&api, &caller, &tenant, (id, &found.endpoint)).await?;
     let mut document = object(&found)?;
     document.insert("attempts_made".to_owned(), Value::from(found.attempts));
     document.insert("attempts".to_owned(), serde_json::to_value(&attempts).map_err(|_| Problem::internal())?);
@@ -203,8 +209,8 @@ pub(super) async fn get_delivery_body(
         let Some(delivery) = reader.delivery(tenant, id)? else { return Ok(None) };
         Ok(reader.delivery_body(tenant, &delivery)?.map(|body| (delivery.endpoint, body)))
     });
-    let own = body.await?.filter(|(endpoint, _)| is_own(&api, &caller, &tenant, endpoint));
-    let (_, body) = own.ok_or_else(|| missing("delivery", &delivery))?;
+    let (endpoint, body) = body.await?.ok_or_else(|| missing("delivery", &delivery))?;
+    check_own(&api, &caller, &tenant, (id, &endpoint)).await?;
     Ok(raw(body))
 }
 
@@ -216,11 +222,14 @@ pub(super) async fn retry(
 ) -> Result<Response, Problem> {
     let id: DeliveryId = parse_id(&delivery)?;
     let found = read(&api, &tenant, move |reader, tenant| reader.delivery(tenant, id)).await?;
-    let found = found.filter(|found| is_own(&api, &caller, &tenant, &found.endpoint));
     let endpoint = found.ok_or_else(|| missing("delivery", &delivery))?.endpoint;
+    check_own(&api, &caller, &tenant, (id, &endpoint)).await?;
     let tenant: TenantName = name(&tenant)?;
     // A delivery must not wait for an endpoint that is not there, nor for another one that gets its name later.
     let still = api.parts().configuration.still().await;
+    if !by.may_change(still.snapshot.endpoint(&tenant, &endpoint).map(|found| &found.labels), None) {
+        return Err(missing("delivery", &delivery));
+    }
     if still.snapshot.endpoint(&tenant, &endpoint).is_none() {
         let detail = format!("the endpoint `{endpoint}` is gone; make it again first");
         return Err(Problem::new(StatusCode::CONFLICT, "endpoint_missing", detail));
@@ -246,16 +255,33 @@ pub(super) async fn commit(
     }
 }
 
-/// Whether the deliveries of an endpoint are the business of who asks.
-fn is_own(api: &Api, caller: &Caller, tenant: &str, endpoint: &EndpointName) -> bool {
+/// Whether an endpoint is the business of who asks.
+fn is_own(api: &Api, caller: &Caller, tenant: &TenantName, endpoint: &EndpointName) -> bool {
     let snapshot = api.parts().configuration.snapshot();
-    let found = tenant.parse().ok().and_then(|tenant| snapshot.endpoint(&tenant, endpoint).cloned());
     // What is left of an endpoint that is gone is the tenant's.
-    found.map_or(!caller.is_customer(), |endpoint| caller.covers(&endpoint.labels))
+    snapshot.endpoint(tenant, endpoint).map_or(!caller.is_customer(), |endpoint| caller.covers(&endpoint.labels))
 }
 
-fn check_own(api: &Api, caller: &Caller, tenant: &str, endpoint: &str) -> Result<(), Problem> {
-    if is_own(api, caller, tenant, &name(endpoint)?) { Ok(()) } else { Err(caller.refused()) }
+/// Since when what was delivered to an endpoint is the business of a customer: before it was made there may have been another one of its name.
+async fn made_at_ms(api: &Api, tenant: &TenantName, endpoint: &EndpointName) -> Result<u64, Problem> {
+    let (tenant, endpoint) = (tenant.clone(), endpoint.clone());
+    Ok(api.parts().store.read(move |reader| reader.endpoint_made_at_ms(&tenant, &endpoint)).await?)
+}
+
+/// Whether a delivery is the business of who asks; otherwise it is as if it were not there.
+async fn check_own(
+    api: &Api,
+    caller: &Caller,
+    tenant: &str,
+    (id, endpoint): (DeliveryId, &EndpointName),
+) -> Result<(), Problem> {
+    if !caller.is_customer() {
+        return Ok(());
+    }
+    let tenant: TenantName = name(tenant)?;
+    let made_at_ms = made_at_ms(api, &tenant, endpoint).await?;
+    let is_own = is_own(api, caller, &tenant, endpoint) && made_at_ms < id.event().received_at_ms();
+    if is_own { Ok(()) } else { Err(missing("delivery", &id.to_string())) }
 }
 
 /// Reads from the store, for a tenant that is there.

@@ -84,6 +84,7 @@ struct TestRequest {
 pub(super) async fn test(
     State(api): State<Api>,
     Path((tenant, endpoint)): Path<(String, String)>,
+    By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let (tenant, endpoint): (TenantName, EndpointName) = (name(&tenant)?, name(&endpoint)?);
@@ -98,7 +99,12 @@ pub(super) async fn test(
         }
     }
     let id = ResourceId { tenant: Some(tenant.clone()), kind: Kind::Endpoint, name: endpoint.to_string() };
-    api.parts().store.room().map_err(Problem::from)?;
+    let snapshot = api.parts().configuration.snapshot();
+    if !by.may_change(snapshot.endpoint(&tenant, &endpoint).map(|found| &found.labels), None) {
+        // It became another customer's while the body came.
+        return Err(ChangeError::NotOwn.into());
+    }
+    api.parts().ingest.check_tenant(&tenant).await?;
     let now_ms = api.parts().clock.now_ms();
     let event = EventId::new(now_ms, u128::from_be_bytes(random()?));
     let own = || json!({ "test": true, "tenant": tenant, "endpoint": endpoint, "sent_at_ms": now_ms }).to_string();

@@ -117,30 +117,9 @@ pub(super) async fn put(
     State(api): State<Api>,
     Path((tenant, kind, resource)): Path<(String, String, String)>,
     By(by): By,
-    Extension(caller): Extension<Caller>,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
-    let id = resource_id(&tenant, &kind, &resource)?;
-    if caller.is_customer() {
-        check_labels(&api, &caller, &id, &body)?;
-    }
-    put_spec(&api, &by, id, &body).await
-}
-
-/// Whether a customer leaves the labels of an endpoint alone.
-fn check_labels(api: &Api, caller: &Caller, id: &ResourceId, body: &[u8]) -> Result<(), Problem> {
-    let Spec::Endpoint(spec) = parse(id.kind, body).map_err(ChangeError::Invalid)? else {
-        return Err(caller.refused());
-    };
-    let before = match api.parts().configuration.snapshot().record(id) {
-        Some(Spec::Endpoint(before)) => Some(before.labels),
-        _ => None,
-    };
-    if caller.may_label(before.as_ref(), &spec.labels) {
-        return Ok(());
-    }
-    let detail = "the labels of an endpoint are not a customer's to choose: a new one has those of the token, another keeps its own";
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "resource_invalid", detail).at("/labels"))
+    put_spec(&api, &by, resource_id(&tenant, &kind, &resource)?, &body).await
 }
 
 pub(super) async fn get(
@@ -325,6 +304,10 @@ impl From<ChangeError> for Problem {
             ChangeError::InUse { .. } | ChangeError::NotEmpty(_) => {
                 Self::new(StatusCode::CONFLICT, "in_use", error.to_string())
             }
+            ChangeError::Labels => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "resource_invalid", error.to_string()).at("/labels")
+            }
+            ChangeError::NotOwn => Self::new(StatusCode::FORBIDDEN, "forbidden", error.to_string()),
             ChangeError::ModulesQuota(most) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", error.to_string())
                     .with("quota", "modules_max")

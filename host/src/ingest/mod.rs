@@ -35,7 +35,7 @@ pub use take::{Item, Taken, Way};
 
 use crate::clock::Clock;
 use crate::config::{Asks, Maker, Snapshot, Source};
-use crate::model::{SourceName, TenantName};
+use crate::model::{PUBLISHED_SOURCE, SourceName, TenantName};
 use crate::pipeline::Pipeline;
 use crate::problem::Problem;
 use crate::server::{Peer, RequestBody};
@@ -248,7 +248,6 @@ impl Ingest {
         check_head(source, head)?;
         seen.coding = inflate::coding_of(headers).map_err(|error| coding_refused(&error))?;
         self.check_rates(way, 1)?;
-        self.check_quotas(way).await?;
         let mut entry = self.enter()?;
         let most = self.body_bytes_max(source);
         let raw = self.inner.admission.read(&mut entry, body, most).await?;
@@ -270,6 +269,8 @@ impl Ingest {
         if let Some(told) = challenge::by_body(source, &body, sign) {
             return Ok(LetIn::Told(told));
         }
+        // What a tenant uses is told to none but its own senders.
+        self.check_quotas(way).await?;
         let inflated = seen.coding.map(|_| {
             let mut headers = headers.clone();
             headers.remove(header::CONTENT_ENCODING);
@@ -282,6 +283,20 @@ impl Ingest {
     /// Counts so many events under the rates of their source and their tenant.
     fn check_rates(&self, way: &Way, events: usize) -> Result<(), Problem> {
         self.inner.rates.let_through(way, events, self.now_ns()).map_err(|exceeded| rate_limited(&exceeded))
+    }
+
+    /// Whether there is room for another event of a tenant, on the disk and under its quotas.
+    ///
+    /// # Errors
+    /// 507 or 429 where there is none.
+    pub async fn check_tenant(&self, tenant: &TenantName) -> Result<(), Problem> {
+        self.inner.taker.pipeline.room().map_err(Problem::from)?;
+        let published = PUBLISHED_SOURCE.parse().map_err(|_| Problem::internal())?;
+        let way = Way::to(&self.inner.snapshots.borrow(), tenant.clone(), published);
+        match way {
+            Some(way) => self.check_quotas(&way).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether the tenant has room for another event.

@@ -3,6 +3,7 @@
 use super::{AuditId, TenantName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// One change.
@@ -48,6 +49,9 @@ pub struct Actor {
     /// The key's name; of a token, that of the key that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Of a token, the labels of the endpoints that it is for: they say which customer it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
     /// Where the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
@@ -71,9 +75,64 @@ pub enum ActorKind {
 }
 
 impl Actor {
+    /// Whether it may change an endpoint with the labels `before` to one with `after`; none where there is none. A customer changes its own alone. Labels
+    /// select what is sent to an endpoint, so they are not the customer's to choose: a new one has those of the token, and another keeps its own.
+    #[must_use]
+    pub fn may_change(
+        &self,
+        before: Option<&BTreeMap<String, String>>,
+        after: Option<&BTreeMap<String, String>>,
+    ) -> bool {
+        let Some(own) = &self.labels else { return true };
+        let is_own =
+            |labels: &BTreeMap<String, String>| own.iter().all(|(name, value)| labels.get(name) == Some(value));
+        match (before, after) {
+            (Some(before), Some(after)) => is_own(before) && before == after,
+            (Some(before), None) => is_own(before),
+            (None, Some(after)) => own == after,
+            (None, None) => true,
+        }
+    }
+
     /// The host itself.
     #[must_use]
     pub const fn host() -> Self {
-        Self { kind: ActorKind::Host, tenant: None, key: None, address: None, request: None }
+        Self { kind: ActorKind::Host, tenant: None, key: None, labels: None, address: None, request: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_customer_changes_what_is_its_own_and_no_labels() {
+        let labels = |text: &str| -> BTreeMap<String, String> {
+            text.split_whitespace()
+                .filter_map(|one| one.split_once('='))
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .collect()
+        };
+        let customer = Actor { labels: Some(labels("customer=1")), ..Actor::host() };
+        let may = |before: Option<&str>, after: Option<&str>| {
+            customer.may_change(before.map(labels).as_ref(), after.map(labels).as_ref())
+        };
+        assert!(
+            may(None, Some("customer=1"))
+                && may(Some("customer=1"), Some("customer=1"))
+                && may(Some("customer=1"), None)
+        );
+        assert!(may(Some("customer=1 tier=gold"), Some("customer=1 tier=gold")));
+        assert!(!may(None, Some("customer=1 tier=gold")) && !may(None, Some("")));
+        assert!(
+            !may(Some("customer=1"), Some("customer=1 tier=gold"))
+                && !may(Some("customer=1 tier=gold"), Some("customer=1"))
+        );
+        for others in ["customer=2", ""] {
+            assert!(
+                !may(Some(others), Some(others)) && !may(Some(others), Some("customer=1")) && !may(Some(others), None)
+            );
+        }
+        assert!(Actor::host().may_change(Some(&labels("customer=2")), None));
     }
 }

@@ -21,6 +21,7 @@
 //! | `U` tenant 0 kind¹ name 0 (version³²) length¹ place¹ | what was counted of a subject in a minute or an hour; of a module by its version |
 //! | `A` scope 0 entry¹⁶ | an entry of the audit log; the operator's scope is empty |
 //! | `K` scope 0 name 0 | when an API key was used last |
+//! | `D` tenant 0 endpoint 0 | when an endpoint was made: deliveries before that are another one's of its name |
 //! | `B` tenant 0 | what a tenant has in the store: deliveries that wait⁸, bytes of bodies⁸ |
 //! | `S` tenant 0 source 0 | the last tick of a source with a schedule |
 //! | `J` tenant 0 over¹ job¹⁶ | a job; over is 0 while it has something to do, 1 from then on |
@@ -206,6 +207,11 @@ pub(super) fn notice(scope: Option<&TenantName>, event: EventId) -> Key {
 /// What a tenant has in the store.
 pub(super) fn usage(tenant: &TenantName) -> Key {
     Key::of(b'B').name(tenant.as_str())
+}
+
+/// When an endpoint was made.
+pub(super) fn made(tenant: &TenantName, endpoint: &str) -> Key {
+    Key::of(b'D').name(tenant.as_str()).name(endpoint)
 }
 
 /// That it was counted from the beginning on.

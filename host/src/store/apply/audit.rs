@@ -5,7 +5,7 @@ use crate::model::{AuditId, KeyName, TenantName};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::Key;
 use crate::store::tree::TreeId;
-use crate::store::{Audited, Outcome, ReadError, View, audit, keys, record};
+use crate::store::{Audited, Outcome, ReadError, ResourceKey, Transition, View, audit, keys, record};
 
 /// How many entries go in one commit.
 const SWEPT_AT_ONCE: usize = 1000;
@@ -13,20 +13,30 @@ const SWEPT_AT_ONCE: usize = 1000;
 /// Makes a change, and tells of it if there was one.
 pub(super) fn audited(view: &mut View<'_>, audited: Audited) -> Result<Applied, Refusal> {
     let Audited { scope, entry, change } = audited;
+    // These do nothing the second time, and have nothing to hint at then.
+    let may_do_nothing =
+        matches!(change, Transition::Enable { .. } | Transition::Replay(_) | Transition::CreateJob { .. });
     let applied = apply(view, change)?;
     let changed = match applied.outcome {
         Outcome::Done
         | Outcome::More
         | Outcome::Configured { .. }
         | Outcome::Replayed { .. }
-        | Outcome::JobIs { .. } => true,
+        | Outcome::JobIs { .. } => !(may_do_nothing && applied.hints.is_empty()),
         // Of others it is not known that they did anything.
         _ => false,
     };
-    if changed {
+    if changed && is_there(view, scope.as_ref())? {
         audit::put(view, scope.as_ref(), &entry)?;
     }
     Ok(applied)
+}
+
+/// Whether the tenant is there whose log it is: one with its name that comes later must not find it.
+fn is_there(view: &View<'_>, scope: Option<&TenantName>) -> Result<bool, ReadError> {
+    let Some(tenant) = scope else { return Ok(true) };
+    let key = ResourceKey { tenant: Some(tenant.clone()), kind: "tenant", name: tenant.to_string() };
+    Ok(view.get(TreeId::Hot, &keys::resource(&key))?.is_some())
 }
 
 /// Removes entries of a log that are older than `before_ms`. [`Outcome::More`] where there are more of them.

@@ -35,6 +35,7 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
             }
             ("key", scope) => view.remove(TreeId::Hot, keys::key_use(scope.as_ref(), &key.name)),
             ("endpoint", Some(tenant)) => {
+                view.remove(TreeId::Hot, keys::made(tenant, &key.name));
                 if let Ok(endpoint) = key.name.parse() {
                     health::forget(view, tenant, endpoint, &mut hints)?;
                 }
@@ -54,6 +55,11 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
         }
     }
     for (key, value) in &configure.puts {
+        if let ("endpoint", Some(tenant)) = (key.kind, &key.tenant)
+            && view.get(TreeId::Hot, &keys::resource(key))?.is_none()
+        {
+            view.put(TreeId::Hot, keys::made(tenant, &key.name), configure.now_ms.to_be_bytes().to_vec());
+        }
         let key = keys::resource(key);
         record::remove(view, TreeId::Hot, key.clone())?;
         record::put_bytes(view, TreeId::Hot, key, value);

@@ -3,7 +3,7 @@
 use super::Reader;
 use super::cursor::Binding;
 use super::list::{Page, found, page};
-use crate::model::{AuditEntry, AuditId, KeyName, TenantName};
+use crate::model::{AuditEntry, AuditId, EndpointName, KeyName, TenantName};
 use crate::store::backend::Order;
 use crate::store::key::KeyReader;
 use crate::store::tree::TreeId;
@@ -77,6 +77,13 @@ impl Reader {
             }
         }
         Ok(old)
+    }
+
+    /// When an endpoint was made, in milliseconds since 1970-01-01T00:00:00Z; 0 for one of before that was written down. Deliveries of earlier events were for
+    /// another endpoint of its name.
+    pub fn endpoint_made_at_ms(&self, tenant: &TenantName, endpoint: &EndpointName) -> Result<u64, ReadError> {
+        let value = self.backend.get(TreeId::Hot, &keys::made(tenant, endpoint.as_str()))?;
+        Ok(value.and_then(|value| value.first_chunk().copied()).map_or(0, u64::from_be_bytes))
     }
 
     /// What a tenant has in the store.
