@@ -4,6 +4,7 @@ use super::challenge::Told;
 use super::take::Taken;
 use crate::config::{Asks, Source};
 use crate::pipeline::Accepted;
+use crate::problem::Problem;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -38,11 +39,13 @@ impl Answer {
             }
             Self::Quiet => response(StatusCode::NO_CONTENT, "application/json", String::new()),
             Self::Each(taken) => {
-                let all = taken.iter().all(Result::is_ok);
-                let status = if all { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
+                let (status, retry_after_s) = status_of(&taken);
                 let results = taken.into_iter().enumerate().map(|(place, taken)| result("", place, taken));
                 let body = json!({ "results": results.collect::<Vec<Value>>() });
-                response(status, "application/json", body.to_string())
+                let mut response = response(status, "application/json", body.to_string());
+                let wait = retry_after_s.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds)));
+                response.headers_mut().extend(wait);
+                response
             }
             Self::Told(Told { status, media_type, headers, body }) => {
                 let mut response = response(status, media_type, body);
@@ -52,6 +55,22 @@ impl Answer {
                 response
             }
         }
+    }
+}
+
+/// What a sender is told of many by one status. It goes by that alone: where something is to be sent again, that has to be a failure, and what was taken
+/// is a duplicate then.
+fn status_of(taken: &[Taken]) -> (StatusCode, Option<u32>) {
+    let refused = || taken.iter().filter_map(|one| one.as_ref().err());
+    let is_passing =
+        |problem: &&Problem| problem.status.is_server_error() || problem.status == StatusCode::TOO_MANY_REQUESTS;
+    if let Some(problem) = refused().find(is_passing) {
+        return (problem.status, problem.retry_after_s);
+    }
+    match (refused().next(), taken.iter().any(Result::is_ok)) {
+        (None, _) => (StatusCode::ACCEPTED, None),
+        (Some(_), true) => (StatusCode::MULTI_STATUS, None),
+        (Some(problem), false) => (problem.status, None),
     }
 }
 
@@ -91,7 +110,19 @@ fn response(status: StatusCode, media_type: &'static str, body: String) -> Respo
 mod tests {
     use super::*;
     use crate::model::EventId;
-    use crate::problem::Problem;
+
+    #[test]
+    fn many_are_a_failure_where_something_is_to_be_sent_again() {
+        let taken = || Ok(Accepted::New(EventId::new(1, 2)));
+        let refused = |status| Err(Problem::new(status, "code", "words"));
+        let later = Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "code", "words").retry_after_s(5));
+        assert_eq!(status_of(&[taken(), taken()]), (StatusCode::ACCEPTED, None));
+        assert_eq!(status_of(&[taken(), refused(StatusCode::BAD_REQUEST)]), (StatusCode::MULTI_STATUS, None));
+        assert_eq!(status_of(&[refused(StatusCode::BAD_REQUEST)]), (StatusCode::BAD_REQUEST, None));
+        let mixed = [taken(), refused(StatusCode::BAD_REQUEST), later];
+        assert_eq!(status_of(&mixed), (StatusCode::SERVICE_UNAVAILABLE, Some(5)));
+        assert_eq!(status_of(&[taken(), refused(StatusCode::TOO_MANY_REQUESTS)]).0, StatusCode::TOO_MANY_REQUESTS);
+    }
 
     #[test]
     fn of_a_batch_each_refusal_points_into_the_list() {
