@@ -122,8 +122,9 @@ impl Admission {
         if compressed.is_empty() {
             return Ok(compressed);
         }
+        let is_short = compressed.len() <= INFLATED_AT_ONCE_BYTES;
         let inflating = Inflating::new(coding, compressed, usize::try_from(bytes_max).unwrap_or(usize::MAX));
-        let inflated = self.inflated(inflating).await?;
+        let inflated = self.inflated(inflating, is_short).await?;
         let (body, room) = inflated.map_err(|error| match error {
             InflateError::TooLong => too_large("what the compressed body holds", bytes_max),
             InflateError::NoRoom => self.no_room(),
@@ -133,12 +134,18 @@ impl Admission {
         Ok(body)
     }
 
-    async fn inflated(&self, mut inflating: Inflating) -> Result<Result<(Bytes, Room), InflateError>, Problem> {
+    /// A long body is work even where it holds nothing.
+    async fn inflated(
+        &self,
+        mut inflating: Inflating,
+        is_short: bool,
+    ) -> Result<Result<(Bytes, Room), InflateError>, Problem> {
         let mut room = self.no_room_yet();
-        match inflating.go_on(INFLATED_AT_ONCE_BYTES, |bytes| room.take(bytes)) {
-            Err(error) => return Ok(Err(error)),
-            Ok(true) => return Ok(Ok((inflating.into_whole(), room))),
-            Ok(false) => {}
+        let at_once = is_short.then(|| inflating.go_on(INFLATED_AT_ONCE_BYTES, |bytes| room.take(bytes)));
+        match at_once {
+            Some(Err(error)) => return Ok(Err(error)),
+            Some(Ok(true)) => return Ok(Ok((inflating.into_whole(), room))),
+            Some(Ok(false)) | None => {}
         }
         let turn = self.inflating.clone().acquire_owned().await;
         let rest = tokio::task::spawn_blocking(move || {

@@ -131,10 +131,19 @@ impl Ingest {
                 let others = taken.iter_mut().zip(same).filter(|(_, same)| !same);
                 others.for_each(|(taken, _)| *taken = Err(reused()));
             }
-            // That they are duplicates is so all the same.
-            Err(error) => tracing::warn!(%error, "duplicates were not compared with their first"),
+            Err(error) => {
+                tracing::error!(%error, "duplicates cannot be compared with their first");
+                let is_duplicate = |taken: &&mut Taken| matches!(taken, Ok(Accepted::Duplicate(_)));
+                // One of them may be another event, which is not stored: nothing is lost where all are sent again.
+                taken.iter_mut().filter(is_duplicate).for_each(|taken| *taken = Err(not_compared()));
+            }
         }
     }
+}
+
+fn not_compared() -> Problem {
+    let detail = "whether it was published before cannot be read now; publish it again, with the same key";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after_s(5)
 }
 
 impl Known {

@@ -210,14 +210,28 @@ pub(super) fn shown_headers(source: &Source, headers: &HeaderMap) -> Vec<ShownHe
     let proof = source.verify.header();
     let (mut shown, mut room) = (Vec::new(), HEADERS_BYTES_MAX);
     for (name, value) in headers.iter().take(HEADERS_MAX) {
-        let is_proof = is_credential(name.as_str()) || Some(name) == proof;
-        let text = (!is_proof).then(|| text_of(value));
+        let is_shown = is_harmless(name.as_str()) && Some(name) != proof;
+        let text = is_shown.then(|| text_of(value));
         let bytes = name.as_str().len() + text.as_ref().map_or(0, String::len);
         let Some(left) = room.checked_sub(bytes) else { break };
         room = left;
         shown.push(ShownHeader { name: name.as_str().to_owned(), value: text, value_bytes: value.len() });
     }
     shown
+}
+
+/// Whether a header of this name says nothing that is to be kept secret. Of others only the length is shown: a sender that is set up wrongly may have put its
+/// secret in any header.
+fn is_harmless(name: &str) -> bool {
+    const NAMES: [&str; 9] =
+        ["host", "date", "user-agent", "forwarded", "via", "connection", "transfer-encoding", "expect", "traceparent"];
+    const BEGINNINGS: [&str; 5] = ["accept", "content-", "ce-", "x-forwarded-", "webhook-request-"];
+    const ENDINGS: [&str; 9] =
+        ["-id", "-event", "-type", "-topic", "-delivery", "-timestamp", "-version", "-trace", "-domain"];
+    let known = NAMES.contains(&name)
+        || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        || ENDINGS.iter().any(|ending| name.ends_with(ending));
+    known && !is_credential(name)
 }
 
 fn text_of(value: &HeaderValue) -> String {

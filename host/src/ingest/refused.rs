@@ -70,7 +70,8 @@ impl Ingest {
 /// Why it is not believed, as far as it can be told.
 fn hints(way: &Way, head: &Parts, seen: &Seen, now_s: u64) -> Vec<String> {
     let (Some(error), Some(body)) = (&seen.error, &seen.body) else { return Vec::new() };
-    let inflated = seen.coding.and_then(|coding| {
+    // A short body that holds little: others are work, and nobody has proved anything.
+    let inflated = seen.coding.filter(|_| body.len() <= INFLATED_BYTES_MAX).and_then(|coding| {
         let mut inflating = Inflating::new(coding, body.clone(), INFLATED_BYTES_MAX);
         inflating.go_on(usize::MAX, |_| true).ok().filter(|done| *done).map(|_| inflating.into_whole())
     });

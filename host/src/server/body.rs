@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// How much is thrown away, in bytes, and how long that may take.
-const DISCARD_BYTES_MAX: usize = 16 << 20;
+const DISCARD_BYTES_MAX: usize = 64 << 20;
 const DISCARD_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// How fast a body has to come, in bytes a second, once it has been waited for so long. A sender that drips keeps a place from others.
