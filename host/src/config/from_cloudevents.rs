@@ -1,7 +1,7 @@
 //! A source whose senders speak CloudEvents 1.0: as people write it, and checked. How one is read is for ingest.
 
-use super::Invalid;
 use super::resolve::at_most;
+use super::{DedupRule, EventTypeRule, Invalid, VerifySpec};
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,10 @@ pub struct FromCloudEvents {
     pub type_is_event_type: bool,
     /// Whether `source` and `id` are the dedup key: where the source has no rule of its own.
     pub id_is_key: bool,
+    /// The same where the attributes stand in headers, which no signature covers: not where the scheme signs what it has itself.
+    pub headers_say_type: bool,
+    /// Likewise.
+    pub headers_say_key: bool,
     /// Who is allowed to send when he asks.
     origins: Vec<String>,
 }
@@ -32,6 +36,7 @@ pub struct FromCloudEvents {
 impl FromCloudEvents {
     pub(super) fn resolve(
         spec: &FromCloudEventsSpec,
+        from: &VerifySpec,
         type_is_event_type: bool,
         id_is_key: bool,
     ) -> Result<Self, Invalid> {
@@ -44,7 +49,10 @@ impl FromCloudEvents {
                 return Err(Invalid::new(format!("/cloudevents/origins/{index}"), message));
             }
         }
-        Ok(Self { type_is_event_type, id_is_key, origins: spec.origins.clone() })
+        let headers_say_type = type_is_event_type && matches!(from.event_type(), EventTypeRule::Header(_));
+        let headers_say_key = id_is_key && matches!(from.dedup(), DedupRule::Header(_)) && !from.signs_its_id();
+        let origins = spec.origins.clone();
+        Ok(Self { type_is_event_type, id_is_key, headers_say_type, headers_say_key, origins })
     }
 
     /// Whether those who ask are answered at all.

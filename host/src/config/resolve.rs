@@ -126,7 +126,7 @@ impl Source {
         };
         let has_key = spec.dedup.as_ref().is_some_and(DedupSpec::says_what);
         let cloudevents = spec.cloudevents.as_ref();
-        let cloudevents = cloudevents.map(|it| FromCloudEvents::resolve(it, spec.event_type.is_none(), !has_key));
+        let cloudevents = cloudevents.map(|it| FromCloudEvents::resolve(it, from, spec.event_type.is_none(), !has_key));
         Ok(Self {
             maker: Maker::Requests,
             intake: Intake::default(),

@@ -220,6 +220,11 @@ impl VerifySpec {
         }
     }
 
+    /// Whether the header with an event's id is signed.
+    pub(super) const fn signs_its_id(&self) -> bool {
+        matches!(self, Self::StandardWebhooks { .. } | Self::Svix { .. })
+    }
+
     /// What makes an event unique, where the source does not say.
     pub(super) fn dedup(&self) -> DedupRule {
         let header = |name: &'static str| DedupRule::Header(HeaderName::from_static(name));

@@ -24,12 +24,15 @@ pub(super) fn read(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<
         Some(_) => cloudevents::form_of(headers)?,
         None => Form::Plain,
     };
+    let rules = source.cloudevents.as_ref();
+    let in_body = rules.map_or((false, false), |it| (it.type_is_event_type, it.id_is_key));
+    let in_headers = rules.map_or((false, false), |it| (it.headers_say_type, it.headers_say_key));
     match form {
         Form::Plain => item(source, headers, body, None).map(Said::One),
-        Form::Binary(attributes) => item(source, headers, body, Some(&attributes)).map(Said::One),
+        Form::Binary(attributes) => item(source, headers, body, Some((&attributes, in_headers))).map(Said::One),
         Form::Structured => {
             let attributes = cloudevents::structured(&body)?;
-            item(source, headers, body, Some(&attributes)).map(Said::One)
+            item(source, headers, body, Some((&attributes, in_body))).map(Said::One)
         }
         Form::Batched => {
             let Batch { first: events, count } = cloudevents::batched(&body)?;
@@ -43,17 +46,22 @@ pub(super) fn read(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<
             let each = events.iter().map(|event| {
                 let text = event.get().as_bytes();
                 let attributes = cloudevents::structured(text)?;
-                item(source, &headers, body.slice_ref(text), Some(&attributes))
+                item(source, &headers, body.slice_ref(text), Some((&attributes, in_body)))
             });
             Ok(Said::Many(each.collect()))
         }
     }
 }
 
-/// One event. What a CloudEvent says of itself counts where the source has no rule of its own.
-fn item(source: &Source, headers: &HeaderMap, body: Bytes, attributes: Option<&Attributes>) -> Result<Item, Refused> {
-    let rules = source.cloudevents.as_ref();
-    let (says_type, says_key) = rules.map_or((false, false), |it| (it.type_is_event_type, it.id_is_key));
+/// One event. What a CloudEvent says of itself counts where it says the type, and the key.
+fn item(
+    source: &Source,
+    headers: &HeaderMap,
+    body: Bytes,
+    attributes: Option<(&Attributes, (bool, bool))>,
+) -> Result<Item, Refused> {
+    let (attributes, says) = attributes.unzip();
+    let (says_type, says_key) = says.unwrap_or_default();
     let json = Json::of(&body);
     let dedup_key = match attributes.filter(|_| says_key) {
         Some(attributes) => (source.dedup_window_s > 0).then(|| attributes.key()),
