@@ -3,7 +3,7 @@
 use super::Api;
 use super::body::{Path, parse_json};
 use super::resources::{name, not_found, tenant_id};
-use crate::ingest::{EVENTS_PER_BATCH_MAX, Item, Way, acknowledgement, result};
+use crate::ingest::{EVENTS_PER_BATCH_MAX, FirstOf, Item, Way, acknowledgement, result};
 use crate::model::{Header, SourceName, TenantName, is_credential};
 use crate::problem::Problem;
 use axum::Json;
@@ -14,12 +14,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Instant;
 
 /// The longest event type, in bytes.
@@ -56,43 +54,7 @@ struct Envelope {
 #[serde(deny_unknown_fields)]
 struct Batch {
     /// Read one by one: what is wrong with one hinders no other.
-    #[serde(deserialize_with = "first_events")]
-    events: FirstEvents,
-}
-
-/// As many of a list as one request may have, and how many it has.
-#[derive(Debug)]
-struct FirstEvents {
-    first: Vec<Box<RawValue>>,
-    count: usize,
-}
-
-/// Reads a list, and keeps no more of it than may be taken.
-fn first_events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FirstEvents, D::Error> {
-    struct Elements;
-
-    impl<'de> Visitor<'de> for Elements {
-        type Value = FirstEvents;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of events")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<FirstEvents, A::Error> {
-            let mut first = Vec::new();
-            while first.len() < EVENTS_PER_BATCH_MAX {
-                let Some(event) = elements.next_element()? else { break };
-                first.push(event);
-            }
-            let mut count = first.len();
-            while elements.next_element::<IgnoredAny>()?.is_some() {
-                count += 1;
-            }
-            Ok(FirstEvents { first, count })
-        }
-    }
-
-    deserializer.deserialize_seq(Elements)
+    events: FirstOf<Box<RawValue>>,
 }
 
 /// A payload that is `null` is one.
@@ -135,7 +97,7 @@ pub(super) async fn publish_many(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "header_invalid", detail));
     }
     let (entry, body) = api.parts().ingest.let_in(body).await?;
-    let Batch { events: FirstEvents { first: events, count } } = parse_json(&body)?;
+    let Batch { events: FirstOf { first: events, count } } = parse_json(&body)?;
     if !(1..=EVENTS_PER_BATCH_MAX).contains(&count) {
         let detail = format!("has {count} events; it is 1 to {EVENTS_PER_BATCH_MAX}");
         return Err(invalid("/events", &detail));

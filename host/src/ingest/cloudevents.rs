@@ -3,16 +3,15 @@
 //! What must hold: the attributes that the specification requires are there and usable, or the event is refused with the name of the one that
 //! is not. Nothing is changed: a body is kept as it came, and so is each event of a batch.
 
-use super::batch::EVENTS_PER_BATCH_MAX;
+use super::first_of::FirstOf;
 use crate::config::media_type_of;
 use crate::model::Digest;
 use http::{HeaderMap, header};
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt;
 
 /// The media type of one event in JSON.
 pub(super) const JSON: &str = "application/cloudevents+json";
@@ -121,47 +120,9 @@ pub(super) fn structured(body: &[u8]) -> Result<Attributes, NoCloudEvent> {
     found.checked(true)
 }
 
-/// The events of a batch: the first of them, each as it is written, and how many there are.
-pub(super) struct Batch<'a> {
-    /// At most as many as one request may have: what comes behind them is counted, and costs nothing.
-    pub(super) first: Vec<&'a RawValue>,
-    pub(super) count: usize,
-}
-
-/// Reads a batch.
-pub(super) fn batched(body: &[u8]) -> Result<Batch<'_>, NoCloudEvent> {
+/// Reads a batch: each event as it is written.
+pub(super) fn batched(body: &[u8]) -> Result<FirstOf<&RawValue>, NoCloudEvent> {
     serde_json::from_slice(body).map_err(|error| NoCloudEvent::Json(format!("a batch is a list: {error}")))
-}
-
-impl<'de> Deserialize<'de> for Batch<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Elements;
-
-        impl<'de> Visitor<'de> for Elements {
-            type Value = Batch<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of events")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Batch<'de>, A::Error> {
-                let mut first = Vec::new();
-                while first.len() < EVENTS_PER_BATCH_MAX {
-                    match elements.next_element()? {
-                        Some(event) => first.push(event),
-                        None => return Ok(Batch { count: first.len(), first }),
-                    }
-                }
-                let mut count = first.len();
-                while elements.next_element::<IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Batch { first, count })
-            }
-        }
-
-        deserializer.deserialize_seq(Elements)
-    }
 }
 
 impl Attributes {
@@ -237,6 +198,7 @@ fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::EVENTS_PER_BATCH_MAX;
 
     fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
         all.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()

@@ -1,7 +1,8 @@
 //! What a verified request brings: one event, or many, each with its type, its key and what else is kept of it. Pure.
 
 use super::batch::EVENTS_PER_BATCH_MAX;
-use super::cloudevents::{self, Attributes, Batch, Form};
+use super::cloudevents::{self, Attributes, Form};
+use super::first_of::FirstOf;
 use super::request::{self, Json, Refused};
 use super::slack_form::SlackForm;
 use super::take::Item;
@@ -35,7 +36,7 @@ pub(super) fn read(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<
             item(source, headers, body, Some((&attributes, in_body))).map(Said::One)
         }
         Form::Batched => {
-            let Batch { first: events, count } = cloudevents::batched(&body)?;
+            let FirstOf { first: events, count } = cloudevents::batched(&body)?;
             if !(1..=EVENTS_PER_BATCH_MAX).contains(&count) {
                 return Err(Refused::BatchLength(count));
             }
