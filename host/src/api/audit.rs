@@ -2,7 +2,7 @@
 
 use super::Api;
 use super::access::Caller;
-use super::change::{Change, ChangeError, MASK, masked, random};
+use super::change::{Change, ChangeError, MASK, masked};
 use super::data::answer_page;
 use super::keys::InScope;
 use super::resources::{PageQuery, Params};
@@ -72,31 +72,22 @@ impl Api {
         (action, target): (&str, &str),
         change: Transition,
     ) -> Result<Outcome, ChangeError> {
-        let entry = entry(by, self.parts().clock.now_ms(), action, target)?;
-        self.commit_with(entry, tenant, change).await
-    }
-
-    /// Commits what is told of by this entry, which stands there once however often it is given.
-    pub(super) async fn commit_with(
-        &self,
-        entry: AuditEntry,
-        tenant: &TenantName,
-        change: Transition,
-    ) -> Result<Outcome, ChangeError> {
+        let entry = entry(by, self.parts().clock.now_ms(), action, target);
         let audited = Audited { scope: Some(tenant.clone()), entry, change };
         Ok(self.parts().store.commit(Transition::Audited(Box::new(audited))).await?)
     }
 }
 
-pub(super) fn entry(by: &Actor, now_ms: u64, action: &str, target: &str) -> Result<AuditEntry, ChangeError> {
-    Ok(AuditEntry {
-        id: AuditId::new(now_ms, u128::from_be_bytes(random()?)),
+fn entry(by: &Actor, now_ms: u64, action: &str, target: &str) -> AuditEntry {
+    AuditEntry {
+        // The committer gives it.
+        id: AuditId::new(now_ms, 0),
         at_ms: now_ms,
         by: by.clone(),
         action: action.to_owned(),
         target: target.to_owned(),
         changes: Vec::new(),
-    })
+    }
 }
 
 /// A change of configuration, with what is told of it. A tenant's own making and end stand in the operator's log: the tenant's goes with it.
@@ -107,11 +98,11 @@ pub(super) fn of_configuration(
     id: &ResourceId,
     changes: &[Change],
     change: Transition,
-) -> Result<Audited, ChangeError> {
-    let mut entry = entry(by, now_ms, "configure", &id.to_string())?;
+) -> Audited {
+    let mut entry = entry(by, now_ms, "configure", &id.to_string());
     entry.changes = changes.iter().map(|(id, after)| changed(id, before.record(id), after.clone())).collect();
     let scope = id.tenant.clone().filter(|_| id.kind != Kind::Tenant);
-    Ok(Audited { scope, entry, change })
+    Audited { scope, entry, change }
 }
 
 fn changed(id: &ResourceId, before: Option<Spec>, after: Option<Spec>) -> AuditChange {

@@ -289,7 +289,7 @@ impl Configuration {
             }
         }
         let configure = Transition::Configure(configure);
-        let audited = audit::of_configuration(by, now_ms, before, id, &changes, configure)?;
+        let audited = audit::of_configuration(by, now_ms, before, id, &changes, configure);
         match self.store.commit(Transition::Audited(Box::new(audited))).await? {
             Outcome::Configured { .. } => {
                 self.published.publish(next);

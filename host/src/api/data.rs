@@ -2,7 +2,7 @@
 
 use super::Api;
 use super::access::Caller;
-use super::audit::{self, By};
+use super::audit::By;
 use super::body::Path;
 use super::change::ChangeError;
 use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
@@ -153,11 +153,12 @@ pub(super) async fn erase_event(
     let id: EventId = parse_id(&event)?;
     let known = read(&api, &tenant, |_, tenant| Ok(tenant.clone())).await?;
     let now_ms = api.parts().clock.now_ms();
-    let entry = audit::entry(&by, now_ms, "erase", &event)?;
+    let erase = || Transition::Erase { tenant: known.clone(), event: id, now_ms };
+    // Told of once, by the first part of it: from then on it goes on by itself.
+    let mut outcome = api.commit_by(&by, &known, ("erase", &event), erase()).await?;
     loop {
-        let erase = Transition::Erase { tenant: known.clone(), event: id, now_ms };
-        match api.commit_with(entry.clone(), &known, erase).await? {
-            Outcome::More => {}
+        match outcome {
+            Outcome::More => outcome = api.parts().store.commit(erase()).await.map_err(ChangeError::from)?,
             Outcome::Done => return get_event(State(api), Path((tenant, event))).await,
             Outcome::NotFound => return Err(missing("event", &event)),
             other => return Err(ChangeError::Answer(other).into()),

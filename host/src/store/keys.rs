@@ -81,6 +81,11 @@ pub(super) fn last_state() -> Key {
     Key::of(b'M').bytes(b"state")
 }
 
+/// The last number given to an entry of an audit log.
+pub(super) fn last_audit() -> Key {
+    Key::of(b'M').bytes(b"audit")
+}
+
 /// The last generation of the journal that is in the database.
 pub(super) fn generation() -> Key {
     Key::of(b'M').bytes(b"generation")

@@ -40,6 +40,13 @@ pub(super) fn next_state(view: &mut View<'_>) -> Result<u64, ReadError> {
     Ok(id)
 }
 
+/// The number for the next entry of an audit log. From 1.
+pub(super) fn next_audit(view: &mut View<'_>) -> Result<u64, ReadError> {
+    let number = number(view, keys::last_audit())? + 1;
+    view.put(TreeId::Hot, keys::last_audit(), number.to_be_bytes().to_vec());
+    Ok(number)
+}
+
 /// The config revision; 0 in an empty store.
 pub(super) fn revision(look: &dyn Look) -> Result<u64, ReadError> {
     number(look, keys::revision())

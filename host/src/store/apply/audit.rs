@@ -27,7 +27,7 @@ pub(super) fn audited(view: &mut View<'_>, audited: Audited) -> Result<Applied, 
         _ => false,
     };
     if changed && is_there(view, scope.as_ref())? {
-        audit::put(view, scope.as_ref(), &entry)?;
+        audit::put(view, scope.as_ref(), entry)?;
     }
     Ok(applied)
 }

@@ -37,7 +37,8 @@ fn an_entry_stands_there_with_its_change_or_not_at_all() {
         let made = audited(entry(NOON, 1, "a"), tenant(true, 0));
         assert_eq!(store.commit(made.clone()).await, Ok(Outcome::Configured { revision: 1 }));
         assert!(matches!(store.commit(made).await, Ok(Outcome::Stale { .. })));
-        for (n, revision, target) in [(2, 1, "a"), (3, 2, "b"), (4, 3, "a")] {
+        // Of one moment, and in no order of their own: they stand in that of their commits.
+        for (n, revision, target) in [(9, 1, "a"), (7, 2, "b"), (8, 3, "a")] {
             store.commit(audited(entry(NOON + 1, n, target), tenant(true, revision))).await.unwrap();
         }
         let reader = store.reader();
