@@ -29,6 +29,7 @@ mod memory_backend;
 mod meta;
 mod module_files;
 mod notice;
+mod outcome;
 mod reader;
 mod record;
 mod room;
@@ -60,6 +61,7 @@ pub use hint::Hint;
 pub use job::{JOBS_AT_WORK_MAX, JOBS_KEPT_MAX, JobEnd, JobItem, JobStep, REPLAYS_PER_EVENT_MAX, Replay};
 pub use module_files::ModuleFiles;
 pub use notice::Notice;
+pub use outcome::Outcome;
 pub use reader::{
     AuditFilter, Binding, Configuration, DeliveryFilter, Due, EventFilter, HeldRun, JobFound, KeptPeriod, OverSubjects,
     PAGE_ITEMS_MAX, Page, PendingRun, QUEUE_COUNTED_MAX, Queue, Reader, Waiting,
@@ -71,8 +73,7 @@ pub use state::{StateChange, StateEntry, StateHead};
 pub use sweep::{Sweep, Swept};
 pub use tick::{Tick, TickMark};
 pub use transition::{
-    Accept, Configure, DEDUP_MS_MAX, HostFact, NewDelivery, Next, Outcome, ResourceKey, RouteRun, RoutedRun, Settle,
-    Transition,
+    Accept, Configure, DEDUP_MS_MAX, HostFact, NewDelivery, Next, ResourceKey, RouteRun, RoutedRun, Settle, Transition,
 };
 pub use tree::Day;
 pub use usage::Usage;

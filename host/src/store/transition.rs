@@ -4,7 +4,7 @@ use super::audit::Audited;
 use super::job::{JobStep, Replay};
 use super::notice::Notice;
 use super::state::{StateChange, StateEntry};
-use super::sweep::{Sweep, Swept};
+use super::sweep::Sweep;
 use super::tick::Tick;
 use super::tree::Day;
 use crate::model::{
@@ -19,7 +19,7 @@ use bytes::Bytes;
 pub enum Transition {
     /// An event came in and was routed as far as it could be.
     Accept(Box<Accept>),
-    /// A source with a schedule made a tick. Stale where it made that or a later one, or has another schedule by now, [`Outcome::NotFound`]
+    /// A source with a schedule made a tick. Stale where it made that or a later one, or has another schedule by now, [`super::Outcome::NotFound`]
     /// where it is gone.
     Tick(Box<Tick>),
     /// A pending run was routed (or held, or dropped). Stale unless the run is pending.
@@ -83,7 +83,7 @@ pub enum Transition {
         /// Which step's; none for all of them.
         step: Option<StepKey>,
     },
-    /// Some entries of a state that was taken away go from the disk. [`Outcome::NotFound`] where none are left.
+    /// Some entries of a state that was taken away go from the disk. [`super::Outcome::NotFound`] where none are left.
     SweepState,
     /// Something happened to the host itself, of which those who look after all tenants are told. Stale where the disk is known to be low
     /// already, or not to be.
@@ -109,9 +109,9 @@ pub enum Transition {
         /// The time.
         now_ms: u64,
     },
-    /// An event goes again, as runs of a new generation. [`Outcome::TooMany`] where it did so too often.
+    /// An event goes again, as runs of a new generation. [`super::Outcome::TooMany`] where it did so too often.
     Replay(Box<Replay>),
-    /// A job begins. [`Outcome::TooMany`] where its tenant has too many at work.
+    /// A job begins. [`super::Outcome::TooMany`] where its tenant has too many at work.
     CreateJob {
         /// Whose.
         tenant: TenantName,
@@ -140,7 +140,7 @@ pub enum Transition {
         /// The time, in milliseconds since 1970-01-01T00:00:00Z.
         now_ms: u64,
     },
-    /// An event is erased, with all that came of it, finished or not; what is left of it says that. [`Outcome::More`] where not
+    /// An event is erased, with all that came of it, finished or not; what is left of it says that. [`super::Outcome::More`] where not
     /// everything is gone yet. It is no error if it is erased already.
     Erase {
         /// Whose.
@@ -173,7 +173,7 @@ pub enum Transition {
     },
     /// A change of which the audit log tells.
     Audited(Box<Audited>),
-    /// Entries of an audit log that are old go, some of them. [`Outcome::More`] where there are more.
+    /// Entries of an audit log that are old go, some of them. [`super::Outcome::More`] where there are more.
     SweepAudit {
         /// Whose; none for the operator's.
         scope: Option<TenantName>,
@@ -198,7 +198,7 @@ pub struct Accept {
     pub body: Bytes,
     /// Until when its `dedup_key` is remembered, in milliseconds since 1970-01-01T00:00:00Z: at most [`DEDUP_MS_MAX`] after it
     /// was received. Only with a key. Where an event took the same key as long before as that or less, and has it still, nothing
-    /// is written and the outcome is [`Outcome::Duplicate`]. So it is where the event itself is there already: a caller that
+    /// is written and the outcome is [`super::Outcome::Duplicate`]. So it is where the event itself is there already: a caller that
     /// never learnt the outcome may commit again.
     pub dedup_until_ms: Option<u64>,
     /// One for each route that matched.
@@ -310,7 +310,7 @@ pub struct Configure {
     pub now_ms: u64,
     /// What tenants are told of it.
     pub notices: Vec<(TenantName, Notice)>,
-    /// Endpoints that must have no pending or held delivery (those that are removed). Otherwise the outcome is [`Outcome::InUse`].
+    /// Endpoints that must have no pending or held delivery (those that are removed). Otherwise the outcome is [`super::Outcome::InUse`].
     pub unused: Vec<(TenantName, EndpointName)>,
 }
 
@@ -389,64 +389,4 @@ impl Transition {
             | Self::SweepDay { .. } => RECORD_BYTES,
         }
     }
-}
-
-/// The store's answer to a transition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The event is durable and has this place in the order.
-    Accepted {
-        /// Its place, from 1.
-        seq: u64,
-    },
-    /// The event's dedup key is taken; nothing was written.
-    Duplicate {
-        /// The event that took it.
-        first: EventId,
-    },
-    /// It is done and durable.
-    Done,
-    /// A part of it is done and durable: commit it again for the rest.
-    More,
-    /// That much was swept.
-    Swept(Swept),
-    /// Some dedup keys were looked at.
-    SweptDay {
-        /// Where to go on; none where all of the day were looked at.
-        next: Option<Bytes>,
-    },
-    /// The configuration has this revision now.
-    Configured {
-        /// From 1.
-        revision: u64,
-    },
-    /// The event goes again by these runs; where the same was asked for before, it did so then, and nothing was written.
-    Replayed {
-        /// One for each route.
-        runs: Vec<RunId>,
-    },
-    /// The job began; or did so before, where the same was asked for then, and nothing was written.
-    JobIs {
-        /// Which.
-        job: JobId,
-    },
-    /// There are so many already that nothing was written.
-    TooMany {
-        /// How many there may be.
-        max: usize,
-    },
-    /// What the transition builds on is no longer so (or never was); nothing was written.
-    Stale {
-        /// For a person.
-        why: &'static str,
-    },
-    /// A state that the run read was written by another since: nothing was written, and the run is to be made again.
-    StateChanged,
-    /// The thing to change does not exist; nothing was written.
-    NotFound,
-    /// An endpoint still has deliveries; nothing was written.
-    InUse {
-        /// Which.
-        endpoint: EndpointName,
-    },
 }
