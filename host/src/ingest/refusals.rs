@@ -251,6 +251,16 @@ fn cut(text: &mut String, most: usize) {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_value_is_shown_where_its_name_is_harmless_alone() {
+        for shown in ["content-type", "user-agent", "x-github-event", "webhook-id", "ce-source", "x-request-id"] {
+            assert!(is_harmless(shown), "{shown}");
+        }
+        for hidden in ["x-key", "x-sign", "x-pass", "x-jwt", "authorization", "cookie", "x-secret-id", "x-anything"] {
+            assert!(!is_harmless(hidden), "{hidden}");
+        }
+    }
+
     const S: u64 = 1_000_000_000;
 
     fn refusal(at_ms: u64, detail: usize) -> Refusal {
