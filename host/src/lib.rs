@@ -9,6 +9,8 @@
 pub mod clock;
 pub mod model;
 pub mod shutdown;
+// L0, upper half: what is made of them.
+pub mod ids;
 // L1: pure decisions and descriptions; no sockets, no files, no threads.
 pub mod problem;
 pub mod retry;

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. A module may use those of the lines before its own, and itself.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["clock", "model", "shutdown"],
+    &["ids"],
     &["problem", "retry", "signing", "statistics", "telemetry"],
     &["config"],
     &["runtime", "server", "store", "transport"],

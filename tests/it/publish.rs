@@ -208,9 +208,10 @@ async fn a_batch_keeps_its_order() {
         let ids: Vec<&str> =
             answer["results"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
         let list = host.admin.get(&format!("{EVENTS}?limit=500&event_type={event_type}")).await.expect(200);
-        let items = list["items"].as_array().unwrap();
-        let seq_of = |id: &&str| items.iter().find(|event| event["id"] == **id).unwrap()["seq"].as_u64().unwrap();
-        let seqs: Vec<u64> = ids.iter().map(seq_of).collect();
+        // The list has the newest first.
+        let items: Vec<&Value> = list["items"].as_array().unwrap().iter().rev().collect();
+        assert!(items.iter().map(|event| event["id"].as_str().unwrap()).eq(ids), "{event_type}: {list}");
+        let seqs: Vec<u64> = items.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
         assert!(seqs.len() == 300 && seqs.is_sorted(), "{event_type}: {seqs:?}");
     }
 }

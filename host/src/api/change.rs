@@ -86,9 +86,12 @@ pub enum ChangeError {
     /// The store answered what it must not.
     #[error("the store answered {0:?} to a change of configuration")]
     Answer(Outcome),
-    /// A secret could not be sealed, or the machine gives no random numbers.
+    /// A secret could not be sealed.
     #[error("a secret could not be sealed: {0}")]
     Seal(String),
+    /// The machine gives no random numbers.
+    #[error("the machine gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
 }
 
 /// What a change did.
@@ -423,7 +426,7 @@ pub(super) fn made_secret(scheme: KeyScheme) -> Result<String, ChangeError> {
 
 pub(super) fn random<const N: usize>() -> Result<[u8; N], ChangeError> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| ChangeError::Seal(error.to_string()))?;
+    getrandom::fill(&mut bytes)?;
     Ok(bytes)
 }
 

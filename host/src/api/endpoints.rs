@@ -3,12 +3,12 @@
 use super::Api;
 use super::audit::By;
 use super::body::{Path, Whole, parse_json};
-use super::change::{ChangeError, random};
+use super::change::ChangeError;
 use super::data::{commit, read};
 use super::resources::{PageQuery, list_of, name, not_found, page_of, with_facts};
 use crate::config::{Kind, ResourceId, Spec};
 use crate::deliverer::Throttle;
-use crate::model::{EndpointHealth, EndpointName, EndpointState, EventId, TenantName};
+use crate::model::{EndpointHealth, EndpointName, EndpointState, TenantName};
 use crate::pipeline::{AcceptError, EndpointTest, EndpointTestError};
 use crate::problem::Problem;
 use crate::store::Transition;
@@ -106,7 +106,7 @@ pub(super) async fn test(
     }
     api.parts().ingest.check_tenant(&tenant).await?;
     let now_ms = api.parts().clock.now_ms();
-    let event = EventId::new(now_ms, u128::from_be_bytes(random()?));
+    let event = api.parts().ids.event(now_ms).map_err(ChangeError::from)?;
     let own = || json!({ "test": true, "tenant": tenant, "endpoint": endpoint, "sent_at_ms": now_ms }).to_string();
     let body = Bytes::from(request.payload.map_or_else(own, |payload| payload.get().to_owned()));
     let test = EndpointTest { tenant, endpoint, event, event_type, content_type, body };

@@ -3,7 +3,7 @@
 use super::Api;
 use super::audit::By;
 use super::body::{Path, Whole, parse_json};
-use super::change::{ChangeError, random};
+use super::change::ChangeError;
 use super::data::{commit, missing, parse_id, read};
 use super::replay::idempotency_key;
 use super::resources::name;
@@ -48,7 +48,7 @@ pub(super) async fn create(
     let tenant: TenantName = name(&tenant)?;
     let now_ms = api.parts().clock.now_ms();
     let job = Job {
-        id: JobId::new(now_ms, u128::from_be_bytes(random()?)),
+        id: api.parts().ids.job(now_ms).map_err(ChangeError::from)?,
         action: request.action,
         filter: request.filter,
         plan: request.plan.unwrap_or_default(),

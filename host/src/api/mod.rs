@@ -45,6 +45,7 @@ pub use uploads::Uploads;
 
 use crate::clock::Clock;
 use crate::deliverer::Throttles;
+use crate::ids::Ids;
 use crate::ingest::Ingest;
 use crate::jobs::Jobs;
 use crate::pipeline::{Library, Pipeline, Retention, Shadows};
@@ -112,6 +113,8 @@ pub struct Parts {
     pub throttles: Throttles,
     /// The time.
     pub clock: Clock,
+    /// Who makes ids.
+    pub ids: Ids,
     /// The state of the workers.
     pub health: Health,
     /// Who may come in.

@@ -3,6 +3,7 @@
 
 use super::change::{ChangeError, Configuration};
 use crate::clock::Clock;
+use crate::ids::Ids;
 use crate::model::EventId;
 use crate::pipeline::{Pipeline, Streak, VersionOf};
 use crate::shutdown::Shutdown;
@@ -26,6 +27,7 @@ pub async fn work(
     configuration: Configuration,
     pipeline: Pipeline,
     clock: Clock,
+    ids: Ids,
     mut told: Shutdown,
 ) -> Result<(), QuarantineError> {
     loop {
@@ -34,20 +36,17 @@ pub async fn work(
             due = pipeline.failures().due() => due,
         };
         for (version, streak) in due {
-            quarantine(&configuration, clock.now_ms(), &version, &streak).await?;
+            quarantine(&configuration, ids.event(clock.now_ms())?, &version, &streak).await?;
         }
     }
 }
 
 async fn quarantine(
     configuration: &Configuration,
-    now_ms: u64,
+    event: EventId,
     version: &VersionOf,
     streak: &Streak,
 ) -> Result<(), QuarantineError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random)?;
-    let event = EventId::new(now_ms, u128::from_be_bytes(random));
     let (tenant, module, digest) = (&version.tenant, &version.module, &version.digest);
     match configuration.quarantine(version, streak, event).await {
         Ok(Some(_)) => {

@@ -337,7 +337,7 @@ impl From<ChangeError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after_s(5)
             }
             ChangeError::Read(error) => error.into(),
-            ChangeError::Library(_) | ChangeError::Answer(_) | ChangeError::Seal(_) => {
+            ChangeError::Library(_) | ChangeError::Answer(_) | ChangeError::Seal(_) | ChangeError::Random(_) => {
                 tracing::error!(%error, "a change of configuration broke down");
                 Self::internal()
             }

@@ -14,6 +14,7 @@ use crate::api::{Access, Api, Configuration, KeyUses, Parts, TokenKey, Uploads, 
 use crate::clock::Clock;
 use crate::config::PlanStep;
 use crate::deliverer::Deliverer;
+use crate::ids::Ids;
 use crate::ingest::Ingest;
 use crate::jobs::Jobs;
 use crate::model::Digest;
@@ -224,22 +225,25 @@ impl Host {
                 certificates::watch(name, tls, store, clock, told.clone())
             }));
         }
+        let ids = Ids::default();
         let ingest = Ingest::new(
             pipeline.clone(),
             store.clone(),
             published.subscribe(),
             recorder.clone(),
             clock.clone(),
+            ids.clone(),
             settings.ingest.clone(),
         );
         let (told, for_schedules) = (told_workers.clone(), ingest.clone());
         workers.spawn(supervise(health.worker("schedules"), told_workers.clone(), move || {
             for_schedules.clone().tick(told.clone())
         }));
-        let (told, parts) = (told_workers.clone(), (configuration.clone(), pipeline.clone(), clock.clone()));
+        let (told, parts) =
+            (told_workers.clone(), (configuration.clone(), pipeline.clone(), clock.clone(), ids.clone()));
         workers.spawn(supervise(health.worker("quarantine"), told_workers, move || {
-            let (configuration, pipeline, clock) = parts.clone();
-            quarantine::work(configuration, pipeline, clock, told.clone())
+            let (configuration, pipeline, clock, ids) = parts.clone();
+            quarantine::work(configuration, pipeline, clock, ids, told.clone())
         }));
 
         let (stop_edge, told_edge) = shutdown::channel();
@@ -276,6 +280,7 @@ impl Host {
             recorder: recorder.clone(),
             throttles,
             clock,
+            ids,
             health: health.clone(),
             access,
             key_uses,

@@ -3,6 +3,7 @@
 
 use super::reserve::{Guard, Reserved};
 use super::take::{Item, Taken, Taker, Way, event_of, id_of, not_stored};
+use crate::model::EventId;
 use crate::pipeline::{Accepted, Prepared};
 use crate::problem::Problem;
 use std::collections::BTreeMap;
@@ -103,8 +104,16 @@ impl Taker {
             Err(problem) => batch.set(place, Err(problem)),
         };
         for (place, (way, item)) in items {
+            // Here, and not where it is routed: ids are in the order of the batch.
+            let id = match self.id(now_ms) {
+                Ok(id) => id,
+                Err(problem) => {
+                    note(batch, (place, Err(problem)));
+                    continue;
+                }
+            };
             let taker = Arc::clone(self);
-            routing.spawn(async move { (place, taker.prepare_one(way, item, now_ms).await) });
+            routing.spawn(async move { (place, taker.prepare_one(way, item, id).await) });
             if routing.len() >= ROUTED_AT_ONCE
                 && let Some(Ok(routed)) = routing.join_next().await
             {
@@ -118,10 +127,10 @@ impl Taker {
         prepared
     }
 
-    async fn prepare_one(&self, way: Way, item: Item, now_ms: u64) -> Routed {
+    async fn prepare_one(&self, way: Way, item: Item, id: EventId) -> Routed {
         let schema = self.check(&way, &item).await?;
         let flagged = schema.as_ref().map(|_| way.clone());
-        let (event, body, dedup_until_ms) = event_of(&way, item, schema, now_ms)?;
+        let (event, body, dedup_until_ms) = event_of(&way, item, schema, id);
         let prepared = self.pipeline.prepare(event, body, dedup_until_ms).await.map_err(not_stored)?;
         Ok((prepared, flagged))
     }

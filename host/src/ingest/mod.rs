@@ -37,6 +37,7 @@ pub use take::{Item, Taken, Way};
 
 use crate::clock::Clock;
 use crate::config::{Asks, Maker, Snapshot, Source};
+use crate::ids::Ids;
 use crate::model::{PUBLISHED_SOURCE, SourceName, TenantName};
 use crate::pipeline::Pipeline;
 use crate::problem::Problem;
@@ -137,10 +138,11 @@ impl Ingest {
         snapshots: watch::Receiver<Arc<Snapshot>>,
         recorder: Recorder,
         clock: Clock,
+        ids: Ids,
         config: Config,
     ) -> Self {
         let admission = Admission::new(config.clone());
-        let taker = Arc::new(Taker { pipeline, recorder, clock, reservations: Reservations::default() });
+        let taker = Arc::new(Taker { pipeline, recorder, clock, ids, reservations: Reservations::default() });
         let (rates, refusals, started) = (Rates::default(), Refusals::default(), Instant::now());
         Self { inner: Arc::new(Inner { taker, admission, snapshots, store, rates, refusals, started, config }) }
     }

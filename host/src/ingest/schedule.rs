@@ -34,9 +34,9 @@ pub enum ScheduleError {
     /// An event was not taken.
     #[error(transparent)]
     Accept(#[from] AcceptError),
-    /// An event could not be made.
-    #[error("a tick's event could not be made: {0}")]
-    Event(&'static str),
+    /// The machine gives no random numbers.
+    #[error("the machine gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
 }
 
 impl Ingest {
@@ -173,10 +173,9 @@ async fn make(taker: &Taker, known: &Known, tick_ms: u64, now_ms: u64) -> Result
         dedup_key: None,
     };
     let body_bytes = item.body.len() as u64;
-    let event =
-        event_of(&known.way, item, None, now_ms).map_err(|problem: Problem| ScheduleError::Event(problem.code))?;
+    let (event, body, _) = event_of(&known.way, item, None, taker.ids.event(now_ms)?);
     let mark = TickMark { schedule: known.schedule.digest, at_ms: tick_ms };
-    match taker.pipeline.accept_tick(event.0, event.1, mark).await {
+    match taker.pipeline.accept_tick(event, body, mark).await {
         Ok(accepted) => {
             taker.count_taken(&known.way, began, body_bytes, &Ok(accepted));
             Ok(matches!(accepted, Accepted::New(_)))

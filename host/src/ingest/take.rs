@@ -4,6 +4,7 @@
 use super::reserve::{Reservations, Reserved};
 use crate::clock::Clock;
 use crate::config::{Quotas, Snapshot, Source, Tenant};
+use crate::ids::Ids;
 use crate::model::{Event, EventId, Header, SchemaVerdict, SourceName, TenantName};
 use crate::pipeline::{AcceptError, Accepted, Pipeline};
 use crate::problem::Problem;
@@ -57,6 +58,7 @@ pub(super) struct Taker {
     pub(super) pipeline: Pipeline,
     pub(super) recorder: Recorder,
     pub(super) clock: Clock,
+    pub(super) ids: Ids,
     pub(super) reservations: Reservations,
 }
 
@@ -75,7 +77,7 @@ impl Taker {
         };
         let schema = self.check(way, &item).await?;
         let is_flagged = schema.is_some();
-        let (event, body, dedup_until_ms) = event_of(way, item, schema, now_ms)?;
+        let (event, body, dedup_until_ms) = event_of(way, item, schema, self.id(now_ms)?);
         let accepted = self.pipeline.accept(event, body, dedup_until_ms).await.map_err(not_stored)?;
         if let Some(guard) = guard {
             guard.taken_by(id_of(accepted));
@@ -84,6 +86,14 @@ impl Taker {
             self.count_flagged(way, accepted);
         }
         Ok(accepted)
+    }
+
+    /// An id for an event, above those that were made before.
+    pub(super) fn id(&self, now_ms: u64) -> Result<EventId, Problem> {
+        self.ids.event(now_ms).map_err(|error| {
+            tracing::error!(%error, "the machine gives no random numbers");
+            Problem::internal()
+        })
     }
 
     /// Counts what became of an event.
@@ -129,20 +139,15 @@ pub(super) fn event_of(
     way: &Way,
     item: Item,
     schema: Option<SchemaVerdict>,
-    now_ms: u64,
-) -> Result<(Event, Bytes, Option<u64>), Problem> {
+    id: EventId,
+) -> (Event, Bytes, Option<u64>) {
     let Item { event_type, content_type, headers, body, dedup_key } = item;
-    let dedup_until_ms = dedup_key.is_some().then(|| now_ms.saturating_add(way.source.dedup_window_s * 1000));
+    let dedup_until_ms =
+        dedup_key.is_some().then(|| id.received_at_ms().saturating_add(way.source.dedup_window_s * 1000));
     let (tenant, source) = (way.tenant_name.clone(), way.source_name.clone());
-    let event = Event {
-        event_type,
-        content_type,
-        headers,
-        dedup_key,
-        schema,
-        ..Event::new(new_id(now_ms)?, tenant, source, body.len())
-    };
-    Ok((event, body, dedup_until_ms))
+    let event =
+        Event { event_type, content_type, headers, dedup_key, schema, ..Event::new(id, tenant, source, body.len()) };
+    (event, body, dedup_until_ms)
 }
 
 /// The event that is there.
@@ -150,15 +155,6 @@ pub(super) const fn id_of(accepted: Accepted) -> EventId {
     match accepted {
         Accepted::New(id) | Accepted::Duplicate(id) => id,
     }
-}
-
-fn new_id(now_ms: u64) -> Result<EventId, Problem> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| {
-        tracing::error!(%error, "the machine gives no random numbers");
-        Problem::internal()
-    })?;
-    Ok(EventId::new(now_ms, u128::from_be_bytes(random)))
 }
 
 pub(super) fn not_stored(error: AcceptError) -> Problem {

@@ -64,7 +64,7 @@ macro_rules! whole {
 }
 
 whole! {
-    /// An event: `evt_<ULID>`. The ULID's time is when the event came in; ids order nothing, `seq` does.
+    /// An event: `evt_<ULID>`. The ULID's time is when the event came in; lists go by it, the order of deliveries is that of `seq`.
     EventId "evt_" "an event id: `evt_` and 26 letters and digits";
     /// A job: `job_<ULID>`. The ULID's time is when it was made.
     JobId "job_" "a job id: `job_` and 26 letters and digits";

@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::Clock;
 use crate::config::{Kind, MasterKey, ResourceId, parse};
+use crate::ids::Ids;
 use crate::ingest::reserve::Reservations;
 use crate::pipeline::{Library, Pipeline, Published};
 use crate::runtime::{self, Compiler, Executor, Runtime};
@@ -63,7 +64,11 @@ impl World {
             clock.clone(),
             crate::pipeline::Config::default(),
         );
-        Self { store, taker: Taker { pipeline, recorder, clock, reservations: Reservations::default() }, _dir: dir }
+        Self {
+            store,
+            taker: Taker { pipeline, recorder, clock, ids: Ids::default(), reservations: Reservations::default() },
+            _dir: dir,
+        }
     }
 
     /// A worker that begins at this time.
