@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Who sent a request. Each request has it among its extensions.
+/// Who sent a request. Each request has it among its extensions, but where a listed proxy said what cannot be read: nobody knows it then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The address that it came from: where it came through listed proxies, that of their client.

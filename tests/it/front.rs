@@ -79,6 +79,26 @@ async fn a_listed_proxy_names_requests_and_says_who_sent_them_and_nobody_else_do
     assert!(answer.headers["x-request-id"].to_str().unwrap().starts_with("req_"), "{answer:?}");
 }
 
+#[tokio::test]
+async fn nobody_takes_the_place_of_a_listed_proxy_by_a_header_that_cannot_be_read() {
+    let host = taking("ingest.trusted_proxies = [\"127.0.0.0/8\"]\n").await;
+    let allowed = json!({ "verify": { "scheme": "none" }, "allow_addresses": ["127.0.0.0/8", "203.0.113.0/24"] });
+    host.put("/v1/tenants/acme/sources/in", &allowed).await;
+    for (line, status) in [
+        (&b"x-request-id: own"[..], 202),
+        (b"x-forwarded-for: 203.0.113.9", 202),
+        (b"x-forwarded-for: \xe9", 403),
+        (b"x-forwarded-for: \xe9, 198.51.100.7", 403),
+        (b"x-forwarded-for: \xe9, 203.0.113.9", 202),
+        (b"forwarded: for=203.0.113.9;x=\", for=198.51.100.7", 403),
+        (b"forwarded: for=unknown", 403),
+    ] {
+        let head = [b"POST /in/acme/in HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n", line, b"\r\n\r\n{}"].concat();
+        let heard = exchange(ingest_at(&host), &head).await;
+        assert_eq!(heard.statuses(), [status], "{}", line.escape_ascii());
+    }
+}
+
 /// Sends a request over HTTP/2, without TLS, and gives the status and the body.
 async fn over_http2(address: &str, request: Request<Full<Bytes>>) -> (u16, Bytes) {
     let stream = TcpStream::connect(address).await.unwrap();

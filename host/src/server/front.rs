@@ -49,7 +49,9 @@ where
     let checked = head::check(&mut parts, config.headers_max as usize);
     let response = match checked {
         Ok(()) => {
-            parts.extensions.insert(Peer { address });
+            if let Some(address) = address {
+                parts.extensions.insert(Peer { address });
+            }
             parts.extensions.insert(id.clone());
             let span = tracing::error_span!("request", request_id = %id);
             let answered = service(Request::from_parts(parts, body)).instrument(span);
@@ -65,7 +67,8 @@ where
     left.discard().await;
     // Not the query: it may have a key in it.
     let (status, took) = (response.status().as_u16(), began.elapsed());
-    tracing::debug!(request_id = %id, %address, %method, path, status, ?took, "answered");
+    let address = address.map(tracing::field::display);
+    tracing::debug!(request_id = %id, address, %method, path, status, ?took, "answered");
     under_way.answered(Instant::now());
     named(response, &id).map(|body| AnswerBody { body, under_way })
 }
