@@ -54,7 +54,7 @@ pub use resolve::{Asks, Maker, SECRETS_MAX, Source};
 pub use resource::{Kind, ResourceId, Spec, parse, parse_as};
 pub use route::Route;
 pub use schedule::{Missed, Schedule, ScheduleSpec};
-pub use schema::{OutOfSteps, Schema};
+pub use schema::{OutOfSteps, Schema, memory_of};
 pub use seal::{MasterKey, SealError};
 pub use secrets::SecretSpec;
 pub use signatures::{HeaderSignature, SignatureSpec};

@@ -1,7 +1,7 @@
 //! Events are held against their tenant's catalogue of event types. A tenant without one pays for a look at an empty table.
 
 use super::take::{Item, Taker, Way};
-use crate::config::{EventType, OnInvalid, OutOfSteps, Schema, UnknownEventTypes};
+use crate::config::{EventType, OnInvalid, OutOfSteps, Schema, UnknownEventTypes, memory_of};
 use crate::model::{SchemaError, SchemaVerdict};
 use crate::problem::Problem;
 use bytes::Bytes;
@@ -16,6 +16,10 @@ const STEPS_AT_ONCE_MAX: u64 = 20_000;
 const BYTES_AT_ONCE_MAX: usize = 64 * 1024;
 /// In how many steps it is held against a schema at all. What takes more does not fit.
 const STEPS_MAX: u64 = 5_000_000;
+/// How much memory a payload may take when it is read for that, in bytes. What takes more does not fit.
+const MEMORY_BYTES_MAX: u64 = 64 << 20;
+/// One that is shorter than this cannot take so much, in bytes.
+const BYTES_NOT_WEIGHED_MAX: usize = 256 * 1024;
 
 impl Taker {
     /// What is to be said of an event that is taken though it does not fit.
@@ -60,6 +64,12 @@ impl Taker {
 
 /// What is wrong with a body.
 fn errors_in(schema: &Schema, body: &[u8], steps_max: u64) -> Result<Vec<SchemaError>, OutOfSteps> {
+    let is_heavy = || memory_of(body).is_ok_and(|bytes| bytes > MEMORY_BYTES_MAX);
+    if body.len() > BYTES_NOT_WEIGHED_MAX && is_heavy() {
+        return Ok(vec![nowhere(format!(
+            "it would take more than {MEMORY_BYTES_MAX} bytes of memory when it is read"
+        ))]);
+    }
     match serde_json::from_slice::<Value>(body) {
         Ok(payload) => schema.errors(&payload, steps_max),
         Err(error) => Ok(vec![nowhere(format!("it is no JSON: {error}"))]),

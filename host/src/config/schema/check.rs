@@ -1,6 +1,7 @@
 //! Holds a payload against a schema. Every look costs a step, so it ends, whatever the two are.
 
-use super::value::{canonical, compare, count, is_multiple, is_same};
+use super::pattern::Pattern;
+use super::value::{canonical, compare, is_multiple, is_same, steps, steps_of_text};
 use super::{ERRORS_MAX, Node, Place, Rule, Schema};
 use crate::config::resolve::escaped;
 use crate::model::SchemaError;
@@ -10,8 +11,8 @@ use std::collections::{BTreeMap, HashSet};
 
 /// How deep subschemas are followed into one another. A payload has 128 levels at most; what goes on at one level is a schema that never ends.
 const DEPTH_MAX: u32 = 256;
-/// How much of a text is looked at in one step, in bytes.
-const BYTES_PER_STEP: usize = 64;
+/// How many times as long a regular expression takes to look at a text.
+const PATTERN_STEPS: u64 = 4;
 /// How long a pointer is told, in bytes.
 const POINTER_BYTES_MAX: usize = 200;
 
@@ -121,12 +122,12 @@ impl Checker<'_> {
                 report.wrong(path, || format!("is not of the type {}", types.names()))
             }
             Rule::Const(wanted) => {
-                self.step(count(wanted))?;
+                self.step(steps(wanted))?;
                 let same = is_same(value, wanted);
                 if same { Ok(true) } else { report.wrong(path, || "is not the one value that is allowed".to_owned()) }
             }
             Rule::Enum(allowed) => {
-                self.step(allowed.iter().map(count).sum())?;
+                self.step(allowed.iter().map(steps).sum())?;
                 let found = allowed.iter().any(|one| is_same(value, one));
                 if found {
                     Ok(true)
@@ -183,7 +184,8 @@ impl Checker<'_> {
     }
 
     fn string_rule(&mut self, rule: &Rule, text: &str, path: Path<'_>, report: &mut Report) -> Result<bool, Stop> {
-        self.step((text.len() / BYTES_PER_STEP) as u64)?;
+        let is_pattern = matches!(rule, Rule::Pattern(_));
+        self.step(steps_of_text(text) * if is_pattern { PATTERN_STEPS } else { 1 })?;
         match rule {
             Rule::MinLength(least) if (text.chars().count() as u64) < *least => {
                 report.wrong(path, || format!("is shorter than {least} characters"))
@@ -204,7 +206,7 @@ impl Checker<'_> {
             Rule::MinItems(least) if length < *least => report.wrong(path, || format!("has fewer than {least} items")),
             Rule::MaxItems(most) if length > *most => report.wrong(path, || format!("has more than {most} items")),
             Rule::UniqueItems => {
-                self.step(items.iter().map(count).sum())?;
+                self.step(items.iter().map(steps).sum())?;
                 let mut seen = HashSet::new();
                 match items.iter().position(|item| !seen.insert(canonical(item))) {
                     Some(place) => report.wrong(Path::Item(&path, place), || "is there a second time".to_owned()),
@@ -274,6 +276,7 @@ impl Checker<'_> {
             Rule::PropertyNames(place) => {
                 let mut all = true;
                 for name in members.keys() {
+                    self.step(1 + steps_of_text(name))?;
                     if !self.holds(*place, &Value::from(name.as_str()))? {
                         all = report.wrong(Path::Member(&path, name), || "has a name that does not fit".to_owned())?;
                     }
@@ -286,7 +289,7 @@ impl Checker<'_> {
             Rule::Properties { named, patterns, others } => {
                 let mut all = true;
                 for (name, member) in members {
-                    self.step(1 + patterns.len() as u64 * (1 + name.len() / BYTES_PER_STEP) as u64)?;
+                    self.step(1 + patterns.len() as u64 * (1 + PATTERN_STEPS * steps_of_text(name)))?;
                     let here = Path::Member(&path, name);
                     let places = places_of(name, named, patterns, *others);
                     all &= self.all(&places, member, here, report)?;
@@ -323,7 +326,7 @@ impl Checker<'_> {
 fn places_of(
     name: &str,
     named: &BTreeMap<String, Place>,
-    patterns: &[(regex::Regex, Place)],
+    patterns: &[(Pattern, Place)],
     others: Option<Place>,
 ) -> Vec<Place> {
     let matching = patterns.iter().filter(|(pattern, _)| pattern.is_match(name)).map(|(_, place)| *place);

@@ -1,10 +1,10 @@
 //! From a schema's JSON to its rules. Each place of it is compiled once, however often it is referred to.
 
-use super::value::Types;
-use super::{Node, PATTERN_BYTES_MAX, PATTERNS_MAX, Place, Rule, SCHEMA_BYTES_MAX, Schema};
+use super::pattern::Pattern;
+use super::value::{Types, counted};
+use super::{Node, PATTERNS_MAX, Place, Rule, SCHEMA_BYTES_MAX, Schema};
 use crate::config::Invalid;
 use crate::config::resolve::escaped;
-use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Number, Value};
 use std::collections::{BTreeMap, HashMap};
 
@@ -201,19 +201,15 @@ impl Compiler<'_> {
         self.place(schema, pointer)
     }
 
-    fn regex(&mut self, pattern: &str, pointer: &str) -> Result<Regex, Invalid> {
+    fn regex(&mut self, pattern: &str, pointer: &str) -> Result<Pattern, Invalid> {
         self.patterns += 1;
         if self.patterns > PATTERNS_MAX {
             let message =
                 format!("is one regular expression more than {PATTERNS_MAX}, the most that a schema may have");
             return Err(Invalid::new(pointer, message));
         }
-        let built = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
-        built.map_err(|error| {
-            let words = error.to_string();
-            let last = words.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            Invalid::new(pointer, format!("is no regular expression that the host takes: {last}"))
-        })
+        Pattern::compile(pattern)
+            .map_err(|what| Invalid::new(pointer, format!("is no regular expression that the host takes: {what}")))
     }
 }
 
@@ -310,7 +306,7 @@ impl At<'_> {
 
     fn count(&self, keyword: &str) -> Result<Option<u64>, Invalid> {
         let value = self.members.get(keyword);
-        value.map(|value| value.as_u64().ok_or_else(|| self.wrong(keyword, "is a whole number from 0 on"))).transpose()
+        value.map(|value| counted(value).ok_or_else(|| self.wrong(keyword, "is a whole number from 0 on"))).transpose()
     }
 
     fn object(&self, keyword: &str) -> Result<Option<&Map<String, Value>>, Invalid> {

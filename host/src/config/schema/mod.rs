@@ -7,22 +7,24 @@
 
 mod check;
 mod compile;
+mod memory;
+mod pattern;
 mod value;
 
 pub use check::OutOfSteps;
+pub use memory::memory_of;
 
 use super::Invalid;
 use crate::model::SchemaError;
-use regex::Regex;
+use pattern::Pattern;
 use serde_json::{Number, Value};
 use std::collections::BTreeMap;
 use value::Types;
 
 /// The longest schema, in bytes of JSON.
 const SCHEMA_BYTES_MAX: usize = 64 * 1024;
-/// How many regular expressions a schema may have, and how much memory each may take when it is compiled, in bytes.
+/// How many regular expressions a schema may have.
 const PATTERNS_MAX: usize = 20;
-const PATTERN_BYTES_MAX: usize = 64 * 1024;
 /// How many things that are wrong with one payload are told.
 const ERRORS_MAX: usize = 4;
 
@@ -60,7 +62,7 @@ enum Rule {
     MultipleOf(Number),
     MinLength(u64),
     MaxLength(u64),
-    Pattern(Regex),
+    Pattern(Pattern),
     MinItems(u64),
     MaxItems(u64),
     UniqueItems,
@@ -69,7 +71,7 @@ enum Rule {
     MinProperties(u64),
     MaxProperties(u64),
     Required(Vec<String>),
-    Properties { named: BTreeMap<String, Place>, patterns: Vec<(Regex, Place)>, others: Option<Place> },
+    Properties { named: BTreeMap<String, Place>, patterns: Vec<(Pattern, Place)>, others: Option<Place> },
     PropertyNames(Place),
     DependentRequired(BTreeMap<String, Vec<String>>),
     DependentSchemas(BTreeMap<String, Place>),

@@ -3,6 +3,9 @@
 use serde_json::{Number, Value};
 use std::cmp::Ordering;
 
+/// How much of a text is looked at in one step, in bytes.
+const BYTES_PER_STEP: usize = 64;
+
 /// Some of the types of JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Types(u8);
@@ -48,6 +51,13 @@ fn whole(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
+/// A number that counts something: 2 and 2.0 are the same.
+pub(super) fn counted(value: &Value) -> Option<u64> {
+    value
+        .as_u64()
+        .or_else(|| value.as_f64().filter(|float| float.fract() == 0.0).and_then(|_| canonical(value).parse().ok()))
+}
+
 fn float(number: &Number) -> f64 {
     number.as_f64().unwrap_or(f64::NAN)
 }
@@ -66,7 +76,8 @@ pub(super) fn is_multiple(number: &Number, of: &Number) -> bool {
         return of != 0 && number % of == 0;
     }
     let quotient = float(number) / float(of);
-    (quotient - quotient.round()).abs() < 1e-9
+    // The quotient of a very large and a very small one is no number any more; the remainder is.
+    float(number) % float(of) == 0.0 || (quotient - quotient.round()).abs() < 1e-9
 }
 
 /// Whether two values are the same.
@@ -105,11 +116,19 @@ pub(super) fn canonical(value: &Value) -> String {
     }
 }
 
-/// How many values a value is made of.
-pub(super) fn count(value: &Value) -> u64 {
+/// How many steps it takes to look at all of a value: one for each value in it, and more for long texts.
+pub(super) fn steps(value: &Value) -> u64 {
     match value {
-        Value::Array(items) => items.iter().fold(1, |sum, item| sum + count(item)),
-        Value::Object(members) => members.values().fold(1, |sum, member| sum + count(member)),
+        Value::Array(items) => items.iter().fold(1, |sum, item| sum + steps(item)),
+        Value::Object(members) => {
+            members.iter().fold(1, |sum, (name, member)| sum + steps_of_text(name) + steps(member))
+        }
+        Value::String(text) => 1 + steps_of_text(text),
         _ => 1,
     }
+}
+
+/// How many steps it takes to look at a text.
+pub(super) const fn steps_of_text(text: &str) -> u64 {
+    (text.len() / BYTES_PER_STEP) as u64
 }
