@@ -13,7 +13,7 @@ CARGO_FLAGS := --release --workspace --locked
 CARGO_DENY_VERSION := 0.20.2
 
 .NOTPARALLEL:
-.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate providers access guests hostile ssrf fuzz crash powercut faults edge deny clean
+.PHONY: help setup build wasm demo run languages test lint bench soak retention simulate providers schemas access guests hostile ssrf fuzz crash powercut faults edge deny clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ run: setup build ## start the demo's setup and leave it up to play with, until C
 languages:
 	@scripts/setup-languages.sh
 
-test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, forbidden addresses, bad input, the demo end to end, and the providers' libraries
+test: setup languages lint build ## all checks: format, lints, unit and integration tests, a few kills, forbidden addresses, bad input, the demo end to end, the providers' libraries, and JSON Schema's own suite
 	cargo test $(CARGO_FLAGS)
 	ROUNDS=3 $(FAULTS) crash
 	@scripts/setup-edge.sh
@@ -51,11 +51,14 @@ test: setup languages lint build ## all checks: format, lints, unit and integrat
 	@"$$CARGO_TARGET_DIR/venv/bin/python" tests/demo/verifiers.py
 	@scripts/setup-providers.sh
 	@"$$CARGO_TARGET_DIR/providers/bin/python" tests/providers/providers.py
+	@scripts/setup-schemas.sh
+	@python3 tests/schemas/suite.py "$$CARGO_TARGET_DIR/schemas/suite"
 
 lint: ## formatting, clippy, and that no lock file names a registry's host
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	@! grep -nE '"resolved"|https?://' tests/{demo,providers}/{package-lock.json,requirements.txt} tests/edge/package-lock.json \
+	  tests/schemas/*.txt \
 	  host/templates/*/common/{package-lock.json,requirements.txt}
 
 bench: setup build ## measure the road of an event, what a million pending deliveries cost, starts after many were made, and the calls of modules
@@ -70,6 +73,10 @@ retention: build ## take, deliver and sweep EVENTS (300,000) kept for RETENTION_
 providers: build ## have the providers' own libraries sign for the host's sources, and verify what it sends
 	@scripts/setup-providers.sh
 	@"$$CARGO_TARGET_DIR/providers/bin/python" tests/providers/providers.py
+
+schemas: build ## hold a host's JSON Schemas against the official test suite of draft 2020-12
+	@scripts/setup-schemas.sh
+	@python3 tests/schemas/suite.py "$$CARGO_TARGET_DIR/schemas/suite"
 
 access: build ## ask for every operation of the admin interface with every kind of wrong key
 	cargo test $(CARGO_FLAGS) --test it access:: -- --nocapture
@@ -116,4 +123,4 @@ deny: ## check licences, bans and sources of all crates (`cargo deny check advis
 
 clean: ## remove everything that was built or fetched
 	cargo clean
-	rm -rf "$$CARGO_TARGET_DIR"/{venv,providers,guests,languages,tools} tests/{demo,edge,providers}/node_modules
+	rm -rf "$$CARGO_TARGET_DIR"/{venv,providers,schemas,guests,languages,tools} tests/{demo,edge,providers}/node_modules

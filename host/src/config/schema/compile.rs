@@ -171,7 +171,7 @@ impl Compiler<'_> {
     fn list(&mut self, keyword: &str, at: &At<'_>) -> Result<Option<Vec<Place>>, Invalid> {
         let Some(value) = at.members.get(keyword) else { return Ok(None) };
         let Some(items) = value.as_array().filter(|items| !items.is_empty()) else {
-            return Err(at.wrong(keyword, "is a list of schemas, with one at least"));
+            return Err(at.wrong(keyword, "has to be a list of schemas, with one at least"));
         };
         let each = items.iter().enumerate().map(|(n, item)| self.place(item, format!("{}/{n}", at.place(keyword))));
         each.collect::<Result<_, _>>().map(Some)
@@ -235,7 +235,7 @@ fn values(at: &At<'_>, rules: &mut Vec<Rule>) -> Result<(), Invalid> {
         Some(Value::Array(names)) if !names.is_empty() => {
             names.iter().map(|name| name.as_str().unwrap_or("")).collect()
         }
-        Some(_) => return Err(at.wrong("type", "is the name of a type, or a list of them")),
+        Some(_) => return Err(at.wrong("type", "has to be the name of a type, or a list of them")),
     };
     let all = names.iter().try_fold(Types::default(), |types, name| types.with(name));
     let all = all.ok_or_else(|| {
@@ -251,7 +251,7 @@ fn values(at: &At<'_>, rules: &mut Vec<Rule>) -> Result<(), Invalid> {
             rules.push(Rule::Enum(values.clone()));
             Ok(())
         }
-        Some(_) => Err(at.wrong("enum", "is a list of values")),
+        Some(_) => Err(at.wrong("enum", "has to be a list of values")),
     }
 }
 
@@ -262,7 +262,7 @@ fn numbers(at: &At<'_>, rules: &mut Vec<Rule>) -> Result<(), Invalid> {
     rules.extend(at.number("exclusiveMaximum")?.map(Rule::ExclusiveMaximum));
     if let Some(of) = at.number("multipleOf")? {
         if of.as_f64().is_none_or(|of| of <= 0.0) {
-            return Err(at.wrong("multipleOf", "is a number above 0"));
+            return Err(at.wrong("multipleOf", "has to be a number above 0"));
         }
         rules.push(Rule::MultipleOf(of));
     }
@@ -280,7 +280,7 @@ impl At<'_> {
 
     fn text(&self, keyword: &str) -> Result<Option<&str>, Invalid> {
         let value = self.members.get(keyword);
-        value.map(|value| value.as_str().ok_or_else(|| self.wrong(keyword, "is a string"))).transpose()
+        value.map(|value| value.as_str().ok_or_else(|| self.wrong(keyword, "has to be a string"))).transpose()
     }
 
     fn texts(&self, keyword: &str) -> Result<Vec<String>, Invalid> {
@@ -288,30 +288,34 @@ impl At<'_> {
             self.members.get(keyword).and_then(Value::as_array).and_then(|items| {
                 items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
             });
-        texts.ok_or_else(|| self.wrong(keyword, "is a list of strings"))
+        texts.ok_or_else(|| self.wrong(keyword, "has to be a list of strings"))
     }
 
     fn truth(&self, keyword: &str) -> Result<bool, Invalid> {
         let value = self.members.get(keyword);
-        value.map_or(Ok(false), |value| value.as_bool().ok_or_else(|| self.wrong(keyword, "is `true` or `false`")))
+        value.map_or(Ok(false), |value| {
+            value.as_bool().ok_or_else(|| self.wrong(keyword, "has to be `true` or `false`"))
+        })
     }
 
     fn number(&self, keyword: &str) -> Result<Option<Number>, Invalid> {
         match self.members.get(keyword) {
             None => Ok(None),
             Some(Value::Number(number)) => Ok(Some(number.clone())),
-            Some(_) => Err(self.wrong(keyword, "is a number")),
+            Some(_) => Err(self.wrong(keyword, "has to be a number")),
         }
     }
 
     fn count(&self, keyword: &str) -> Result<Option<u64>, Invalid> {
         let value = self.members.get(keyword);
-        value.map(|value| counted(value).ok_or_else(|| self.wrong(keyword, "is a whole number from 0 on"))).transpose()
+        value
+            .map(|value| counted(value).ok_or_else(|| self.wrong(keyword, "has to be a whole number from 0 on")))
+            .transpose()
     }
 
     fn object(&self, keyword: &str) -> Result<Option<&Map<String, Value>>, Invalid> {
         let value = self.members.get(keyword);
-        value.map(|value| value.as_object().ok_or_else(|| self.wrong(keyword, "is an object"))).transpose()
+        value.map(|value| value.as_object().ok_or_else(|| self.wrong(keyword, "has to be an object"))).transpose()
     }
 }
 
