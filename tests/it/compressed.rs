@@ -1,12 +1,10 @@
 //! Bodies that come compressed: they are signed as they came, kept as what they hold, and cost no more than their bound.
 
-use super::support::{Host, Receiver};
+use super::support::{Host, Receiver, sign};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
 use serde_json::json;
-use sha2::Sha256;
 use std::io::Write as _;
 
 /// `{"event":"made"}`, compressed by Python's `gzip` and `zlib`, the last one without the head that RFC 1950 wants.
@@ -55,10 +53,7 @@ async fn what_is_signed_is_what_came() {
     let source = json!({ "verify": { "scheme": "github", "secrets": ["hush"] } });
     host.put("/v1/tenants/acme/sources/in", &source).await;
     let send = async |signed: &[u8]| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(b"hush").unwrap();
-        mac.update(signed);
-        let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        let signature = format!("sha256={hex}");
+        let signature = sign::github("hush", signed);
         let headers = [("content-encoding", "gzip"), ("x-hub-signature-256", signature.as_str())];
         host.ingest.send(Method::POST, "/in/acme/in", &headers, bytes(GZIP)).await
     };

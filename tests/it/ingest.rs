@@ -1,20 +1,10 @@
 //! The way in: what is taken, what is refused and with which words, and that a duplicate or a client that hangs up changes nothing.
 
-use super::support::{Host, Receiver, until};
-use hmac::{Hmac, KeyInit, Mac};
+use super::support::{Host, Receiver, sign, until};
 use http::Method;
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-/// Made here, from GitHub's documentation, and not with the host's own code.
-fn github_signature(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(body);
-    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256={hex}")
-}
 
 async fn github_host() -> (Host, Receiver) {
     let (host, receiver) = (Host::start().await, Receiver::start().await);
@@ -31,7 +21,7 @@ async fn github_host() -> (Host, Receiver) {
 async fn a_signed_event_comes_in_and_out_byte_for_byte() {
     let (host, receiver) = github_host().await;
     let body = "{ \"odd\":\t\"spacing\", \"ref\" : \"refs/heads/main\"}\n";
-    let signature = github_signature("new secret", body.as_bytes());
+    let signature = sign::github("new secret", body.as_bytes());
     let headers = [
         ("x-hub-signature-256", signature.as_str()),
         ("x-github-event", "push"),
@@ -69,8 +59,8 @@ async fn a_disk_without_its_reserve_takes_no_event_and_says_so() {
 #[tokio::test]
 async fn what_must_not_come_in_is_refused_with_its_reason() {
     let (host, receiver) = github_host().await;
-    let good = github_signature("new secret", b"{}");
-    let wrong = github_signature("another secret", b"{}");
+    let good = sign::github("new secret", b"{}");
+    let wrong = sign::github("another secret", b"{}");
     type Case<'a> = (Method, &'a str, Option<&'a str>, Vec<u8>, u16, &'a str);
     let cases: [Case<'_>; 9] = [
         (Method::POST, "/in/acme/github", None, b"{}".to_vec(), 401, "signature_missing"),
@@ -91,6 +81,21 @@ async fn what_must_not_come_in_is_refused_with_its_reason() {
     let events = host.admin.get("/v1/tenants/acme/events").await.expect(200);
     assert_eq!(events["items"], json!([]));
     assert!(receiver.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_long_body_is_verified_like_any_other() {
+    let (host, receiver) = github_host().await;
+    let source = json!({ "verify": { "scheme": "github", "secrets": ["old secret", "new secret"] } });
+    host.put("/v1/tenants/acme/sources/github", &source).await;
+    let body = "x".repeat(1_000_000);
+    let send = async |signed: &str| {
+        let signature = sign::github("new secret", signed.as_bytes());
+        host.ingest.send(Method::POST, "/in/acme/github", &[("x-hub-signature-256", &signature)], body.clone()).await
+    };
+    send(&body).await.expect(202);
+    assert_eq!(receiver.next().await.body, body);
+    assert_eq!(send(&body[1..]).await.problem(401)["code"], "signature_invalid");
 }
 
 #[tokio::test]
@@ -121,23 +126,19 @@ async fn standard_webhooks_in_are_verified_and_typed_by_their_payload() {
     let route = json!({ "source": "sw", "event_types": ["invoice.*"], "to": { "endpoints": ["out"] } });
     host.put("/v1/tenants/acme/routes/sw", &route).await;
 
-    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now_s = sign::now_s();
     let body = r#"{"type":"invoice.paid","data":{"id":7}}"#;
-    let send = async |id: &str, timestamp: String| {
-        let key = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &secret[6..]).unwrap();
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
-        mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
-        let mac = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, mac.finalize().into_bytes());
-        let signature = format!("v1,{mac}");
-        let headers = [("webhook-id", id), ("webhook-timestamp", &timestamp), ("webhook-signature", &signature)];
+    let send = async |id: &str, at_s: u64| {
+        let headers = sign::standard_webhooks(secret, id, at_s, body);
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
         host.ingest.send(Method::POST, "/in/acme/sw", &headers, body).await
     };
-    let first = send("msg_1", now_s.to_string()).await.expect(202);
+    let first = send("msg_1", now_s).await.expect(202);
     assert_eq!(host.show(first["id"].as_str().unwrap()).await["event_type"], "invoice.paid");
     assert_eq!(receiver.next().await.body, body);
-    let again = send("msg_1", now_s.to_string()).await.expect(202);
+    let again = send("msg_1", now_s).await.expect(202);
     assert_eq!(again, json!({ "id": first["id"], "duplicate": true }));
-    let stale = send("msg_2", (now_s - 90_000).to_string()).await;
+    let stale = send("msg_2", now_s - 90_000).await;
     assert_eq!(stale.problem(401)["code"], "timestamp_stale");
 }
 

@@ -1,6 +1,6 @@
 //! What a tenant may use of the host, and what it does use.
 
-use super::support::{Host, Receiver, Reply, guest, until};
+use super::support::{Host, Receiver, Reply, guest, sign, until};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -44,6 +44,26 @@ async fn no_event_is_taken_while_too_many_deliveries_wait() {
     host.admin.delete(&format!("{T}/endpoints/out?pending=cancel")).await.expect(204);
     assert_eq!(usage(&host).await["waiting_deliveries"]["used"], 0);
     send(&host).await.expect(202);
+}
+
+#[tokio::test]
+async fn who_proves_nothing_uses_up_nothing_and_learns_nothing() {
+    let host = Host::start().await;
+    host.acme("http://127.0.0.1:9/").await;
+    let signed = json!({ "verify": { "scheme": "github", "secrets": ["hush"] } });
+    host.put(&format!("{T}/sources/signed"), &signed).await;
+    let with = async |secret: &str| {
+        let signature = sign::github(secret, b"0123456789");
+        host.ingest.send(Method::POST, "/in/acme/signed", &[("x-hub-signature-256", &signature)], "0123456789").await
+    };
+    quotas(&host, json!({ "events_per_s": 1 })).await;
+    for _ in 0..20 {
+        assert_eq!(with("wrong").await.problem(401)["code"], "signature_invalid");
+    }
+    with("hush").await.expect(202);
+    quotas(&host, json!({ "stored_bytes_max": 1 })).await;
+    assert_eq!(with("hush").await.problem(429)["quota"], "stored_bytes_max");
+    assert_eq!(with("wrong").await.problem(401)["code"], "signature_invalid");
 }
 
 #[tokio::test]

@@ -14,15 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So much of a body is inflated at once, in bytes; what is longer goes on beside the threads that serve everybody.
-const INFLATED_AT_ONCE_BYTES: usize = 256 * 1024;
+/// So much of a body is verified, or inflated, at once, in bytes; what is longer goes on beside the threads that serve everybody.
+pub(super) const AT_ONCE_BYTES: usize = 256 * 1024;
 
 /// What is left of the bounds.
 pub(super) struct Admission {
     events: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
-    /// Whose turn it is to inflate a long body: no more at once than there are processors. The others wait, and are in flight.
-    inflating: Arc<Semaphore>,
+    /// Whose turn it is to work on a long body: no more at once than there are processors. The others wait, and are in flight.
+    turns: Arc<Semaphore>,
     config: Config,
 }
 
@@ -57,7 +57,7 @@ impl Admission {
         Self {
             events: Arc::new(Semaphore::new(config.in_flight_max as usize)),
             bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
-            inflating: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
+            turns: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
             config,
         }
     }
@@ -122,7 +122,7 @@ impl Admission {
         if compressed.is_empty() {
             return Ok(compressed);
         }
-        let is_short = compressed.len() <= INFLATED_AT_ONCE_BYTES;
+        let is_short = compressed.len() <= AT_ONCE_BYTES;
         let inflating = Inflating::new(coding, compressed, usize::try_from(bytes_max).unwrap_or(usize::MAX));
         let inflated = self.inflated(inflating, is_short).await?;
         let (body, room) = inflated.map_err(|error| match error {
@@ -141,20 +141,34 @@ impl Admission {
         is_short: bool,
     ) -> Result<Result<(Bytes, Room), InflateError>, Problem> {
         let mut room = self.no_room_yet();
-        let at_once = is_short.then(|| inflating.go_on(INFLATED_AT_ONCE_BYTES, |bytes| room.take(bytes)));
+        let at_once = is_short.then(|| inflating.go_on(AT_ONCE_BYTES, |bytes| room.take(bytes)));
         match at_once {
             Some(Err(error)) => return Ok(Err(error)),
             Some(Ok(true)) => return Ok(Ok((inflating.into_whole(), room))),
             Some(Ok(false)) | None => {}
         }
-        let turn = self.inflating.clone().acquire_owned().await;
-        let rest = tokio::task::spawn_blocking(move || {
-            let _until_it_is_done = turn;
+        self.beside(move || {
             inflating.go_on(usize::MAX, |bytes| room.take(bytes))?;
             Ok((inflating.into_whole(), room))
+        })
+        .await
+    }
+
+    /// Does what is much work beside the threads that serve everybody, when it has its turn.
+    ///
+    /// # Errors
+    /// Where it broke down.
+    pub(super) async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.turns.clone().acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let _until_it_is_done = turn;
+            work()
         });
-        rest.await.map_err(|error| {
-            tracing::error!(%error, "inflating a body broke down");
+        done.await.map_err(|error| {
+            tracing::error!(%error, "work on a body broke down");
             Problem::internal()
         })
     }

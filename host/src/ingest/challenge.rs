@@ -4,7 +4,7 @@
 //! What must hold: nothing is answered that proves anything to somebody who has not proved himself, but where the provider's own protocol has
 //! no proof: there a secret stands in its question.
 
-use super::request::Json;
+use super::json::Json;
 use crate::config::{Asks, Source};
 use crate::problem::Problem;
 use crate::signing::SharedSecret;
@@ -114,7 +114,7 @@ pub(super) fn by_body(source: &Source, body: &[u8], sign: impl Fn(&str) -> Optio
     let json = |text: String| Told::new(StatusCode::OK, "application/json", text);
     match source.asks {
         Asks::Slack if is("/type", "url_verification") => {
-            let challenge = body.text_at("/challenge").unwrap_or_default().into_owned();
+            let challenge = body.text_at("/challenge").unwrap_or_default();
             Some(Told::new(StatusCode::OK, "text/plain", challenge))
         }
         // Interactions begin with a PING of type 1; webhook events with one of type 0, and there 1 is an event, which stands inside.

@@ -9,7 +9,6 @@ use crate::model::Digest;
 use http::{HeaderMap, header};
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -98,11 +97,15 @@ pub(super) fn form_of(headers: &HeaderMap) -> Result<Form, NoCloudEvent> {
 pub(super) fn structured(body: &[u8]) -> Result<Attributes, NoCloudEvent> {
     /// What else it has is no matter here.
     #[derive(Deserialize)]
-    struct Envelope {
-        specversion: Option<Value>,
-        id: Option<Value>,
-        source: Option<Value>,
-        r#type: Option<Value>,
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        specversion: Option<&'a RawValue>,
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        source: Option<&'a RawValue>,
+        #[serde(borrow)]
+        r#type: Option<&'a RawValue>,
     }
     // A list would be taken for one, item by item.
     if !body.trim_ascii_start().starts_with(b"{") {
@@ -110,10 +113,13 @@ pub(super) fn structured(body: &[u8]) -> Result<Attributes, NoCloudEvent> {
     }
     let Envelope { specversion, id, source, r#type } =
         serde_json::from_slice(body).map_err(|error| NoCloudEvent::Json(error.to_string()))?;
-    let text = |attribute: &'static str, value: Option<Value>| match value {
-        None | Some(Value::Null) => Err(missing(attribute, true)),
-        Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(NoCloudEvent::Attribute { attribute, why: "is not a string".to_owned(), in_body: true }),
+    let text = |attribute: &'static str, value: Option<&RawValue>| {
+        let written = value.ok_or_else(|| missing(attribute, true))?.get();
+        serde_json::from_str::<String>(written).map_err(|_| NoCloudEvent::Attribute {
+            attribute,
+            why: "is not a string".to_owned(),
+            in_body: true,
+        })
     };
     check_version(&text("specversion", specversion)?, true)?;
     let found = Attributes { id: text("id", id)?, source: text("source", source)?, event_type: text("type", r#type)? };

@@ -13,6 +13,7 @@ mod challenge;
 mod cloudevents;
 mod first_of;
 mod inflate;
+mod json;
 mod problems;
 mod publish;
 mod quotas;
@@ -43,21 +44,23 @@ use crate::pipeline::Pipeline;
 use crate::problem::Problem;
 use crate::server::{Peer, RequestBody};
 use crate::shutdown::Shutdown;
+use crate::signing::VerifyError;
 use crate::statistics::Recorder;
 use crate::store::Store;
-use admission::Admission;
+use admission::{AT_ONCE_BYTES, Admission};
 use answer::Answer;
 use bytes::Bytes;
 use challenge::Told;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
+use json::Json;
 use problems::{coding_refused, rate_limited, source_disabled, unwanted};
 use quotas::Used;
 use rates::Rates;
 use refusals::Refusals;
 use refused::Seen;
-use request::{Json, Refused};
+use request::Refused;
 use reserve::Reservations;
 use said::Said;
 use std::net::{IpAddr, Ipv6Addr};
@@ -257,8 +260,10 @@ impl Ingest {
         let raw = self.inner.admission.read(&mut entry, body, most).await?;
         (seen.bytes, seen.body) = (Some(raw.len() as u64), Some(raw.clone()));
         let now_ms = self.inner.taker.clock.now_ms();
-        source.verify.check(headers, query, &raw, now_ms / 1000).map_err(|error| {
+        self.verify(way, head, &raw, now_ms).await?.map_err(|error| {
             seen.error = Some(error.clone());
+            // Who proves nothing uses up nothing of the tenant's.
+            self.inner.rates.give_back(way, self.now_ns());
             Refused::from(error)
         })?;
         let sign = |text: &str| source.verify.sign_as_signed(headers, &raw, now_ms / 1000, text);
@@ -282,6 +287,23 @@ impl Ingest {
             headers
         });
         Ok(LetIn::Event(Admitted { inflated, body, now_ms, entry }))
+    }
+
+    /// Whether a request proves where it comes from. With a long body that is work for many secrets.
+    async fn verify(
+        &self,
+        way: &Way,
+        head: &Parts,
+        raw: &Bytes,
+        now_ms: u64,
+    ) -> Result<Result<(), VerifyError>, Problem> {
+        let (now_s, query) = (now_ms / 1000, head.uri.query());
+        if raw.len() <= AT_ONCE_BYTES {
+            return Ok(way.source.verify.check(&head.headers, query, raw, now_s));
+        }
+        let (source, headers, query) = (way.source.clone(), head.headers.clone(), query.map(str::to_owned));
+        let raw = raw.clone();
+        self.inner.admission.beside(move || source.verify.check(&headers, query.as_deref(), &raw, now_s)).await
     }
 
     /// Counts so many events under the rates of their source and their tenant.

@@ -70,6 +70,14 @@ impl Rates {
         }
     }
 
+    /// Gives the tenant one token back, for a request that proved nothing: nobody who only guesses is to use up what others send by. That of the
+    /// source is gone: it bounds guessing.
+    pub(super) fn give_back(&self, way: &Way, now_ns: u64) {
+        if let Some(rate) = way.quotas.events {
+            self.lock().of(way, None, rate).give_back(rate, now_ns);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,6 +142,19 @@ mod tests {
         let rates = Rates::default();
         assert_eq!(rates.let_through(&way("a", "", TWO), 100, 0), Ok(()));
         assert_eq!(rates.let_through(&way("a", "", TWO), 1, 0).unwrap_err().wait_ns, 99 * S / 2);
+    }
+
+    #[test]
+    fn what_proves_nothing_uses_up_nothing_of_the_tenants() {
+        let rates = Rates::default();
+        let (here, other) = (way("a", r#", "rate_per_s": 3"#, TWO), way("b", "", TWO));
+        for _ in 0..3 {
+            assert_eq!(rates.let_through(&here, 1, 0), Ok(()));
+            rates.give_back(&here, 0);
+        }
+        assert_eq!(rates.let_through(&here, 1, 0).unwrap_err().bound, "rate_per_s", "the source's are gone");
+        assert_eq!([rates.let_through(&other, 1, 0), rates.let_through(&other, 1, 0)], [Ok(()), Ok(())]);
+        assert_eq!(rates.let_through(&other, 1, 0).unwrap_err().bound, "quotas.events_per_s");
     }
 
     #[test]

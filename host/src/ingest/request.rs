@@ -3,13 +3,11 @@
 
 use super::batch::EVENTS_PER_BATCH_MAX;
 use super::cloudevents::NoCloudEvent;
+use super::json::Json;
 use crate::config::{DedupRule, EventTypeRule, Source};
 use crate::model::{Digest, Header, is_credential};
 use crate::signing::VerifyError;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::Value;
-use std::borrow::Cow;
-use std::cell::OnceCell;
 
 const EVENT_TYPE_BYTES_MAX: usize = 128;
 const DEDUP_KEY_BYTES_MAX: usize = 256;
@@ -38,8 +36,8 @@ pub(super) enum Refused {
     /// It is no CloudEvent, and says that it is one.
     #[error(transparent)]
     CloudEvent(#[from] NoCloudEvent),
-    /// A batch has none, or too many.
-    #[error("a batch has 1 to {EVENTS_PER_BATCH_MAX} events, and not {0}")]
+    /// A batch has too many.
+    #[error("a batch has at most {EVENTS_PER_BATCH_MAX} events, and not {0}")]
     BatchLength(usize),
 }
 
@@ -75,7 +73,7 @@ pub(super) fn event_type(source: &Source, headers: &HeaderMap, body: &Json<'_>) 
     let found = match &source.event_type {
         EventTypeRule::Constant(text) => text.clone(),
         EventTypeRule::Header(name) => headers.get(name).map(text_of).unwrap_or_default(),
-        EventTypeRule::Pointer(pointer) => body.text_at(pointer).unwrap_or_default().into_owned(),
+        EventTypeRule::Pointer(pointer) => body.text_at(pointer).unwrap_or_default(),
     };
     checked_type(found, || source.event_type.to_string())
 }
@@ -93,6 +91,12 @@ pub(super) fn checked_key(key: String) -> Result<String, Refused> {
     if key.len() <= DEDUP_KEY_BYTES_MAX { Ok(key) } else { Err(Refused::TriggerId) }
 }
 
+/// The key of one event of a batch, where the request has one for all of them.
+pub(super) fn key_of_place(key: &str, place: usize) -> String {
+    let key = format!("{key} {place}");
+    if key.len() <= DEDUP_KEY_BYTES_MAX { key } else { format!("sha256:{}", Digest::of(key.as_bytes())) }
+}
+
 /// What makes the event unique at its source, where the request says and the source remembers.
 pub(super) fn dedup_key(source: &Source, headers: &HeaderMap, body: &Json<'_>) -> Result<Option<String>, Refused> {
     if source.dedup_window_s == 0 {
@@ -100,50 +104,17 @@ pub(super) fn dedup_key(source: &Source, headers: &HeaderMap, body: &Json<'_>) -
     }
     let refused = || Refused::DedupKey(source.dedup.clone());
     let found = match &source.dedup {
-        DedupRule::Body => return Ok(Some(Digest::of(body.bytes).to_string())),
+        DedupRule::Body => return Ok(Some(Digest::of(body.bytes()).to_string())),
         DedupRule::Header(name) => {
             let text = headers.get(name).map(|value| value.to_str().map_err(|_| refused()));
-            text.transpose()?.map(Cow::Borrowed)
+            text.transpose()?.map(str::to_owned)
         }
         DedupRule::Pointer(pointer) => body.text_at(pointer),
     };
     match found.filter(|key| !key.is_empty()) {
         None => Ok(None),
-        Some(key) if key.len() <= DEDUP_KEY_BYTES_MAX => Ok(Some(key.into_owned())),
+        Some(key) if key.len() <= DEDUP_KEY_BYTES_MAX => Ok(Some(key)),
         Some(_) => Err(refused()),
-    }
-}
-
-/// A body that may be JSON, read when it is first asked for and once.
-pub(super) struct Json<'a> {
-    bytes: &'a [u8],
-    read: OnceCell<Option<Value>>,
-}
-
-impl<'a> Json<'a> {
-    pub(super) const fn of(bytes: &'a [u8]) -> Self {
-        Self { bytes, read: OnceCell::new() }
-    }
-
-    /// Whether there is anything at this JSON pointer.
-    pub(super) fn has(&self, pointer: &str) -> bool {
-        self.value().is_some_and(|json| json.pointer(pointer).is_some())
-    }
-
-    /// The string or the whole number at this JSON pointer; none where the body is no JSON, or has neither there. Other numbers, and those
-    /// beyond 64 bits, are not told apart once they are read.
-    pub(super) fn text_at(&self, pointer: &str) -> Option<Cow<'_, str>> {
-        match self.value()?.pointer(pointer)? {
-            Value::String(text) => Some(Cow::Borrowed(text)),
-            Value::Number(number) if !number.is_f64() => Some(Cow::Owned(number.to_string())),
-            _ => None,
-        }
-    }
-}
-
-impl Json<'_> {
-    fn value(&self) -> Option<&Value> {
-        self.read.get_or_init(|| serde_json::from_slice(self.bytes).ok()).as_ref()
     }
 }
 

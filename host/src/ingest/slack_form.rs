@@ -1,6 +1,6 @@
 //! What Slack says in a form: a slash command has fields of its own, an interaction one field with JSON. Pure.
 
-use super::request::Json;
+use super::json::Json;
 use http::{HeaderMap, header};
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ impl SlackForm {
         };
         if let Some(payload) = field("payload") {
             let payload = Json::of(payload.as_bytes());
-            let text = |pointer: &str| payload.text_at(pointer).map(Cow::into_owned);
+            let text = |pointer: &str| payload.text_at(pointer);
             return Self { event_type: text("/type"), trigger_id: text("/trigger_id") };
         }
         Self { event_type: field("command").map(Cow::into_owned), trigger_id: field("trigger_id").map(Cow::into_owned) }

@@ -8,6 +8,7 @@ use super::{SigningKey, VerifyError, VerifyingKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName};
+use std::cell::OnceCell;
 use subtle::ConstantTimeEq as _;
 
 /// How many signatures of one header are looked at; what follows is passed over.
@@ -128,6 +129,7 @@ impl Given {
     }
 
     fn has_one_of(&self, keys: &[VerifyingKey], signed: &[&[u8]]) -> bool {
+        let message = OnceCell::new();
         keys.iter().any(|key| match key {
             VerifyingKey::V1(_) if self.v1.is_empty() => false,
             VerifyingKey::V1(secret) => {
@@ -136,8 +138,8 @@ impl Given {
             }
             VerifyingKey::V1a(_) if self.v1a.is_empty() => false,
             VerifyingKey::V1a(public) => {
-                let message = signed.concat();
-                self.v1a.iter().any(|one| public.verifies(&message, one))
+                let message = message.get_or_init(|| signed.concat());
+                self.v1a.iter().any(|one| public.verifies(message, one))
             }
         })
     }

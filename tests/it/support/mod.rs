@@ -5,6 +5,7 @@ mod guests;
 mod host;
 pub(crate) mod languages;
 mod receiver;
+pub(crate) mod sign;
 mod wat;
 
 pub(crate) use client::{Answer, Client};
