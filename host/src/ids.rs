@@ -20,7 +20,15 @@ impl Ids {
     /// # Errors
     /// Where the machine gives no random numbers.
     pub fn event(&self, now_ms: u64) -> Result<EventId, getrandom::Error> {
-        Ok(EventId::new(now_ms, self.unique(now_ms)?))
+        Ok(EventId::new(now_ms, self.uniques(now_ms, 1)?.next().unwrap_or_default()))
+    }
+
+    /// So many ids of events that came together, in their order.
+    ///
+    /// # Errors
+    /// Where the machine gives no random numbers.
+    pub fn events(&self, now_ms: u64, count: usize) -> Result<Vec<EventId>, getrandom::Error> {
+        Ok(self.uniques(now_ms, count)?.map(|unique| EventId::new(now_ms, unique)).collect())
     }
 
     /// A job's id, above all that were made for `now_ms`, in milliseconds since 1970-01-01T00:00:00Z.
@@ -28,26 +36,29 @@ impl Ids {
     /// # Errors
     /// Where the machine gives no random numbers.
     pub fn job(&self, now_ms: u64) -> Result<JobId, getrandom::Error> {
-        Ok(JobId::new(now_ms, self.unique(now_ms)?))
+        Ok(JobId::new(now_ms, self.uniques(now_ms, 1)?.next().unwrap_or_default()))
     }
 
-    /// 80 bits: random, and a random step above the last within a millisecond, so that none leads to its neighbour. The highest bit is left to
+    /// 80 bits each: random, and a random step above the last within a millisecond, so that none leads to its neighbour. The highest bit is left to
     /// the steps.
-    fn unique(&self, now_ms: u64) -> Result<u128, getrandom::Error> {
-        let mut random = [0; 16];
+    fn uniques(&self, now_ms: u64, count: usize) -> Result<impl Iterator<Item = u128>, getrandom::Error> {
+        let mut random = vec![0; count * 16];
         getrandom::fill(&mut random)?;
-        let random = u128::from_be_bytes(random);
+        let mut made: Vec<u128> = random.as_chunks().0.iter().map(|bytes| u128::from_be_bytes(*bytes)).collect();
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.ms == now_ms {
-            last.unique += 1 + (random & ((1 << 40) - 1));
-            return Ok(last.unique);
+        let mut before = (last.ms == now_ms).then_some(last.unique);
+        for unique in &mut made {
+            *unique = match before {
+                Some(before) => before + 1 + (*unique & ((1 << 40) - 1)),
+                None => *unique & ((1 << 79) - 1),
+            };
+            before = Some(*unique);
         }
-        let unique = random & ((1 << 79) - 1);
-        // The clock was set back, or another request was faster: what came later has its own order.
-        if last.ms < now_ms {
+        // Where the clock was set back, or another request was faster, what came later has its own order.
+        if let Some(unique) = before.filter(|_| last.ms <= now_ms) {
             *last = Last { ms: now_ms, unique };
         }
-        Ok(unique)
+        Ok(made.into_iter())
     }
 }
 
@@ -73,5 +84,7 @@ mod tests {
         assert_eq!(ids.event(4).unwrap().received_at_ms(), 4);
         assert!(ids.event(5).unwrap() > first);
         assert!(ids.event(6).unwrap() > first);
+        let together = ids.events(3, 1_000).unwrap();
+        assert!(together.len() == 1_000 && together.is_sorted() && ids.events(3, 0).unwrap().is_empty());
     }
 }

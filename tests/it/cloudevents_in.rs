@@ -1,10 +1,11 @@
 //! CloudEvents that come in: in headers, in JSON, and in batches. What they say of themselves is what the event is called, and nothing of them is
 //! changed. `make demo`'s verifiers have the published SDKs send some.
 
-use super::support::{Answer, Host, Receiver};
+use super::support::{Answer, Host, Receiver, sign};
 use http::Method;
 use serde_json::{Value, json};
 
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const STRUCTURED: (&str, &str) = ("content-type", "application/cloudevents+json; charset=utf-8");
 const BATCHED: (&str, &str) = ("content-type", "application/cloudevents-batch+json");
 
@@ -149,14 +150,58 @@ async fn of_a_batch_each_becomes_an_event_or_is_refused_by_itself() {
         |count: usize| format!("[{}]", (0..count).map(|n| event(&format!("n{n}"))).collect::<Vec<_>>().join(","));
     let answer = send(&host, &[BATCHED], &many(1_000)).await.expect(202);
     assert_eq!(answer["results"].as_array().unwrap().len(), 1_000);
-    for (wrong, code) in
-        [(many(1_001), "batch_invalid"), ("[]".to_owned(), "batch_invalid"), ("{}".to_owned(), "cloudevent_invalid")]
-    {
+    assert_eq!(send(&host, &[BATCHED], "[]").await.expect(202), json!({ "results": [] }));
+    for (wrong, code) in [(many(1_001), "batch_invalid"), ("{}".to_owned(), "cloudevent_invalid")] {
         assert_eq!(send(&host, &[BATCHED], &wrong).await.problem(400)["code"], code);
     }
     let counted = host.admin.get("/v1/tenants/acme/sources/in/statistics").await.expect(200);
     let outcomes = &counted["last_hour"]["outcomes"];
     assert_eq!((&outcomes["accepted"], &outcomes["duplicate"]), (&json!(1_003), &json!(2)), "{counted}");
+}
+
+#[tokio::test]
+async fn a_header_that_is_the_key_of_a_batch_tells_its_events_apart_by_their_places() {
+    let host = host_with(json!({ "dedup": { "header": "x-delivery-id" } })).await;
+    let event = |id: &str| format!(r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"t"}}"#);
+    let batch = format!("[{},{}]", event("a"), event("b"));
+    let delivery = [BATCHED, ("x-delivery-id", "7")];
+    let first = send(&host, &delivery, &batch).await.expect(202);
+    assert_ne!(first["results"][0]["id"], first["results"][1]["id"]);
+    assert!(first["results"][1].get("duplicate").is_none(), "{first}");
+    // The same delivery once more, and another one.
+    let again = send(&host, &delivery, &batch).await.expect(202);
+    assert_eq!(
+        [&again["results"][0]["id"], &again["results"][1]["id"]],
+        [&first["results"][0]["id"], &first["results"][1]["id"]]
+    );
+    assert_eq!((&again["results"][0]["duplicate"], &again["results"][1]["duplicate"]), (&json!(true), &json!(true)));
+    let other = send(&host, &[BATCHED, ("x-delivery-id", &"8".repeat(256))], &batch).await.expect(202);
+    assert!(other["results"][0].get("duplicate").is_none(), "{other}");
+}
+
+#[tokio::test]
+async fn what_a_scheme_signs_is_the_key_in_every_form() {
+    let verify = json!({ "scheme": "standard-webhooks", "secrets": [SECRET] });
+    let host = host_with(json!({ "verify": verify })).await;
+    let event = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#;
+    let headers = sign::standard_webhooks(SECRET, "msg_1", sign::now_s(), event);
+    let with = |content_type: &'static str| {
+        let mut all: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        all.push(("content-type", content_type));
+        all
+    };
+    let first = send(&host, &with(STRUCTURED.1), event).await.expect(202);
+    assert_eq!(taken(&host, &first["id"]).await.0["dedup_key"], "msg_1");
+    // No signature covers the content type: with another one it is the same request.
+    for content_type in ["application/json", STRUCTURED.1] {
+        assert_eq!(send(&host, &with(content_type), event).await.expect(202)["duplicate"], true, "{content_type}");
+    }
+    let batch = format!("[{event},{event}]");
+    let headers = sign::standard_webhooks(SECRET, "msg_2", sign::now_s(), &batch);
+    let mut all: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    all.push(BATCHED);
+    let answer = send(&host, &all, &batch).await.expect(202);
+    assert_ne!(answer["results"][0]["id"], answer["results"][1]["id"], "{answer}");
 }
 
 #[tokio::test]

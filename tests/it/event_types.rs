@@ -78,6 +78,14 @@ async fn of_a_batch_each_is_held_against_its_own_type() {
     let statuses: Vec<&Value> = answer["results"].as_array().unwrap().iter().map(|result| &result["status"]).collect();
     assert_eq!(statuses, [202, 422, 202], "{answer}");
     assert_eq!(host.show(answer["results"][0]["id"].as_str().unwrap()).await["schema"]["valid"], false);
+    // What is refused hinders none that has the same key.
+    let events = json!({ "events": [
+        { "event_type": "order.refuse", "payload": { "n": "x" }, "idempotency_key": "l" },
+        { "event_type": "order.refuse", "payload": { "n": 1 }, "idempotency_key": "l" },
+    ]});
+    let answer = host.admin.post(&format!("{EVENTS}/batch"), events.to_string()).await.expect(207);
+    let statuses: Vec<&Value> = answer["results"].as_array().unwrap().iter().map(|result| &result["status"]).collect();
+    assert_eq!(statuses, [422, 202], "{answer}");
     // What was refused did not take its key.
     let again = json!({ "event_type": "order.refuse", "payload": { "n": 2 }, "idempotency_key": "k" });
     assert!(host.admin.post(EVENTS, again.to_string()).await.expect(202).get("duplicate").is_none());
@@ -115,6 +123,11 @@ async fn a_payload_that_takes_many_steps_is_held_against_its_schema_and_one_that
     rows.push(json!("x"));
     let refused = publish(&host, "rows", &json!(rows)).await.problem(422);
     assert_eq!(refused["errors"][0]["pointer"], "/100000", "{refused}");
+
+    // A few hundred kilobytes that would be a hundred times as much when they are read.
+    let heavy: Vec<Value> = vec![json!({ "": 0 }); 100_000];
+    let refused = publish(&host, "rows", &json!(heavy)).await.problem(422);
+    assert!(refused["detail"].as_str().unwrap().contains("more than 67108864 bytes of memory"), "{refused}");
 
     let twice = json!({ "allOf": [{ "$ref": "#/properties/c" }, { "$ref": "#/properties/c" }], "properties": { "c": { "$ref": "#" } } });
     host.put(&format!("{TYPES}/endless"), &json!({ "schema": twice, "on_invalid": "refuse" })).await;

@@ -23,7 +23,8 @@ pub struct FromCloudEventsSpec {
 pub struct FromCloudEvents {
     /// Whether the attribute `type` is the event type: where the source has no rule of its own.
     pub type_is_event_type: bool,
-    /// Whether `source` and `id` are the dedup key: where the source has no rule of its own.
+    /// Whether `source` and `id` are the dedup key: where the source has no rule of its own, and its scheme signs none. Whatever the form is
+    /// is not signed, so a key that is has to count in each.
     pub id_is_key: bool,
     /// The same where the attributes stand in headers, which no signature covers: not where the scheme signs what it has itself.
     pub headers_say_type: bool,
@@ -49,8 +50,9 @@ impl FromCloudEvents {
                 return Err(Invalid::new(format!("/cloudevents/origins/{index}"), message));
             }
         }
+        let id_is_key = id_is_key && !from.signs_its_id();
         let headers_say_type = type_is_event_type && matches!(from.event_type(), EventTypeRule::Header(_));
-        let headers_say_key = id_is_key && matches!(from.dedup(), DedupRule::Header(_)) && !from.signs_its_id();
+        let headers_say_key = id_is_key && matches!(from.dedup(), DedupRule::Header(_));
         let origins = spec.origins.clone();
         Ok(Self { type_is_event_type, id_is_key, headers_say_type, headers_say_key, origins })
     }

@@ -3,7 +3,7 @@
 
 use super::reserve::{Guard, Reserved};
 use super::take::{Item, Taken, Taker, Way, event_of, id_of, not_stored};
-use crate::model::EventId;
+use crate::model::{EventId, SchemaVerdict};
 use crate::pipeline::{Accepted, Prepared};
 use crate::problem::Problem;
 use std::collections::BTreeMap;
@@ -13,33 +13,36 @@ use tokio::task::JoinSet;
 
 /// How many events one request may have.
 pub const EVENTS_PER_BATCH_MAX: usize = 1_000;
-/// How many of them are routed at once.
-const ROUTED_AT_ONCE: usize = 64;
+/// How many of them are held against their schemas, or routed, at once.
+const AT_ONCE: usize = 64;
 
 /// What is to become an event and where it comes in, or why it is refused already.
 pub type Given = Result<(Way, Item), Problem>;
 
+/// By their places in the list.
+type ByPlace<T> = BTreeMap<usize, T>;
+
+/// One that is within its bounds, and what is to be said of it if it does not fit the schema of its type.
+type Checked = (Way, Item, Option<SchemaVerdict>);
+
 /// What is known of a batch.
+#[derive(Default)]
 struct Batch {
     /// What became of each, where it is known.
     taken: Vec<Option<Taken>>,
     /// Who has the dedup key of the one at that place.
-    guards: BTreeMap<usize, Guard>,
+    guards: ByPlace<Guard>,
     /// Those that have the same key as an earlier one: both places.
     same: Vec<(usize, usize)>,
     /// Those that do not fit the schema of their type.
-    flagged: BTreeMap<usize, Way>,
+    flagged: ByPlace<Way>,
 }
-
-/// What one is routed to, and where it came in if it does not fit its schema.
-type Routed = Result<(Prepared, Option<Way>), Problem>;
 
 impl Taker {
     /// Takes many, and says of each what became of it, as they stand in the list.
     pub(super) async fn take_all(self: &Arc<Self>, all: Vec<Given>, now_ms: u64) -> Vec<Taken> {
-        let mut batch =
-            Batch { taken: Vec::new(), guards: BTreeMap::new(), same: Vec::new(), flagged: BTreeMap::new() };
-        let mut items: BTreeMap<usize, (Way, Item)> = BTreeMap::new();
+        let mut batch = Batch::default();
+        let mut items = ByPlace::new();
         for (place, given) in all.into_iter().enumerate() {
             match given {
                 Ok(item) => {
@@ -49,6 +52,8 @@ impl Taker {
                 Err(problem) => batch.taken.push(Some(Err(problem))),
             }
         }
+        // Before the keys are taken: what is refused has none, and another one with its key may be well.
+        let mut items = self.check_all(&mut batch, items).await;
         self.reserve(&mut batch, &mut items).await;
         let prepared = self.prepare(&mut batch, items, now_ms).await;
         let (places, prepared): (Vec<usize>, Vec<Prepared>) = prepared.into_iter().unzip();
@@ -65,10 +70,22 @@ impl Taker {
         batch.into_taken()
     }
 
+    /// Holds each against the schema of its type.
+    async fn check_all(self: &Arc<Self>, batch: &mut Batch, items: ByPlace<(Way, Item)>) -> ByPlace<Checked> {
+        let checked = each(items, |(way, item)| {
+            let taker = Arc::clone(self);
+            async move {
+                let schema = taker.check(&way, &item).await?;
+                Ok((way, item, schema))
+            }
+        });
+        batch.without_refused(checked.await)
+    }
+
     /// Takes the dedup keys. Everybody who takes several takes the lesser one first, so that no two wait for each other.
-    async fn reserve(&self, batch: &mut Batch, items: &mut BTreeMap<usize, (Way, Item)>) {
+    async fn reserve(&self, batch: &mut Batch, items: &mut ByPlace<Checked>) {
         let mut first_with = BTreeMap::new();
-        for (place, (way, item)) in &*items {
+        for (place, (way, item, _)) in &*items {
             let Some(key) = &item.dedup_key else { continue };
             match first_with.entry(way.key(key)) {
                 Entry::Vacant(entry) => drop(entry.insert(*place)),
@@ -87,53 +104,44 @@ impl Taker {
         }
     }
 
-    /// Holds each against the schema of its type and routes it, some of them at once.
-    async fn prepare(
-        self: &Arc<Self>,
-        batch: &mut Batch,
-        items: BTreeMap<usize, (Way, Item)>,
-        now_ms: u64,
-    ) -> BTreeMap<usize, Prepared> {
-        let mut prepared = BTreeMap::new();
-        let mut routing = JoinSet::new();
-        let mut note = |batch: &mut Batch, (place, routed): (usize, Routed)| match routed {
-            Ok((routed, flagged)) => {
-                batch.flagged.extend(flagged.map(|way| (place, way)));
-                prepared.insert(place, routed);
+    /// Routes each. Their ids are made together, so that they are in the order of the list.
+    async fn prepare(self: &Arc<Self>, batch: &mut Batch, items: ByPlace<Checked>, now_ms: u64) -> ByPlace<Prepared> {
+        let ids = match self.ids(now_ms, items.len()) {
+            Ok(ids) => ids,
+            Err(problem) => {
+                items.keys().for_each(|place| batch.set(*place, Err(problem.clone())));
+                return ByPlace::new();
             }
-            Err(problem) => batch.set(place, Err(problem)),
         };
-        for (place, (way, item)) in items {
-            // Here, and not where it is routed: ids are in the order of the batch.
-            let id = match self.id(now_ms) {
-                Ok(id) => id,
-                Err(problem) => {
-                    note(batch, (place, Err(problem)));
-                    continue;
-                }
-            };
-            let taker = Arc::clone(self);
-            routing.spawn(async move { (place, taker.prepare_one(way, item, id).await) });
-            if routing.len() >= ROUTED_AT_ONCE
-                && let Some(Ok(routed)) = routing.join_next().await
-            {
-                note(batch, routed);
-            }
-        }
-        while let Some(routed) = routing.join_next().await {
-            // One that broke down is not noted, and answered so.
-            routed.into_iter().for_each(|routed| note(batch, routed));
-        }
-        prepared
+        let flagged = items.iter().filter(|(_, (_, _, schema))| schema.is_some());
+        batch.flagged.extend(flagged.map(|(place, (way, ..))| (*place, way.clone())));
+        let with_ids = items.into_iter().zip(ids).map(|((place, checked), id)| (place, (checked, id))).collect();
+        let prepared = each(with_ids, |((way, item, schema), id): (Checked, EventId)| {
+            let (pipeline, (event, body, dedup_until_ms)) = (self.pipeline.clone(), event_of(&way, item, schema, id));
+            async move { pipeline.prepare(event, body, dedup_until_ms).await.map_err(not_stored) }
+        });
+        batch.without_refused(prepared.await)
     }
+}
 
-    async fn prepare_one(&self, way: Way, item: Item, id: EventId) -> Routed {
-        let schema = self.check(&way, &item).await?;
-        let flagged = schema.as_ref().map(|_| way.clone());
-        let (event, body, dedup_until_ms) = event_of(&way, item, schema, id);
-        let prepared = self.pipeline.prepare(event, body, dedup_until_ms).await.map_err(not_stored)?;
-        Ok((prepared, flagged))
+/// Does something with each, with some of them at once. One at which that breaks down is left out.
+async fn each<T, R, F>(items: ByPlace<T>, what: impl Fn(T) -> F) -> ByPlace<Result<R, Problem>>
+where
+    F: Future<Output = Result<R, Problem>> + Send + 'static,
+    R: Send + 'static,
+{
+    let (mut done, mut going) = (ByPlace::new(), JoinSet::new());
+    for (place, item) in items {
+        let one = what(item);
+        going.spawn(async move { (place, one.await) });
+        if going.len() >= AT_ONCE {
+            done.extend(going.join_next().await.into_iter().flatten());
+        }
     }
+    while let Some(one) = going.join_next().await {
+        done.extend(one);
+    }
+    done
 }
 
 impl Batch {
@@ -141,6 +149,18 @@ impl Batch {
         if let Some(at) = self.taken.get_mut(place) {
             *at = Some(taken);
         }
+    }
+
+    /// Those that were not refused; the others are noted.
+    fn without_refused<T>(&mut self, all: ByPlace<Result<T, Problem>>) -> ByPlace<T> {
+        let mut well = ByPlace::new();
+        for (place, one) in all {
+            match one {
+                Ok(one) => drop(well.insert(place, one)),
+                Err(problem) => self.set(place, Err(problem)),
+            }
+        }
+        well
     }
 
     /// What became of each. One with an earlier one's key is its duplicate, or shares its failure.

@@ -67,12 +67,12 @@ impl Ingest {
     /// # Errors
     /// Where there is no room for so many, or the tenant's rate lets none through: then none was taken.
     pub async fn publish(&self, mut entry: Entry, began: Instant, given: Vec<Given>) -> Result<Vec<Taken>, Problem> {
-        // All are one tenant's, and what is refused already costs nothing.
-        if let Some(Ok((way, _))) = given.iter().find(|one| one.is_ok()) {
-            self.check_rates(way, given.len())?;
-            self.check_quotas(way).await?;
-        }
         self.inner.admission.widen(&mut entry, given.len())?;
+        // All are one tenant's, and what is refused already costs nothing. The rate is last: what is refused owes it nothing.
+        if let Some(Ok((way, _))) = given.iter().find(|one| one.is_ok()) {
+            self.check_quotas(way).await?;
+            self.check_rates(way, given.len())?;
+        }
         let ingest = self.clone();
         let taking = async move {
             let _until_they_are_taken = entry;

@@ -3,10 +3,11 @@
 use super::batch::EVENTS_PER_BATCH_MAX;
 use super::cloudevents::{self, Attributes, Form};
 use super::first_of::FirstOf;
-use super::request::{self, Json, Refused};
+use super::json::Json;
+use super::request::{self, Refused};
 use super::slack_form::SlackForm;
 use super::take::Item;
-use crate::config::{Asks, Source};
+use crate::config::{Asks, DedupRule, Source};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
@@ -37,17 +38,22 @@ pub(super) fn read(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<
         }
         Form::Batched => {
             let FirstOf { first: events, count } = cloudevents::batched(&body)?;
-            if !(1..=EVENTS_PER_BATCH_MAX).contains(&count) {
+            if count > EVENTS_PER_BATCH_MAX {
                 return Err(Refused::BatchLength(count));
             }
             // Each is an event in JSON by itself, and what the request says of the whole is not so of it.
             let mut headers = headers.clone();
             headers.remove(header::CONTENT_LENGTH);
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(cloudevents::JSON));
-            let each = events.iter().map(|event| {
+            let has_key_for_all = matches!(source.dedup, DedupRule::Header(_)) && !in_body.1;
+            let each = events.iter().enumerate().map(|(place, event)| {
                 let text = event.get().as_bytes();
                 let attributes = cloudevents::structured(text)?;
-                item(source, &headers, body.slice_ref(text), Some((&attributes, in_body)))
+                let mut item = item(source, &headers, body.slice_ref(text), Some((&attributes, in_body)))?;
+                if has_key_for_all {
+                    item.dedup_key = item.dedup_key.map(|key| request::key_of_place(&key, place));
+                }
+                Ok(item)
             });
             Ok(Said::Many(each.collect()))
         }
@@ -74,7 +80,6 @@ fn item(
         }
         None => request::event_type(source, headers, &json)?,
     };
-    drop(json);
     // A form is no JSON: where nothing was found in it, it says so in its own way.
     let form = match source.asks {
         Asks::Slack => SlackForm::read(headers, &body),

@@ -77,7 +77,7 @@ impl Taker {
         };
         let schema = self.check(way, &item).await?;
         let is_flagged = schema.is_some();
-        let (event, body, dedup_until_ms) = event_of(way, item, schema, self.id(now_ms)?);
+        let (event, body, dedup_until_ms) = event_of(way, item, schema, self.ids.event(now_ms).map_err(no_random)?);
         let accepted = self.pipeline.accept(event, body, dedup_until_ms).await.map_err(not_stored)?;
         if let Some(guard) = guard {
             guard.taken_by(id_of(accepted));
@@ -88,12 +88,9 @@ impl Taker {
         Ok(accepted)
     }
 
-    /// An id for an event, above those that were made before.
-    pub(super) fn id(&self, now_ms: u64) -> Result<EventId, Problem> {
-        self.ids.event(now_ms).map_err(|error| {
-            tracing::error!(%error, "the machine gives no random numbers");
-            Problem::internal()
-        })
+    /// Ids for so many events, in their order, above those that were made before.
+    pub(super) fn ids(&self, now_ms: u64, count: usize) -> Result<Vec<EventId>, Problem> {
+        self.ids.events(now_ms, count).map_err(no_random)
     }
 
     /// Counts what became of an event.
@@ -155,6 +152,11 @@ pub(super) const fn id_of(accepted: Accepted) -> EventId {
     match accepted {
         Accepted::New(id) | Accepted::Duplicate(id) => id,
     }
+}
+
+fn no_random(error: getrandom::Error) -> Problem {
+    tracing::error!(%error, "the machine gives no random numbers");
+    Problem::internal()
 }
 
 pub(super) fn not_stored(error: AcceptError) -> Problem {
