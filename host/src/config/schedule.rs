@@ -172,18 +172,20 @@ impl Schedule {
 
     /// Day by day, as the clocks show.
     fn next_by_clocks(&self, after_ms: u64) -> Option<u64> {
-        let mut date = self.time_zone.to_datetime(timestamp(after_ms)?).date();
+        // A time that is left out may come behind one that follows it: where the day's last hour is left out, on the next day.
+        let mut date = self.time_zone.to_datetime(timestamp(after_ms)?).date().yesterday().ok()?;
+        let mut found: Option<u64> = None;
         for _ in 0..DAYS_AHEAD_MAX {
-            if self.cron.has_day(date) {
-                // A time that is left out may come behind one that follows it.
-                let instants = self.cron.times().filter_map(|time| self.instant(date, time));
-                if let Some(next) = instants.filter(|instant| *instant > after_ms).min() {
-                    return Some(next);
-                }
+            let times = self.cron.has_day(date).then(|| self.cron.times()).into_iter().flatten();
+            let instants = times.filter_map(|time| self.instant(date, time));
+            let first = instants.filter(|instant| *instant > after_ms).min();
+            if let Some(found) = found {
+                return Some(first.map_or(found, |first| first.min(found)));
             }
+            found = first;
             date = date.tomorrow().ok()?;
         }
-        None
+        found
     }
 
     /// When the clocks show this: the first time where twice, later where never.
@@ -248,6 +250,22 @@ mod tests {
         assert_eq!(
             ticks(&schedule("0 9 * * *", "Asia/Kolkata", Missed::Once), "2026-01-01T00:00:00Z", 1),
             ["2026-01-01T03:30:00Z"]
+        );
+    }
+
+    #[test]
+    fn what_the_last_hour_of_a_day_leaves_out_comes_on_the_next() {
+        // 2027-03-27 23:00 is followed by 2027-03-28 00:00 in Nuuk, whose time is two hours behind, and one from then on.
+        let nuuk = |cron| schedule(cron, "America/Nuuk", Missed::Once);
+        assert_eq!(
+            ticks(&nuuk("15,45 23 * * *"), "2027-03-27T02:00:00Z", 4),
+            ["2027-03-28T01:15:00Z", "2027-03-28T01:45:00Z", "2027-03-29T00:15:00Z", "2027-03-29T00:45:00Z"]
+        );
+        // In between somebody asks, and on both sides there are others.
+        assert_eq!(ticks(&nuuk("45 23 * * *"), "2027-03-28T01:30:00Z", 1), ["2027-03-28T01:45:00Z"]);
+        assert_eq!(
+            ticks(&nuuk("30 0,23 * * *"), "2027-03-27T03:00:00Z", 3),
+            ["2027-03-28T01:30:00Z", "2027-03-29T00:30:00Z", "2027-03-29T01:30:00Z"]
         );
     }
 
