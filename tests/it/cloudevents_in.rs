@@ -196,6 +196,10 @@ async fn what_a_scheme_signs_is_the_key_in_every_form() {
     for content_type in ["application/json", STRUCTURED.1] {
         assert_eq!(send(&host, &with(content_type), event).await.expect(202)["duplicate"], true, "{content_type}");
     }
+    // Nor the attributes in headers.
+    let mut in_headers = with("text/plain");
+    in_headers.extend(&BINARY[..4]);
+    assert_eq!(send(&host, &in_headers, event).await.expect(202)["duplicate"], true);
     let batch = format!("[{event},{event}]");
     let headers = sign::standard_webhooks(SECRET, "msg_2", sign::now_s(), &batch);
     let mut all: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
