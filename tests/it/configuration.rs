@@ -95,7 +95,9 @@ async fn what_does_not_fit_is_refused_where_it_stands() {
     host.acme(&receiver.url("/")).await;
     let before = host.admin.get("/v1/tenants/acme/endpoints").await.expect(200);
     let url = receiver.url("/");
-    let cases: [(&str, Value, &str, &str); 17] = [
+    let many: serde_json::Map<String, Value> =
+        (0..5).map(|n| (format!("x-{n}"), json!("v".repeat(16 << 10)))).collect();
+    let cases: [(&str, Value, &str, &str); 19] = [
         ("endpoints/e", json!({}), "", "missing field `url`"),
         ("endpoints/e", json!({ "url": 3 }), "/url", "invalid type"),
         ("endpoints/e", json!({ "url": "ftp://x/" }), "/url", "http or https"),
@@ -109,6 +111,13 @@ async fn what_does_not_fit_is_refused_where_it_stands() {
             "/headers/webhook-id",
             "host sets itself",
         ),
+        (
+            "endpoints/e",
+            json!({ "url": url, "headers": { "x-api-key": "v".repeat((16 << 10) + 1) } }),
+            "/headers/x-api-key",
+            "a header's value has at most 16384",
+        ),
+        ("endpoints/e", json!({ "url": url, "headers": many }), "/headers", "at most 65536 are allowed"),
         ("endpoints/e", json!({ "url": url, "secrets": ["plain"] }), "/secrets/0", "whsec_"),
         ("endpoints/e", json!({ "url": url, "retry": { "schedule_s": [] } }), "/retry/schedule_s", ""),
         ("endpoints/e", json!({ "url": url, "event_types": ["a*"] }), "/event_types/0", "pattern"),

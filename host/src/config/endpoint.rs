@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const HEADERS_MAX: usize = 32;
+const HEADER_BYTES_MAX: usize = 16 << 10;
+const HEADERS_BYTES_MAX: usize = 64 << 10;
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
 const RATE_PER_S_MAX: u32 = 10_000;
 const HOLD_AFTER_MAX: u64 = 100;
@@ -231,10 +233,20 @@ fn endpoint_headers(
             false => value.clone(),
         };
         HeaderValue::from_str(&value)
-            .map_err(|_| Invalid::new(pointer, "is not a header value: visible ASCII only"))?;
+            .map_err(|_| Invalid::new(&pointer, "is not a header value: visible ASCII only"))?;
+        if value.len() > HEADER_BYTES_MAX {
+            let message = format!("has {} bytes; a header's value has at most {HEADER_BYTES_MAX}", value.len());
+            return Err(Invalid::new(pointer, message));
+        }
         Ok(Header { name, value })
     });
-    checked.collect()
+    let checked = checked.collect::<Result<Vec<Header>, Invalid>>()?;
+    let bytes: usize = checked.iter().map(|header| header.name.len() + header.value.len()).sum();
+    if bytes > HEADERS_BYTES_MAX {
+        let message = format!("take {bytes} bytes, names and values; at most {HEADERS_BYTES_MAX} are allowed");
+        return Err(Invalid::new("/headers", message));
+    }
+    Ok(checked)
 }
 
 fn content_type(text: &str) -> Result<HeaderValue, Invalid> {

@@ -100,8 +100,8 @@ pub struct EndpointSpec {
     /// Whether the receiver has to repeat a challenge before it gets anything else: `challenge`. By itself `none`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub verification: VerificationSpec,
-    /// Sent with every delivery. At most 32. A value whose name says `auth`, `token`, `secret`, `key`, `password`, `cookie` or
-    /// `signature` is kept and shown like a secret.
+    /// Sent with every delivery. At most 32, each value at most 16 KiB, names and values together 64 KiB. A value whose name says `auth`,
+    /// `token`, `secret`, `key`, `password`, `cookie` or `signature` is kept and shown like a secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// `whsec_…` (v1) and `whsk_…` (v1a), each of which signs, if need be until a set time; at most 10. By itself the host makes one when
