@@ -1,6 +1,7 @@
 //! `hookswitch apply`: a whole tenant from a file, twice, and each mistake with its line.
 
 use super::support::{Host, OPERATOR_KEY, Receiver, guest, hookswitch};
+use serde_json::json;
 use std::path::Path;
 
 async fn apply(host: &Host, file: &Path) -> (bool, String, String) {
@@ -75,6 +76,37 @@ async fn mistakes_in_the_file_are_told_with_their_line_and_change_nothing() {
     assert!(!ok && error.contains("resources.toml:3: tenants.acme.endpoints.e.url: "), "{error}");
     assert!(out.contains("created    /v1/tenants/acme\n"), "{out}");
     assert_eq!(host.admin.get("/v1/tenants/acme/endpoints/e").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_new_tenant_does_not_find_what_one_of_its_name_left() {
+    let host = Host::start().await;
+    host.acme("http://127.0.0.1:1/").await;
+    let event = host.event("x", "for its eyes alone").await;
+    let day = host.day(&event).await;
+    for path in ["/sources/in", "/endpoints/out", ""] {
+        host.admin.delete(&format!("/v1/tenants/acme{path}")).await.expect(204);
+    }
+    let problem = host.admin.put("/v1/tenants/acme", &json!({})).await.problem(409);
+    assert_eq!(problem["code"], "tenant_name_used");
+    let day_ms = 24 * 60 * 60 * 1000;
+    let until_ms = problem["until_ms"].as_u64().unwrap();
+    assert_eq!(until_ms, (day + 1 + 30) * day_ms, "until the last event's day has been kept for its time");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resources.toml");
+    std::fs::write(&file, "[tenants.acme]\n").unwrap();
+    let (ok, _, error) = apply(&host, &file).await;
+    for words in ["resources.toml:1: tenants.acme: ", "was removed", "former=keep", "(tenant_name_used)"] {
+        assert!(!ok && error.contains(words), "no `{words}`: {error}");
+    }
+    assert_eq!(host.admin.get("/v1/tenants/acme").await.status, 404);
+    let wrong = host.admin.put("/v1/tenants/acme?former=forget", &json!({})).await;
+    assert_eq!(wrong.problem(400)["code"], "query_invalid");
+    host.admin.put("/v1/tenants/acme?former=keep", &json!({})).await.expect(201);
+    host.show(&event).await;
+    // It is there now, and finds what is its own.
+    let (ok, _, error) = apply(&host, &file).await;
+    assert!(ok, "{error}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::model::{Actor, Digest, EndpointName, KeyName, TenantName};
 use crate::pipeline::{Library, LibraryError, Published, Still};
 use crate::runtime::{Executor, Lane};
 use crate::signing::{KeyScheme, SigningKey};
-use crate::store::{CommitError, Configure, Notice, Outcome, ReadError, ResourceKey, Store, Transition};
+use crate::store::{CommitError, Configure, Former, Notice, Outcome, ReadError, ResourceKey, Store, Transition};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub struct Configuration {
     key: MasterKey,
     published: Published,
     clock: Clock,
+    /// How long events are kept.
+    events_ms: u64,
     /// One change at a time.
     turn: Arc<Mutex<()>>,
 }
@@ -55,6 +57,18 @@ pub enum ChangeError {
     /// Deliveries still wait for an endpoint that is to be removed.
     #[error("deliveries still wait for the endpoint `{0}`; remove it with `?pending=cancel` to give them up")]
     Waiting(EndpointName),
+    /// A tenant is to be made, and another one of its name left events.
+    #[error(
+        "a tenant `{tenant}` was removed, and its events are kept for their time, until {} at the latest if they are finished; this one would \
+         read them. Take another name, or wait until then; where it is the same customer, make it by `PUT /v1/tenants/{tenant}?former=keep`",
+        date(*until_ms)
+    )]
+    Former {
+        /// Its name.
+        tenant: TenantName,
+        /// When they will be gone: milliseconds since 1970-01-01T00:00:00Z.
+        until_ms: u64,
+    },
     /// A customer chose the labels of an endpoint.
     #[error(
         "the labels of an endpoint are not a customer's to choose: a new one has those of the token, another keeps its own"
@@ -109,6 +123,8 @@ pub(super) struct Besides {
     pub(super) unused: Vec<(TenantName, EndpointName)>,
     /// What tenants are told.
     pub(super) notices: Vec<(TenantName, Notice)>,
+    /// Whether a tenant that is made may find what a former one of its name has left.
+    pub(super) keeps_former: bool,
 }
 
 /// A resource as it is to be; none where it is to go.
@@ -136,7 +152,7 @@ pub async fn load(store: &Store, key: &MasterKey) -> Result<Snapshot, String> {
 }
 
 impl Configuration {
-    /// The configuration that is published there.
+    /// The configuration that is published there, of a host that keeps events for `events_ms`.
     #[must_use]
     pub fn new(
         store: Store,
@@ -145,8 +161,9 @@ impl Configuration {
         key: MasterKey,
         published: Published,
         clock: Clock,
+        events_ms: u64,
     ) -> Self {
-        Self { store, library, executor, key, published, clock, turn: Arc::default() }
+        Self { store, library, executor, key, published, clock, events_ms, turn: Arc::default() }
     }
 
     /// The present snapshot.
@@ -166,7 +183,13 @@ impl Configuration {
     }
 
     /// Puts a resource. Secrets come plain. Answers the spec as it is to be shown: secrets masked, but for those made just now.
-    pub(super) async fn put(&self, by: &Actor, id: ResourceId, spec: Spec) -> Result<(Changed, Spec), ChangeError> {
+    pub(super) async fn put(
+        &self,
+        by: &Actor,
+        id: ResourceId,
+        spec: Spec,
+        besides: Besides,
+    ) -> Result<(Changed, Spec), ChangeError> {
         let _turn = self.turn.lock().await;
         let before = self.snapshot();
         let old = before.record(&id);
@@ -179,7 +202,7 @@ impl Configuration {
         if old.as_ref() == Some(&spec) {
             return Ok((Changed::Nothing, shown));
         }
-        self.commit(by, &before, &id, vec![(id.clone(), Some(spec))], Besides::default()).await?;
+        self.commit(by, &before, &id, vec![(id.clone(), Some(spec))], besides).await?;
         Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, shown))
     }
 
@@ -278,9 +301,10 @@ impl Configuration {
         check_customer(by, before, &changes)?;
         let next = self.after(before, id, &changes)?;
         let plans = self.check_new_plans(before, &next, id).await?;
-        let Besides { unused, notices } = besides;
+        let Besides { unused, notices, keeps_former } = besides;
         let (expected_revision, now_ms) = (before.revision, self.clock.now_ms());
-        let mut configure = Configure { expected_revision, plans, now_ms, notices, unused, ..Configure::default() };
+        let mut configure =
+            Configure { expected_revision, plans, now_ms, notices, unused, keeps_former, ..Configure::default() };
         for (id, spec) in &changes {
             let place = ResourceKey { tenant: id.tenant.clone(), kind: id.kind.as_str(), name: id.name.clone() };
             match spec {
@@ -299,6 +323,10 @@ impl Configuration {
                 Ok(())
             }
             Outcome::InUse { endpoint } => Err(ChangeError::Waiting(endpoint)),
+            Outcome::Former { tenant, former: Former { events_ms, dedup_ms } } => {
+                let events_ms = events_ms.map(|last_ms| last_ms.saturating_add(self.events_ms));
+                Err(ChangeError::Former { tenant, until_ms: events_ms.max(dedup_ms).unwrap_or(now_ms) })
+            }
             other => Err(ChangeError::Answer(other)),
         }
     }
@@ -417,6 +445,12 @@ fn check_customer(by: &Actor, before: &Snapshot, changes: &[Change]) -> Result<(
         }
     }
     Ok(())
+}
+
+/// A time as people read it, in UTC.
+fn date(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| format!("{ms} ms"), |time| time.to_string())
 }
 
 /// A new signing secret.

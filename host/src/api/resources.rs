@@ -4,7 +4,7 @@ use super::Api;
 use super::access::Caller;
 use super::audit::By;
 use super::body::{Path, Whole};
-use super::change::{ChangeError, Changed, masked};
+use super::change::{Besides, ChangeError, Changed, masked};
 use super::endpoints;
 use super::secrets;
 use crate::config::{Invalid, Kind, ResourceId, Spec, VersionError, parse};
@@ -77,13 +77,26 @@ pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<Pa
     page_of_specs(&Binding::new("tenants", None), tenants.collect(), &page)
 }
 
+/// What a PUT of a tenant may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TenantQuery {
+    former: Option<String>,
+}
+
 pub(super) async fn put_tenant(
     State(api): State<Api>,
     Path(tenant): Path<String>,
+    Params(query): Params<TenantQuery>,
     By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
-    put_spec(&api, &by, tenant_id(&name(&tenant)?), &body).await
+    let keeps_former = match query.former.as_deref() {
+        None => false,
+        Some("keep") => true,
+        Some(_) => return Err(bad_query("`former` is `keep`, or not there".to_owned())),
+    };
+    put_spec(&api, &by, tenant_id(&name(&tenant)?), &body, Besides { keeps_former, ..Besides::default() }).await
 }
 
 pub(super) async fn get_tenant(State(api): State<Api>, Path(tenant): Path<String>) -> Result<Response, Problem> {
@@ -119,7 +132,7 @@ pub(super) async fn put(
     By(by): By,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
-    put_spec(&api, &by, resource_id(&tenant, &kind, &resource)?, &body).await
+    put_spec(&api, &by, resource_id(&tenant, &kind, &resource)?, &body, Besides::default()).await
 }
 
 pub(super) async fn get(
@@ -155,9 +168,9 @@ pub(super) async fn delete(
     remove(&api, &by, id, cancel).await
 }
 
-pub(super) async fn put_spec(api: &Api, by: &Actor, id: ResourceId, body: &[u8]) -> Result<Response, Problem> {
+async fn put_spec(api: &Api, by: &Actor, id: ResourceId, body: &[u8], besides: Besides) -> Result<Response, Problem> {
     let spec = parse(id.kind, body).map_err(ChangeError::Invalid)?;
-    let (changed, shown) = api.parts().configuration.put(by, id.clone(), spec).await?;
+    let (changed, shown) = api.parts().configuration.put(by, id.clone(), spec, besides).await?;
     if let (Kind::Source, Some(tenant)) = (id.kind, &id.tenant) {
         api.parts().ingest.begin_schedule(tenant, &name(&id.name)?).await?;
     }
@@ -303,6 +316,9 @@ impl From<ChangeError> for Problem {
             }
             ChangeError::InUse { .. } | ChangeError::NotEmpty(_) => {
                 Self::new(StatusCode::CONFLICT, "in_use", error.to_string())
+            }
+            ChangeError::Former { until_ms, .. } => {
+                Self::new(StatusCode::CONFLICT, "tenant_name_used", error.to_string()).with("until_ms", until_ms)
             }
             ChangeError::Labels => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "resource_invalid", error.to_string()).at("/labels")

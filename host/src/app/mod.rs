@@ -152,6 +152,7 @@ impl Host {
             master,
             published.clone(),
             clock.clone(),
+            settings.retention.events_s.saturating_mul(1000),
         );
         warm_up(&library, &configuration);
         let uploads = Uploads::start(library.clone(), configuration.clone(), clock.clone(), waiting, found)

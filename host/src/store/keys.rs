@@ -50,8 +50,8 @@ mod day;
 
 pub(super) use day::{
     HELD, all_bodies, all_dedup, all_events, all_stopped, attempt, attempts, attempts_of, bodies_of, body, by_status,
-    dedup, deliveries, delivery, event, events, found_by_status, is_event, replay, replays, replays_of, run, runs,
-    runs_of, stopped, sweep_mark, sweep_marks,
+    dedup, dedup_of, deliveries, delivery, event, events, found_by_status, is_event, of_events, replay, replays,
+    replays_of, run, runs, runs_of, stopped, sweep_mark, sweep_marks,
 };
 
 use super::key::{Key, KeyRange};

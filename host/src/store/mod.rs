@@ -61,7 +61,7 @@ pub use hint::Hint;
 pub use job::{JOBS_AT_WORK_MAX, JOBS_KEPT_MAX, JobEnd, JobItem, JobStep, REPLAYS_PER_EVENT_MAX, Replay};
 pub use module_files::ModuleFiles;
 pub use notice::Notice;
-pub use outcome::Outcome;
+pub use outcome::{Former, Outcome};
 pub use reader::{
     AuditFilter, Binding, Configuration, DeliveryFilter, Due, EventFilter, HeldRun, JobFound, KeptPeriod, OverSubjects,
     PAGE_ITEMS_MAX, Page, PendingRun, QUEUE_COUNTED_MAX, Queue, Reader, Waiting,

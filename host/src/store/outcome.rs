@@ -1,7 +1,7 @@
 //! What the store answers to a transition: what became of it, or why nothing was written.
 
 use super::sweep::Swept;
-use crate::model::{EndpointName, EventId, JobId, RunId};
+use crate::model::{EndpointName, EventId, JobId, RunId, TenantName};
 use bytes::Bytes;
 
 /// The store's answer to a transition.
@@ -62,4 +62,20 @@ pub enum Outcome {
         /// Which.
         endpoint: EndpointName,
     },
+    /// A tenant that was to be made would find what is left of a former one of its name; nothing was written.
+    Former {
+        /// Which.
+        tenant: TenantName,
+        /// What is left.
+        former: Former,
+    },
+}
+
+/// What is left of a tenant that was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Former {
+    /// The end of the last day on which events came in that are still there, in milliseconds since 1970-01-01T00:00:00Z; none where none are.
+    pub events_ms: Option<u64>,
+    /// When the last dedup key has expired at the latest; none where there are none.
+    pub dedup_ms: Option<u64>,
 }

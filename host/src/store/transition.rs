@@ -312,6 +312,9 @@ pub struct Configure {
     pub notices: Vec<(TenantName, Notice)>,
     /// Endpoints that must have no pending or held delivery (those that are removed). Otherwise the outcome is [`super::Outcome::InUse`].
     pub unused: Vec<(TenantName, EndpointName)>,
+    /// Whether a tenant that is made may find what is left of a former one of its name. Otherwise, where there is any, the outcome is
+    /// [`super::Outcome::Former`].
+    pub keeps_former: bool,
 }
 
 /// Where a resource stands in the configuration: `scope / kind / name`.

@@ -1,7 +1,7 @@
 //! Configure and SweepPlans: resources and plans, fenced by the revision they were made against. What a route's modules kept goes with the
 //! route, and what was counted of something goes with it.
 
-use super::{Applied, Refusal, check, health, state, statistics, tick};
+use super::{Applied, Refusal, check, former, health, state, statistics, tick};
 use crate::model::{DeliveryStatus, Digest, EndpointName, TenantName};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::{Key, KeyRange};
@@ -10,49 +10,25 @@ use crate::store::tree::TreeId;
 use crate::store::{Configure, Hint, Outcome, ReadError, ResourceKey, View, meta, notice, record};
 use bytes::Bytes;
 
-/// Changes the configuration, unless somebody else did since, or an endpoint that goes is in use.
+/// Changes the configuration, unless somebody else did since, an endpoint that goes is in use, or a tenant that is made would find what is left of a
+/// former one.
 pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<Applied, Refusal> {
     check::configure(&configure)?;
     let revision = meta::revision(view)?;
     if revision != configure.expected_revision {
         return Ok(Applied::quietly(Outcome::Stale { why: "the configuration has changed since it was read" }));
     }
-    for (tenant, endpoint) in configure.unused {
-        if in_use(view, &tenant, &endpoint)? {
-            return Ok(Applied::quietly(Outcome::InUse { endpoint }));
+    for (tenant, endpoint) in &configure.unused {
+        if in_use(view, tenant, endpoint)? {
+            return Ok(Applied::quietly(Outcome::InUse { endpoint: endpoint.clone() }));
         }
+    }
+    if let Some((tenant, former)) = former::of_new(view, &configure)? {
+        return Ok(Applied::quietly(Outcome::Former { tenant, former }));
     }
     let mut hints = Vec::new();
     for key in &configure.removes {
-        record::remove(view, TreeId::Hot, keys::resource(key))?;
-        statistics::forget(view, key)?;
-        // A name that is none is that of no route, and of no endpoint.
-        match (key.kind, &key.tenant) {
-            ("route", Some(tenant)) => {
-                if let Ok(route) = key.name.parse() {
-                    hints.extend(state::forget(view, tenant, &route, None)?.hints);
-                }
-            }
-            ("key", scope) => view.remove(TreeId::Hot, keys::key_use(scope.as_ref(), &key.name)),
-            ("endpoint", Some(tenant)) => {
-                view.remove(TreeId::Hot, keys::made(tenant, &key.name));
-                if let Ok(endpoint) = key.name.parse() {
-                    health::forget(view, tenant, endpoint, &mut hints)?;
-                }
-            }
-            ("source", Some(tenant)) => {
-                if let Ok(source) = key.name.parse() {
-                    tick::forget(view, tenant, &source)?;
-                }
-            }
-            ("tenant", Some(tenant)) => {
-                forget_all(view, &keys::notices_of(Some(tenant)).prefix())?;
-                forget_all(view, &keys::jobs_of(tenant).prefix())?;
-                // Another tenant with its name must not read what was done in this one.
-                forget_all(view, &keys::audited_of(Some(tenant)).prefix())?;
-            }
-            _ => {}
-        }
+        remove(view, key, &mut hints)?;
     }
     for (key, value) in &configure.puts {
         if let ("endpoint", Some(tenant)) = (key.kind, &key.tenant)
@@ -82,6 +58,40 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
     meta::put_revision(view, revision);
     hints.push(Hint::Configured { revision });
     Ok(Applied { outcome: Outcome::Configured { revision }, hints })
+}
+
+/// Removes a resource, with what is kept of it beside.
+fn remove(view: &mut View<'_>, key: &ResourceKey, hints: &mut Vec<Hint>) -> Result<(), Refusal> {
+    record::remove(view, TreeId::Hot, keys::resource(key))?;
+    statistics::forget(view, key)?;
+    // A name that is none is that of no route, and of no endpoint.
+    match (key.kind, &key.tenant) {
+        ("route", Some(tenant)) => {
+            if let Ok(route) = key.name.parse() {
+                hints.extend(state::forget(view, tenant, &route, None)?.hints);
+            }
+        }
+        ("key", scope) => view.remove(TreeId::Hot, keys::key_use(scope.as_ref(), &key.name)),
+        ("endpoint", Some(tenant)) => {
+            view.remove(TreeId::Hot, keys::made(tenant, &key.name));
+            if let Ok(endpoint) = key.name.parse() {
+                health::forget(view, tenant, endpoint, hints)?;
+            }
+        }
+        ("source", Some(tenant)) => {
+            if let Ok(source) = key.name.parse() {
+                tick::forget(view, tenant, &source)?;
+            }
+        }
+        ("tenant", Some(tenant)) => {
+            forget_all(view, &keys::notices_of(Some(tenant)).prefix())?;
+            forget_all(view, &keys::jobs_of(tenant).prefix())?;
+            // Another tenant with its name must not read what was done in this one.
+            forget_all(view, &keys::audited_of(Some(tenant)).prefix())?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Puts resources whose secrets are sealed anew.

@@ -10,6 +10,7 @@ mod check;
 mod configure;
 mod deliver;
 mod erase;
+mod former;
 mod health;
 mod host;
 mod index;

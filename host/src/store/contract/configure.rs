@@ -1,7 +1,8 @@
 //! Configure: fenced by revision, whole or not at all.
 
+use super::sweep::{finished, sweep};
 use super::*;
-use crate::store::{CommitError, Configuration, Configure, Hint, ResourceKey};
+use crate::store::{CommitError, Configuration, Configure, Former, Hint, ResourceKey};
 
 fn key(tenant: Option<&str>, kind: &'static str, name: &str) -> ResourceKey {
     ResourceKey { tenant: tenant.map(|tenant| tenant.parse().unwrap()), kind, name: name.to_owned() }
@@ -149,5 +150,39 @@ fn plans_that_nothing_needs_go_a_while_after_they_are_found() {
         commit(&store, configure(2, plans)).await;
         commit(&store, sweep(3, NOON + 99)).await;
         assert!(reader.plan(other).unwrap().is_some() && reader.plan(plan).unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_tenant_is_not_made_where_it_would_find_what_a_former_one_left() {
+    on_each_backend(async |store| {
+        let make = || put(0, &[(key(Some("acme"), "tenant", "acme"), "{}")]);
+        finished(&store, event_id(NOON, 1)).await;
+        let with_key = accept(event_id(NOON, 2), "{}");
+        let (event, dedup_until_ms) = (Event { dedup_key: Some("k".to_owned()), ..with_key.event }, Some(NOON + DAY));
+        commit_accept(&store, Accept { event, dedup_until_ms, ..with_key }).await;
+        let day_end_ms = NOON + DAY / 2;
+        let left = |events_ms| {
+            let dedup_ms = Some(day_end_ms + 7 * DAY);
+            Outcome::Former { tenant: acme(), former: Former { events_ms, dedup_ms } }
+        };
+        assert_eq!(configure(&store, make()).await, left(Some(day_end_ms)));
+        assert_eq!(store.reader().config().unwrap(), Configuration::default());
+        // Another name, and other resources, are no matter of this.
+        let other = put(0, &[(key(Some("other"), "tenant", "other"), "{}"), (key(Some("acme"), "route", "r"), "1")]);
+        assert_eq!(configure(&store, other).await, Outcome::Configured { revision: 1 });
+        // By a dedup key that is left an event of the new tenant would be taken for one of the former.
+        sweep(&store, NOON + DAY / 4, NOON + DAY / 4).await;
+        let make = |expected_revision| Configure { expected_revision, ..make() };
+        assert_eq!(configure(&store, make(1)).await, left(None));
+        let kept = Configure { keeps_former: true, ..make(1) };
+        assert_eq!(configure(&store, kept).await, Outcome::Configured { revision: 2 });
+        // One that is there finds its own.
+        assert_eq!(configure(&store, make(2)).await, Outcome::Configured { revision: 3 });
+        let day = crate::store::Day::of_ms(NOON);
+        commit(&store, Transition::SweepDay { day, after: None, now_ms: NOON + DAY }).await;
+        let gone = Configure { removes: vec![key(Some("acme"), "tenant", "acme")], ..put(3, &[]) };
+        configure(&store, gone).await;
+        assert_eq!(configure(&store, make(4)).await, Outcome::Configured { revision: 5 });
     });
 }

@@ -151,7 +151,17 @@ pub(in crate::store) fn replay(tenant: &TenantName, event: EventId, generation: 
     replays(tenant, event).bytes(&generation.to_be_bytes())
 }
 
+/// All dedup keys of a tenant on one day.
+pub(in crate::store) fn dedup_of(tenant: &TenantName) -> Key {
+    all_dedup().name(tenant.as_str())
+}
+
 /// A dedup key, by a hash: the keys themselves are as long as senders like.
 pub(in crate::store) fn dedup(tenant: &TenantName, source: &SourceName, key: &str) -> Key {
-    all_dedup().name(tenant.as_str()).name(source.as_str()).bytes(&half_hash(key))
+    dedup_of(tenant).name(source.as_str()).bytes(&half_hash(key))
+}
+
+/// All records of a tenant's events on one day, and of what came of them.
+pub(in crate::store) fn of_events(tenant: &TenantName) -> [Key; 6] {
+    [events(tenant), deliveries(tenant), runs_of(tenant), bodies_of(tenant), attempts_of(tenant), replays_of(tenant)]
 }
