@@ -1,6 +1,6 @@
 //! Tokens of a tenant's customers: each sees and changes its own endpoints and their deliveries, and nothing else.
 
-use super::support::{Client, Host, Receiver};
+use super::support::{Client, Host, Receiver, Reply};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -179,6 +179,78 @@ async fn what_was_delivered_to_another_endpoint_of_the_name_stays_the_tenants() 
     }
     assert_eq!(second.post(&format!("{delivery}/retry"), "").await.problem(404)["code"], "not_found");
     acme.host.admin.get(&delivery).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_gets_other_labels_leaves_its_past_behind() {
+    let acme = acme().await;
+    let [first, second] = ["42", "43"].map(|customer| json!({ "labels": { "customer": customer }, "role": "deploy" }));
+    let (first, second) = (token(&acme, first).await, token(&acme, second).await);
+    let (path, list) = (format!("{T}/endpoints/of-42"), format!("{T}/deliveries?endpoint=of-42"));
+    let url = acme.admin.get(&path).await.expect(200)["url"].clone();
+    let with = async |customer: &str| {
+        acme.admin.put(&path, &json!({ "url": url, "labels": { "customer": customer } })).await.expect(200);
+    };
+    let ids = async |client: &Client| {
+        let shown = client.get(&list).await.expect(200);
+        shown["items"].as_array().unwrap().iter().map(|delivery| delivery["id"].clone()).collect::<Vec<_>>()
+    };
+    // What is no other label changes nothing.
+    with("42").await;
+    assert_eq!(ids(&first).await, [json!(acme.deliveries[0])]);
+    with("43").await;
+    assert_eq!(ids(&second).await, [Value::Null; 0]);
+    assert_eq!(first.get(&list).await.problem(403)["code"], "forbidden");
+    let delivery = format!("{T}/deliveries/{}", acme.deliveries[0]);
+    assert_eq!(second.get(&delivery).await.problem(404)["code"], "not_found");
+    // What comes from then on is the second's; and when the first has it again, that is not shown to the first.
+    let event = acme.host.event("x", "{}").await;
+    let shown = acme.host.show(&event).await;
+    let runs = shown["runs"].as_array().unwrap();
+    let run = runs.iter().find(|run| run["route"] == "to-43").unwrap();
+    let both: Vec<&str> = run["deliveries"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert_eq!(both.len(), 2, "both endpoints are the second's now");
+    for id in both {
+        let delivery = second.get(&format!("{T}/deliveries/{id}")).await.expect(200);
+        assert!(delivery["endpoint"] != "of-42" || ids(&second).await == [json!(id)]);
+    }
+    with("42").await;
+    assert_eq!(ids(&first).await, [Value::Null; 0]);
+}
+
+#[tokio::test]
+async fn what_was_for_one_customer_is_never_sent_to_another() {
+    let refusing = Receiver::answering(|_| Reply::status(500)).await;
+    let receiver = Receiver::start().await;
+    let host = Host::start().await;
+    host.acme(&receiver.url("/")).await;
+    let (hook, plain) = (format!("{T}/endpoints/hook"), format!("{T}/endpoints/plain"));
+    let once = |url: String, labels: Value| json!({ "url": url, "secrets": [], "labels": labels, "retry": { "schedule_s": [0] } });
+    host.put(&hook, &once(refusing.url("/"), json!({ "customer": "42" }))).await;
+    host.put(&plain, &once(refusing.url("/"), json!({}))).await;
+    host.put(&format!("{T}/routes/r"), &json!({ "source": "in", "to": { "endpoints": ["hook", "plain"] } })).await;
+    let event = host.event("x", "for 42 alone").await;
+    let run = host.run_with(&event, "routed").await;
+    let ids: Vec<&str> = run["deliveries"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let (mut of_hook, mut of_plain) = ("", "");
+    for id in ids {
+        let dead = host.delivery_with(id, "dead").await;
+        *(if dead["endpoint"] == "hook" { &mut of_hook } else { &mut of_plain }) = id;
+    }
+    host.admin.delete(&format!("{T}/routes/r")).await.expect(204);
+    for (path, labels) in [(&hook, json!({ "customer": "43" })), (&plain, json!({}))] {
+        host.admin.delete(path).await.expect(204);
+        host.put(path, &once(receiver.url("/anew"), labels)).await;
+    }
+    let problem = host.admin.post(&format!("{T}/deliveries/{of_hook}/retry"), "").await.problem(409);
+    assert_eq!(problem["code"], "state_conflict");
+    assert!(problem["detail"].as_str().unwrap().contains("replay the event"), "{problem}");
+    let job = host.job(json!({ "do": "retry" })).await;
+    assert_eq!((&job["done"], &job["skipped"]), (&json!(1), &json!(1)), "{job}");
+    host.delivery_with(of_plain, "delivered").await;
+    assert_eq!(receiver.next().await.path, "/anew");
+    host.delivery_with(of_hook, "dead").await;
+    assert!(receiver.rest().await.is_empty(), "what was for 42 went to nobody else");
 }
 
 /// Begins a request as this client, and answers what to do to send its body and get the status.

@@ -315,6 +315,7 @@ impl Configuration {
                 None => configure.removes.push(place),
             }
         }
+        configure.relabelled = relabelled(before, &changes);
         let configure = Transition::Configure(configure);
         let audited = audit::of_configuration(by, now_ms, before, id, &changes, configure);
         match self.store.commit(Transition::Audited(Box::new(audited))).await? {
@@ -445,6 +446,19 @@ fn check_customer(by: &Actor, before: &Snapshot, changes: &[Change]) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The endpoints that get other labels than they have, or are made with some; and whether they have any then.
+fn relabelled(before: &Snapshot, changes: &[Change]) -> Vec<(TenantName, EndpointName, bool)> {
+    let one = |(id, after): &Change| {
+        let (Some(tenant), Ok(endpoint), Some(Spec::Endpoint(after))) = (&id.tenant, id.name.parse(), after) else {
+            return None;
+        };
+        let none = BTreeMap::new();
+        let labels = before.endpoint(tenant, &endpoint).map_or(&none, |before| &before.labels);
+        (*labels != after.labels).then(|| (tenant.clone(), endpoint, !after.labels.is_empty()))
+    };
+    changes.iter().filter_map(one).collect()
 }
 
 /// A time as people read it, in UTC.

@@ -102,30 +102,36 @@ pub(super) async fn list_deliveries(
     Params(query): Params<DeliveriesQuery>,
 ) -> Result<Response, Problem> {
     let limit = PageQuery::limit(query.limit)?;
-    let mut since_ms = query.since_ms;
-    if caller.is_customer() {
-        let Some(endpoint) = &query.endpoint else {
+    let endpoint = query.endpoint.as_deref().map(name::<EndpointName>).transpose()?;
+    let own = match (caller.is_customer(), &endpoint) {
+        (false, _) => None,
+        (true, Some(endpoint)) => Some((name(&tenant)?, endpoint.clone())),
+        (true, None) => {
             return Err(bad_query("say `endpoint`: a token shows the deliveries of one endpoint".to_owned()));
-        };
-        let (tenant, endpoint): (TenantName, EndpointName) = (name(&tenant)?, name(endpoint)?);
-        if !is_own(&api, &caller, &tenant, &endpoint) {
-            return Err(caller.refused());
         }
-        since_ms = since_ms.max(Some(made_at_ms(&api, &tenant, &endpoint).await? + 1));
-    }
-    let filter = DeliveryFilter {
-        endpoint: query.endpoint.as_deref().map(name::<EndpointName>).transpose()?,
+    };
+    check_still_own(&api, &caller, own.as_ref())?;
+    let mut filter = DeliveryFilter {
+        endpoint,
         status: query.status,
         event_type: query.event_type,
         source: query.source.as_deref().map(name::<SourceName>).transpose()?,
         route: query.route.as_deref().map(name::<RouteName>).transpose()?,
-        since_ms,
+        since_ms: query.since_ms,
         until_ms: query.until_ms,
+        after_seq: None,
     };
-    let cursor = query.cursor;
-    let page =
-        read(&api, &tenant, move |reader, tenant| reader.list_deliveries(tenant, &filter, cursor.as_deref(), limit));
-    answer_page(page.await?, limit)
+    let (cursor, of_owner) = (query.cursor, own.clone());
+    let page = read(&api, &tenant, move |reader, tenant| {
+        if let Some((_, endpoint)) = of_owner {
+            filter.after_seq = Some(reader.owner_since_seq(tenant, &endpoint)?);
+        }
+        reader.list_deliveries(tenant, &filter, cursor.as_deref(), limit)
+    });
+    let page = page.await?;
+    // It may have become another customer's while it was read.
+    check_still_own(&api, &caller, own.as_ref())?;
+    answer_page(page, limit)
 }
 
 pub(super) async fn get_event(
@@ -263,13 +269,13 @@ fn is_own(api: &Api, caller: &Caller, tenant: &TenantName, endpoint: &EndpointNa
     snapshot.endpoint(tenant, endpoint).map_or(!caller.is_customer(), |endpoint| caller.covers(&endpoint.labels))
 }
 
-/// Since when what was delivered to an endpoint is the business of a customer: before it was made there may have been another one of its name.
-async fn made_at_ms(api: &Api, tenant: &TenantName, endpoint: &EndpointName) -> Result<u64, Problem> {
-    let (tenant, endpoint) = (tenant.clone(), endpoint.clone());
-    Ok(api.parts().store.read(move |reader| reader.endpoint_made_at_ms(&tenant, &endpoint)).await?)
+/// Refuses a customer whose endpoint that is not, or not any more.
+fn check_still_own(api: &Api, caller: &Caller, own: Option<&(TenantName, EndpointName)>) -> Result<(), Problem> {
+    let is_own = own.is_none_or(|(tenant, endpoint)| is_own(api, caller, tenant, endpoint));
+    if is_own { Ok(()) } else { Err(caller.refused()) }
 }
 
-/// Whether a delivery is the business of who asks; otherwise it is as if it were not there.
+/// Whether a delivery is the business of who asks; otherwise it is as if it were not there. What was for those whose endpoint it was before is theirs.
 async fn check_own(
     api: &Api,
     caller: &Caller,
@@ -280,8 +286,11 @@ async fn check_own(
         return Ok(());
     }
     let tenant: TenantName = name(tenant)?;
-    let made_at_ms = made_at_ms(api, &tenant, endpoint).await?;
-    let is_own = is_own(api, caller, &tenant, endpoint) && made_at_ms < id.event().received_at_ms();
+    let (of, at) = (tenant.clone(), endpoint.clone());
+    // Before the look and behind it: it may become another customer's meanwhile, and either must not see what is the other's.
+    let is_own = is_own(api, caller, &tenant, endpoint)
+        && api.parts().store.read(move |reader| reader.is_of_owner(&of, &at, id.event())).await?
+        && is_own(api, caller, &tenant, endpoint);
     if is_own { Ok(()) } else { Err(missing("delivery", &id.to_string())) }
 }
 

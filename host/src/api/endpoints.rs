@@ -55,8 +55,12 @@ pub(super) async fn enable(
 ) -> Result<Response, Problem> {
     let (tenant, endpoint): (TenantName, EndpointName) = (name(&tenant)?, name(&endpoint)?);
     let id = ResourceId { tenant: Some(tenant.clone()), kind: Kind::Endpoint, name: endpoint.to_string() };
-    let snapshot = api.parts().configuration.snapshot();
-    let found = snapshot.endpoint(&tenant, &endpoint).ok_or_else(|| not_found(&id))?;
+    let still = api.parts().configuration.still().await;
+    let found = still.snapshot.endpoint(&tenant, &endpoint).ok_or_else(|| not_found(&id))?;
+    if !by.may_change(Some(&found.labels), None) {
+        // It became another customer's meanwhile.
+        return Err(ChangeError::NotOwn.into());
+    }
     if found.disabled {
         let detail = "its configuration disables it: put it without `disabled`";
         return Err(Problem::new(StatusCode::CONFLICT, "state_conflict", detail));

@@ -21,7 +21,7 @@
 //! | `U` tenant 0 kind¹ name 0 (version³²) length¹ place¹ | what was counted of a subject in a minute or an hour; of a module by its version |
 //! | `A` scope 0 entry¹⁶ | an entry of the audit log; the operator's scope is empty |
 //! | `K` scope 0 name 0 | when an API key was used last |
-//! | `D` tenant 0 endpoint 0 | when an endpoint was made: deliveries before that are another one's of its name |
+//! | `F` tenant 0 endpoint 0 | of an endpoint with labels: the last `seq` when it was made, or they changed |
 //! | `B` tenant 0 | what a tenant has in the store: deliveries that wait⁸, bytes of bodies⁸ |
 //! | `S` tenant 0 source 0 | the last tick of a source with a schedule |
 //! | `J` tenant 0 over¹ job¹⁶ | a job; over is 0 while it has something to do, 1 from then on |
@@ -214,9 +214,9 @@ pub(super) fn usage(tenant: &TenantName) -> Key {
     Key::of(b'B').name(tenant.as_str())
 }
 
-/// When an endpoint was made.
-pub(super) fn made(tenant: &TenantName, endpoint: &str) -> Key {
-    Key::of(b'D').name(tenant.as_str()).name(endpoint)
+/// Since when an endpoint is whose it is.
+pub(super) fn owner(tenant: &TenantName, endpoint: &str) -> Key {
+    Key::of(b'F').name(tenant.as_str()).name(endpoint)
 }
 
 /// That it was counted from the beginning on.

@@ -67,7 +67,8 @@ pub(super) fn put_disk_low(view: &mut View<'_>, since_ms: Option<u64>) {
     view.put(TreeId::Hot, keys::disk_low(), since_ms.unwrap_or(0).to_be_bytes().to_vec());
 }
 
-fn number(look: &dyn Look, key: Key) -> Result<u64, ReadError> {
+/// A number that stands under a key; 0 where none does.
+pub(super) fn number(look: &dyn Look, key: Key) -> Result<u64, ReadError> {
     let Some(value) = look.get(TreeId::Hot, &key)? else { return Ok(0) };
     <[u8; 8]>::try_from(&value[..]).map(u64::from_be_bytes).map_err(|_| broken(&key, &value))
 }

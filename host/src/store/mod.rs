@@ -30,6 +30,7 @@ mod meta;
 mod module_files;
 mod notice;
 mod outcome;
+mod owner;
 mod reader;
 mod record;
 mod room;

@@ -26,7 +26,8 @@ pub enum Transition {
     Route(Box<RouteRun>),
     /// An attempt ended. Stale unless the delivery is pending and has made `attempt.number - 1` attempts.
     Settle(Box<Settle>),
-    /// A delivery that is dead, held or delivered is to be tried again, with the same id. Stale while it is pending.
+    /// A delivery that is dead, held or delivered is to be tried again, with the same id. Stale while it is pending, and where its endpoint is another
+    /// customer's since its event came in.
     Retry {
         /// Whose.
         tenant: TenantName,
@@ -312,6 +313,9 @@ pub struct Configure {
     pub notices: Vec<(TenantName, Notice)>,
     /// Endpoints that must have no pending or held delivery (those that are removed). Otherwise the outcome is [`super::Outcome::InUse`].
     pub unused: Vec<(TenantName, EndpointName)>,
+    /// Endpoints that are put with other labels than before, or are made with some: whether they have any now. What came of earlier events is no business
+    /// of theirs from then on.
+    pub relabelled: Vec<(TenantName, EndpointName, bool)>,
     /// Whether a tenant that is made may find what is left of a former one of its name. Otherwise, where there is any, the outcome is
     /// [`super::Outcome::Former`].
     pub keeps_former: bool,

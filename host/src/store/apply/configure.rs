@@ -7,7 +7,7 @@ use crate::store::backend::{Look as _, Order};
 use crate::store::key::{Key, KeyRange};
 use crate::store::keys;
 use crate::store::tree::TreeId;
-use crate::store::{Configure, Hint, Outcome, ReadError, ResourceKey, View, meta, notice, record};
+use crate::store::{Configure, Hint, Outcome, ReadError, ResourceKey, View, meta, notice, owner, record};
 use bytes::Bytes;
 
 /// Changes the configuration, unless somebody else did since, an endpoint that goes is in use, or a tenant that is made would find what is left of a
@@ -31,14 +31,12 @@ pub(super) fn configure(view: &mut View<'_>, configure: Configure) -> Result<App
         remove(view, key, &mut hints)?;
     }
     for (key, value) in &configure.puts {
-        if let ("endpoint", Some(tenant)) = (key.kind, &key.tenant)
-            && view.get(TreeId::Hot, &keys::resource(key))?.is_none()
-        {
-            view.put(TreeId::Hot, keys::made(tenant, &key.name), configure.now_ms.to_be_bytes().to_vec());
-        }
         let key = keys::resource(key);
         record::remove(view, TreeId::Hot, key.clone())?;
         record::put_bytes(view, TreeId::Hot, key, value);
+    }
+    for (tenant, endpoint, has_labels) in &configure.relabelled {
+        owner::put(view, tenant, endpoint, *has_labels)?;
     }
     for (key, _) in &configure.puts {
         if let ("endpoint", Some(tenant), Ok(endpoint)) = (key.kind, &key.tenant, key.name.parse()) {
@@ -73,7 +71,7 @@ fn remove(view: &mut View<'_>, key: &ResourceKey, hints: &mut Vec<Hint>) -> Resu
         }
         ("key", scope) => view.remove(TreeId::Hot, keys::key_use(scope.as_ref(), &key.name)),
         ("endpoint", Some(tenant)) => {
-            view.remove(TreeId::Hot, keys::made(tenant, &key.name));
+            view.remove(TreeId::Hot, keys::owner(tenant, &key.name));
             if let Ok(endpoint) = key.name.parse() {
                 health::forget(view, tenant, endpoint, hints)?;
             }

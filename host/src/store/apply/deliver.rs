@@ -7,7 +7,7 @@ use crate::store::keys;
 use crate::store::notice::{self, Notice};
 use crate::store::stored::{self, StoredDelivery};
 use crate::store::tree::TreeId;
-use crate::store::{Hint, Next, Outcome, ReadError, Settle, View, record};
+use crate::store::{Hint, Next, Outcome, ReadError, Settle, View, owner, record};
 
 /// Stores an attempt and what follows from it.
 pub(super) fn settle(view: &mut View<'_>, settle: &Settle) -> Result<Applied, Refusal> {
@@ -51,6 +51,10 @@ pub(super) fn settle(view: &mut View<'_>, settle: &Settle) -> Result<Applied, Re
     Ok(applied)
 }
 
+/// Why a delivery is not sent to an endpoint that has its endpoint's name now.
+const OTHERS: &str = "its endpoint was made anew, or got other labels, since the event came in, so it may be another customer's now: replay the event \
+                      to send it to whom the routes of today say";
+
 /// Puts a delivery back on its schedule, from the start. One whose event is gone is going too.
 pub(super) fn retry(
     view: &mut View<'_>,
@@ -58,12 +62,15 @@ pub(super) fn retry(
     delivery: DeliveryId,
     due_ms: u64,
 ) -> Result<Applied, Refusal> {
-    if stored::event(view, tenant, delivery.event())?.is_none() {
+    let Some(event) = stored::event(view, tenant, delivery.event())? else {
         return Ok(Applied::quietly(Outcome::NotFound));
-    }
-    change(view, tenant, delivery, |_, StoredDelivery { delivery, .. }| {
+    };
+    change(view, tenant, delivery, |view, StoredDelivery { delivery, .. }| {
         if delivery.status == DeliveryStatus::Pending {
             return Err(Outcome::Stale { why: "the delivery is pending already" }.into());
+        }
+        if event.seq <= owner::since_seq(view, tenant, &delivery.endpoint)? {
+            return Err(Outcome::Stale { why: OTHERS }.into());
         }
         delivery.status = DeliveryStatus::Pending;
         delivery.schedule_position = 0;

@@ -12,6 +12,7 @@ mod health;
 mod jobs;
 mod list;
 mod order;
+mod owner;
 mod replay;
 mod route;
 mod state;

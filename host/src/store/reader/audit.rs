@@ -3,11 +3,11 @@
 use super::Reader;
 use super::cursor::Binding;
 use super::list::{Page, found, page};
-use crate::model::{AuditEntry, AuditId, EndpointName, KeyName, TenantName};
+use crate::model::{AuditEntry, AuditId, EndpointName, EventId, KeyName, TenantName};
 use crate::store::backend::Order;
 use crate::store::key::KeyReader;
 use crate::store::tree::TreeId;
-use crate::store::{ReadError, Usage, keys, record, usage};
+use crate::store::{ReadError, Usage, keys, owner, record, usage};
 
 /// How many entries are read for one page, whether they pass the filter or not.
 const PAGE_RECORDS_MAX: usize = 5000;
@@ -79,11 +79,14 @@ impl Reader {
         Ok(old)
     }
 
-    /// When an endpoint was made, in milliseconds since 1970-01-01T00:00:00Z; 0 for one of before that was written down. Deliveries of earlier events were for
-    /// another endpoint of its name.
-    pub fn endpoint_made_at_ms(&self, tenant: &TenantName, endpoint: &EndpointName) -> Result<u64, ReadError> {
-        let value = self.backend.get(TreeId::Hot, &keys::made(tenant, endpoint.as_str()))?;
-        Ok(value.and_then(|value| value.first_chunk().copied()).map_or(0, u64::from_be_bytes))
+    /// The place in the order of the last event whose deliveries are no business of those whose endpoint it is now.
+    pub fn owner_since_seq(&self, tenant: &TenantName, endpoint: &EndpointName) -> Result<u64, ReadError> {
+        owner::since_seq(&*self.backend, tenant, endpoint)
+    }
+
+    /// Whether what came of an event was for those whose endpoint it is now.
+    pub fn is_of_owner(&self, tenant: &TenantName, endpoint: &EndpointName, event: EventId) -> Result<bool, ReadError> {
+        owner::is_of(&*self.backend, tenant, endpoint, event)
     }
 
     /// What a tenant has in the store.

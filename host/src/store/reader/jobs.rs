@@ -109,7 +109,8 @@ impl Reader {
         match job.action {
             JobAction::Retry => {
                 let status = Some(status.unwrap_or(DeliveryStatus::Dead));
-                let filter = DeliveryFilter { endpoint, status, event_type, source, route, since_ms, until_ms };
+                let filter =
+                    DeliveryFilter { endpoint, status, event_type, source, route, since_ms, until_ms, after_seq: None };
                 let span = behind()?;
                 page(self.oldest_first(filter.narrowest(tenant), &span), &binding, limit, records_max, |id| {
                     let delivery = self.filtered_delivery(tenant, &filter, id.delivery()?)?;

@@ -66,6 +66,8 @@ pub struct DeliveryFilter {
     pub since_ms: Option<u64>,
     /// Only of events received before this time.
     pub until_ms: Option<u64>,
+    /// Only of events behind this place in the order.
+    pub after_seq: Option<u64>,
 }
 
 impl EventFilter {
@@ -93,6 +95,16 @@ impl DeliveryFilter {
             None => keys::stopped(tenant, status),
         });
         index.unwrap_or_else(|| keys::deliveries(tenant))
+    }
+
+    /// Whether the deliveries' events matter.
+    const fn asks_for_events(&self) -> bool {
+        self.source.is_some() || self.after_seq.is_some()
+    }
+
+    fn lets_event_pass(&self, event: &Event) -> bool {
+        self.source.as_ref().is_none_or(|source| *source == event.source)
+            && self.after_seq.is_none_or(|after_seq| event.seq > after_seq)
     }
 
     fn lets_pass(&self, delivery: &Delivery) -> bool {
@@ -197,9 +209,11 @@ impl Reader {
         id: DeliveryId,
     ) -> Result<Option<Delivery>, ReadError> {
         let delivery = self.delivery(tenant, id)?.filter(|delivery| filter.lets_pass(delivery));
-        let (Some(_), Some(source)) = (&delivery, &filter.source) else { return Ok(delivery) };
-        let of_source = self.event(tenant, id.event())?.is_some_and(|event| event.source == *source);
-        Ok(delivery.filter(|_| of_source))
+        if delivery.is_none() || !filter.asks_for_events() {
+            return Ok(delivery);
+        }
+        let passes = self.event(tenant, id.event())?.is_some_and(|event| filter.lets_event_pass(&event));
+        Ok(delivery.filter(|_| passes))
     }
 
     /// What stands behind `prefix` in all days' trees, newest first.
