@@ -155,6 +155,29 @@ async fn what_does_not_fit_is_refused_where_it_stands() {
 }
 
 #[tokio::test]
+async fn a_page_of_long_resources_ends_early_and_the_next_goes_on() {
+    let host = Host::start().await;
+    host.put("/v1/tenants/acme", &json!({})).await;
+    let headers: serde_json::Map<String, Value> =
+        (0..3).map(|n| (format!("x-{n}"), json!("v".repeat(16 << 10)))).collect();
+    for number in 10..40 {
+        let spec = json!({ "url": "https://example.com/", "secrets": [], "headers": headers });
+        host.put(&format!("/v1/tenants/acme/endpoints/e{number}"), &spec).await;
+    }
+    let list = "/v1/tenants/acme/endpoints?limit=500";
+    let first = host.admin.get(list).await;
+    assert!(first.body.len() < 1_200_000, "{} bytes", first.body.len());
+    let first = first.expect(200);
+    assert!(first["note"].as_str().unwrap().contains("`next` goes on"), "{}", first["note"]);
+    let next = host.admin.get(&format!("{list}&cursor={}", first["next"].as_str().unwrap())).await.expect(200);
+    let names = |page: &Value| -> Vec<String> {
+        page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = [names(&first), names(&next)].concat();
+    assert_eq!((all, &next["next"]), ((10..40).map(|number| format!("e{number}")).collect(), &Value::Null));
+}
+
+#[tokio::test]
 async fn what_others_need_is_not_removed() {
     let (host, receiver) = (Host::start().await, Receiver::start().await);
     host.acme(&receiver.url("/")).await;

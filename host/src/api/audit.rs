@@ -14,7 +14,8 @@ use crate::store::{AuditFilter, Audited, Outcome, Transition};
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 use std::convert::Infallible;
 
 /// The longest value that is kept of what stood somewhere, in bytes of JSON. Of a longer one length and hash are kept.
@@ -123,15 +124,16 @@ fn changed(id: &ResourceId, before: Option<Spec>, after: Option<Spec>) -> AuditC
 }
 
 /// A resource as it may be kept: without secrets, and not too long.
-fn shown(spec: Spec) -> Option<Value> {
+fn shown(spec: Spec) -> Option<Box<RawValue>> {
     let is_key = spec.kind() == Kind::Key;
     let mut value = masked(spec).to_json().ok()?;
     if let Some(digest) = value.get_mut("digest").filter(|_| is_key) {
         *digest = json!(MASK);
     }
     let text = value.to_string();
-    if text.len() <= VALUE_BYTES_MAX {
-        return Some(value);
-    }
-    Some(json!({ "bytes": text.len(), "sha256": Digest::of(text.as_bytes()) }))
+    let text = match text.len() {
+        0..=VALUE_BYTES_MAX => text,
+        bytes => json!({ "bytes": bytes, "sha256": Digest::of(text.as_bytes()) }).to_string(),
+    };
+    RawValue::from_string(text).ok()
 }

@@ -74,9 +74,7 @@ pub(super) async fn list_runs(
     let route = query.route.as_deref().map(name::<RouteName>).transpose()?;
     let cursor = query.cursor;
     let page = read(&api, &tenant, move |reader, tenant| {
-        let page = reader.list_held(tenant, route.as_ref(), cursor.as_deref(), limit)?;
-        let runs = page.items.iter().map(|held| reader.run(tenant, held.run)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page { items: runs.into_iter().flatten().collect(), next: page.next, looked_at: page.looked_at })
+        reader.list_held_runs(tenant, route.as_ref(), cursor.as_deref(), limit)
     });
     answer_page(page.await?, limit)
 }
@@ -307,14 +305,22 @@ pub(super) async fn read<T: Send + 'static>(
     Ok(api.parts().store.read(move |reader| look(reader, &tenant)).await?)
 }
 
-/// A page. One that ended before it was full, because enough was looked at, says so.
+/// A page, as it is shown.
+#[derive(Serialize)]
+struct Shown<T> {
+    items: Vec<T>,
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+/// A page. One that ended before it was full, because enough was looked at, or what was found is long, says so.
 pub(super) fn answer_page<T: Serialize>(page: Page<T>, limit: usize) -> Result<Response, Problem> {
-    let mut document = json!({ "items": page.items, "next": page.next });
-    if page.next.is_some() && page.items.len() < limit {
-        let words = format!("this page ends after a look at {} records; `next` goes on from there", page.looked_at);
-        document.as_object_mut().map(|members| members.insert("note".to_owned(), words.into()));
-    }
-    Ok(Json(document).into_response())
+    let Page { items, next, looked_at } = page;
+    let is_short = next.is_some() && items.len() < limit;
+    let note =
+        is_short.then(|| format!("this page ends after a look at {looked_at} records; `next` goes on from there"));
+    Ok(Json(Shown { items, next, note }).into_response())
 }
 
 fn object(value: &impl Serialize) -> Result<serde_json::Map<String, Value>, Problem> {

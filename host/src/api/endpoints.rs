@@ -3,7 +3,7 @@
 use super::Api;
 use super::audit::By;
 use super::body::{Path, Whole, parse_json};
-use super::change::ChangeError;
+use super::change::{ChangeError, masked};
 use super::data::{commit, read};
 use super::resources::{PageQuery, list_of, name, not_found, page_of, with_facts};
 use crate::config::{Kind, ResourceId, Spec};
@@ -34,7 +34,7 @@ pub(super) async fn get(api: &Api, id: &ResourceId, spec: &Spec) -> Result<Respo
 pub(super) async fn list(
     api: &Api,
     tenant: &TenantName,
-    specs: Vec<(String, Spec)>,
+    specs: Vec<(String, &Spec)>,
     page: &PageQuery,
 ) -> Result<Response, Problem> {
     let healths = read(api, tenant.as_str(), |reader, tenant| reader.healths(Some(tenant))).await?;
@@ -43,7 +43,7 @@ pub(super) async fn list(
     let unknown = EndpointHealth::unknown();
     page_of(&list_of(Kind::Endpoint, tenant), specs, page, |name, spec| {
         let id = ResourceId { tenant: Some(tenant.clone()), kind: Kind::Endpoint, name: name.to_owned() };
-        with_status(api, &id, &spec, healths.get(name).unwrap_or(&unknown))
+        with_status(api, &id, &masked(spec.clone()), healths.get(name).unwrap_or(&unknown))
     })
 }
 

@@ -5,20 +5,22 @@ use super::access::Caller;
 use super::audit::By;
 use super::body::{Path, Whole};
 use super::change::{Besides, ChangeError, Changed, masked};
+use super::data::answer_page;
 use super::endpoints;
 use super::secrets;
-use crate::config::{Invalid, Kind, ResourceId, Spec, VersionError, parse};
+use crate::config::{Invalid, Kind, ResourceId, Snapshot, Spec, VersionError, parse};
 use crate::model::{Actor, EndpointName, InvalidName, RouteName, SourceName, TenantName};
 use crate::pipeline::LibraryError;
 use crate::problem::Problem;
 use crate::runtime::ModuleError;
-use crate::store::{Binding, ReadError};
+use crate::store::{Binding, PAGE_BYTES_MAX, Page, ReadError};
 use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use serde_json::value::to_raw_value;
 
 /// The longest page of a list, and the length of one where the request does not say.
 pub(super) const PAGE_MAX: usize = 500;
@@ -74,7 +76,7 @@ pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<Pa
         let spec = snapshot.record(&tenant_id(name))?;
         Some((name.to_string(), masked(spec)))
     });
-    page_of_specs(&Binding::new("tenants", None), tenants.collect(), &page)
+    page_of(&Binding::new("tenants", None), tenants.collect(), &page, |name, spec| document(name, &spec))
 }
 
 /// What a PUT of a tenant may say.
@@ -118,7 +120,8 @@ pub(super) async fn list(
     Params(page): Params<PageQuery>,
 ) -> Result<Response, Problem> {
     let (tenant, kind) = (name(&tenant)?, kind_of(&kind)?);
-    let mut specs = of_kind(&api, &tenant, kind)?;
+    let snapshot = api.parts().configuration.snapshot();
+    let mut specs = of_kind(&snapshot, &tenant, kind)?;
     specs.retain(|(_, spec)| !matches!(spec, Spec::Endpoint(endpoint) if !caller.covers(&endpoint.labels)));
     match kind {
         Kind::Endpoint => endpoints::list(&api, &tenant, specs, &page).await,
@@ -216,15 +219,14 @@ async fn remove(api: &Api, by: &Actor, id: ResourceId, cancel: bool) -> Result<R
 }
 
 pub(super) fn list_kind(api: &Api, tenant: &TenantName, kind: Kind, page: &PageQuery) -> Result<Response, Problem> {
-    page_of_specs(&list_of(kind, tenant), of_kind(api, tenant, kind)?, page)
+    page_of_specs(&list_of(kind, tenant), of_kind(&api.parts().configuration.snapshot(), tenant, kind)?, page)
 }
 
-/// A tenant's resources of a kind, as they are shown.
-fn of_kind(api: &Api, tenant: &TenantName, kind: Kind) -> Result<Vec<(String, Spec)>, Problem> {
-    let snapshot = api.parts().configuration.snapshot();
+/// A tenant's resources of a kind, with their secrets.
+fn of_kind<'a>(snapshot: &'a Snapshot, tenant: &TenantName, kind: Kind) -> Result<Vec<(String, &'a Spec)>, Problem> {
     let found = snapshot.tenant(tenant).ok_or_else(|| not_found(&tenant_id(tenant)))?;
     let of_kind = found.records.iter().filter(|((of, _), _)| *of == kind);
-    Ok(of_kind.map(|((_, name), spec)| (name.clone(), masked(spec.clone()))).collect())
+    Ok(of_kind.map(|((_, name), spec)| (name.clone(), spec)).collect())
 }
 
 /// The list of a tenant's resources of a kind.
@@ -232,11 +234,11 @@ pub(super) fn list_of<'a>(kind: Kind, tenant: impl Into<Option<&'a TenantName>>)
     Binding::new(kind.as_str(), tenant)
 }
 
-fn page_of_specs(list: &Binding, all: Vec<(String, Spec)>, page: &PageQuery) -> Result<Response, Problem> {
-    page_of(list, all, page, |name, spec| document(name, &spec))
+fn page_of_specs(list: &Binding, all: Vec<(String, &Spec)>, page: &PageQuery) -> Result<Response, Problem> {
+    page_of(list, all, page, |name, spec| document(name, &masked(spec.clone())))
 }
 
-/// A page of resources by name; the cursor has the last name of the page before.
+/// A page of resources by name; the cursor has the last name of the page before. It ends early where they are long.
 pub(super) fn page_of<T>(
     list: &Binding,
     mut all: Vec<(String, T)>,
@@ -247,11 +249,17 @@ pub(super) fn page_of<T>(
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
     let after = page.position(list)?.unwrap_or_default();
     let mut rest = all.into_iter().filter(|(name, _)| *name > after);
-    let items: Vec<(String, T)> = rest.by_ref().take(limit).collect();
-    let next = rest.next().and(items.last().map(|(name, _)| list.encode(name.as_bytes())));
-    let items = items.into_iter().map(|(name, found)| document(&name, found));
-    let items = items.collect::<Result<Vec<_>, Problem>>()?;
-    Ok(Json(json!({ "items": items, "next": next })).into_response())
+    let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
+    while items.len() < limit && bytes < PAGE_BYTES_MAX {
+        let Some((name, found)) = rest.next() else { break };
+        let item = to_raw_value(&document(&name, found)?).map_err(|_| Problem::internal())?;
+        bytes += item.get().len();
+        items.push(item);
+        last = Some(name);
+    }
+    let next = rest.next().and(last.map(|name| list.encode(name.as_bytes())));
+    let looked_at = items.len();
+    answer_page(Page { items, next, looked_at }, limit)
 }
 
 pub(super) fn document(name: &str, spec: &Spec) -> Result<serde_json::Map<String, Value>, Problem> {

@@ -2,7 +2,7 @@
 
 use super::{AuditId, TenantName};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -24,18 +24,29 @@ pub struct AuditEntry {
     pub changes: Vec<AuditChange>,
 }
 
-/// A change of one resource.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A change of one resource. What stood there is JSON as it is written: it is kept and shown, and nobody looks into it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuditChange {
     /// Which, as `scope/kind/name`.
     pub resource: String,
     /// What stood there, secrets masked; none where it was made.
-    pub before: Option<Value>,
+    pub before: Option<Box<RawValue>>,
     /// What stands there now, secrets masked; none where it was removed.
-    pub after: Option<Value>,
+    pub after: Option<Box<RawValue>>,
     /// The JSON pointers of the secrets that are others than before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets_changed: Vec<String>,
+}
+
+impl PartialEq for AuditChange {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { resource, before, after, secrets_changed } = self;
+        let text = |value: &Option<Box<RawValue>>| value.as_ref().map(|value| value.get().to_owned());
+        *resource == other.resource
+            && text(before) == text(&other.before)
+            && text(after) == text(&other.after)
+            && *secrets_changed == other.secrets_changed
+    }
 }
 
 /// Who did it.

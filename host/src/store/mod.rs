@@ -65,7 +65,7 @@ pub use notice::Notice;
 pub use outcome::{Former, Outcome};
 pub use reader::{
     AuditFilter, Binding, Configuration, DeliveryFilter, Due, EventFilter, HeldRun, JobFound, KeptPeriod, OverSubjects,
-    PAGE_ITEMS_MAX, Page, PendingRun, QUEUE_COUNTED_MAX, Queue, Reader, Waiting,
+    PAGE_BYTES_MAX, PAGE_ITEMS_MAX, Page, PendingRun, QUEUE_COUNTED_MAX, Queue, Reader, Waiting,
 };
 pub use room::DiskFull;
 #[cfg(test)]

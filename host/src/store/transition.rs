@@ -13,6 +13,7 @@ use crate::model::{
 };
 use crate::statistics::{Counted, Subject};
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 /// One write. It happens whole or not at all, and is durable before its answer.
 #[derive(Clone, Debug)]
@@ -363,8 +364,7 @@ impl Transition {
                 RECORD_BYTES + puts + plans
             }
             Self::Audited(audited) => {
-                let value =
-                    |value: &Option<serde_json::Value>| value.as_ref().map_or(0, |value| value.to_string().len());
+                let value = |value: &Option<Box<RawValue>>| value.as_ref().map_or(0, |value| value.get().len());
                 let changes = audited.entry.changes.iter();
                 RECORD_BYTES
                     + audited.change.weight()

@@ -1,9 +1,10 @@
 //! The audit log, and when keys were used.
 
 use super::{NOON, acme, on_each_backend};
-use crate::model::{Actor, AuditEntry, AuditId};
-use crate::store::{AuditFilter, Audited, Configure, Outcome, ResourceKey, Transition};
+use crate::model::{Actor, AuditChange, AuditEntry, AuditId};
+use crate::store::{AuditFilter, Audited, Configure, Outcome, PAGE_BYTES_MAX, ResourceKey, Transition};
 use bytes::Bytes;
+use serde_json::value::to_raw_value;
 
 fn entry(ms: u64, n: u128, target: &str) -> AuditEntry {
     AuditEntry {
@@ -57,6 +58,35 @@ fn an_entry_stands_there_with_its_change_or_not_at_all() {
         assert_eq!(ids(&AuditFilter { until_ms: Some(NOON + 1), ..all.clone() }, None, 9).0, [1]);
         assert_eq!(reader.audit(None, &all, None, 9).unwrap().items, []);
         assert!(reader.audit(None, &all, next.as_deref(), 9).is_err(), "a cursor is one log's");
+    });
+}
+
+#[test]
+fn a_page_of_long_entries_ends_early_and_the_next_goes_on() {
+    on_each_backend(async |store| {
+        const LONG: usize = 60_000;
+        let change = || AuditChange {
+            resource: "acme/route/r".to_owned(),
+            before: Some(to_raw_value(&"b".repeat(LONG)).unwrap()),
+            after: Some(to_raw_value(&"a".repeat(LONG)).unwrap()),
+            secrets_changed: Vec::new(),
+        };
+        for revision in 0..20 {
+            let entry = AuditEntry { changes: vec![change()], ..entry(NOON, 1, "acme/route/r") };
+            store.commit(audited(entry, tenant(true, revision))).await.unwrap();
+        }
+        let (mut next, mut lengths) = (None, Vec::new());
+        loop {
+            let page = store.reader().audit(Some(&acme()), &AuditFilter::default(), next.as_deref(), 500).unwrap();
+            assert!(page.items.iter().all(|entry| entry.changes == [change()]), "as it was written");
+            lengths.push(page.items.len());
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        let first = PAGE_BYTES_MAX / (2 * LONG) + 1;
+        assert_eq!(lengths, [first, first, 20 - 2 * first]);
     });
 }
 

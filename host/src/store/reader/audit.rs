@@ -2,7 +2,7 @@
 
 use super::Reader;
 use super::cursor::Binding;
-use super::list::{Page, found, page};
+use super::list::{Page, found, json_bytes, page};
 use crate::model::{AuditEntry, AuditId, EndpointName, EventId, KeyName, TenantName};
 use crate::store::backend::Order;
 use crate::store::key::KeyReader;
@@ -37,7 +37,7 @@ impl AuditFilter {
 /// Each method's error is a [`ReadError`]: [`ReadError::Cursor`], or the database failed, or holds what cannot be read.
 #[expect(clippy::missing_errors_doc, reason = "they are the same for all, and stand above")]
 impl Reader {
-    /// The audit log of a tenant, or the operator's, newest first; at most `limit`.
+    /// The audit log of a tenant, or the operator's, newest first; at most `limit`, and about [`super::PAGE_BYTES_MAX`] of them.
     pub fn audit(
         &self,
         scope: Option<&TenantName>,
@@ -54,7 +54,7 @@ impl Reader {
             range = range.before(&all.bytes(&place));
         }
         let entries = found(self.backend.scan(TreeId::Hot, &range, Order::Descending), TreeId::Hot, named);
-        page(entries, &binding, limit, PAGE_RECORDS_MAX, |id| {
+        page(entries, &binding, limit, PAGE_RECORDS_MAX, json_bytes, |id| {
             let key = keys::audited(scope, AuditId::from_bytes(id.event()?.to_bytes()));
             let entry: Option<AuditEntry> = record::get(&*self.backend, TreeId::Hot, &key)?;
             Ok(entry.filter(|entry| filter.lets_pass(entry)))

@@ -112,25 +112,39 @@ impl Reader {
                 let filter =
                     DeliveryFilter { endpoint, status, event_type, source, route, since_ms, until_ms, after_seq: None };
                 let span = behind()?;
-                page(self.oldest_first(filter.narrowest(tenant), &span), &binding, limit, records_max, |id| {
-                    let delivery = self.filtered_delivery(tenant, &filter, id.delivery()?)?;
-                    Ok(delivery.map(Box::new).map(JobFound::Delivery))
-                })
+                page(
+                    self.oldest_first(filter.narrowest(tenant), &span),
+                    &binding,
+                    limit,
+                    records_max,
+                    |_| 0,
+                    |id| {
+                        let delivery = self.filtered_delivery(tenant, &filter, id.delivery()?)?;
+                        Ok(delivery.map(Box::new).map(JobFound::Delivery))
+                    },
+                )
             }
             JobAction::Replay => {
                 let filter = EventFilter { source, event_type, route, run_status, since_ms, until_ms };
                 let span = behind()?;
-                page(self.oldest_first(keys::events(tenant), &span), &binding, limit, records_max, |id| {
-                    let event = self.filtered_event(tenant, &filter, id.event()?)?;
-                    let Some(event) = event.filter(|event| event.seq <= job.seq_max) else { return Ok(None) };
-                    let runs = self.runs(tenant, event.id)?;
-                    Ok(Some(JobFound::Event(Box::new(event), runs)))
-                })
+                page(
+                    self.oldest_first(keys::events(tenant), &span),
+                    &binding,
+                    limit,
+                    records_max,
+                    |_| 0,
+                    |id| {
+                        let event = self.filtered_event(tenant, &filter, id.event()?)?;
+                        let Some(event) = event.filter(|event| event.seq <= job.seq_max) else { return Ok(None) };
+                        let runs = self.runs(tenant, event.id)?;
+                        Ok(Some(JobFound::Event(Box::new(event), runs)))
+                    },
+                )
             }
             JobAction::Rerun => {
                 let filter = EventFilter { source, event_type, ..EventFilter::default() };
                 let (cursor, route) = (job.cursor.as_deref(), route.as_ref());
-                self.held_page(&binding, tenant, route, cursor, limit, records_max, |held| {
+                self.held_page(&binding, tenant, route, cursor, limit, (records_max, |_| 0), |held| {
                     let received_at_ms = held.run.event().received_at_ms();
                     let in_time = since_ms.is_none_or(|since_ms| since_ms <= received_at_ms)
                         && until_ms.is_none_or(|until_ms| received_at_ms < until_ms);

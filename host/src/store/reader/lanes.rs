@@ -6,8 +6,8 @@
 
 use super::Reader;
 use super::cursor::Binding;
-use super::list::{PAGE_ITEMS_MAX, Page, found, page};
-use crate::model::{DeliveryId, EndpointName, RouteName, RunId, TenantName};
+use super::list::{PAGE_ITEMS_MAX, Page, found, json_bytes, page};
+use crate::model::{DeliveryId, EndpointName, RouteName, Run, RunId, TenantName};
 use crate::store::ReadError;
 use crate::store::backend::Order;
 use crate::store::key::{Key, KeyRange, KeyReader};
@@ -140,12 +140,26 @@ impl Reader {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<HeldRun>, ReadError> {
-        self.held_page(&Binding::new("held", tenant), tenant, route, cursor, limit, PAGE_ITEMS_MAX, |held| {
+        self.held_page(&Binding::new("held", tenant), tenant, route, cursor, limit, (PAGE_ITEMS_MAX, |_| 0), |held| {
             Ok(Some(held))
         })
     }
 
-    /// Those of the held runs that `load` takes, in the order of [`Reader::list_held`], from a look at `records_max` at most.
+    /// The same, each as it stands there, and no more of them than one answer should show.
+    pub fn list_held_runs(
+        &self,
+        tenant: &TenantName,
+        route: Option<&RouteName>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Run>, ReadError> {
+        let bounds = (PAGE_ITEMS_MAX, json_bytes);
+        self.held_page(&Binding::new("held", tenant), tenant, route, cursor, limit, bounds, |held| {
+            self.run(tenant, held.run)
+        })
+    }
+
+    /// Those of the held runs that `load` takes, in the order of [`Reader::list_held`], from a look at `records_max` at most, and as long as `page` lets them be.
     #[expect(clippy::too_many_arguments, reason = "a page of a list is asked for by all of these")]
     pub(super) fn held_page<T>(
         &self,
@@ -154,7 +168,7 @@ impl Reader {
         route: Option<&RouteName>,
         cursor: Option<&str>,
         limit: usize,
-        records_max: usize,
+        (records_max, bytes_of): (usize, impl Fn(&T) -> usize),
         load: impl Fn(HeldRun) -> Result<Option<T>, ReadError>,
     ) -> Result<Page<T>, ReadError> {
         let all = keys::held_by(tenant);
@@ -164,7 +178,7 @@ impl Reader {
             range = range.after(&Key::from(&[all.as_bytes(), &position].concat()[..]));
         }
         let entries = self.backend.scan(TreeId::Hot, &range, Order::Ascending);
-        page(found(entries, TreeId::Hot, all.as_bytes().len()), binding, limit, records_max, |key| {
+        page(found(entries, TreeId::Hot, all.as_bytes().len()), binding, limit, records_max, bytes_of, |key| {
             load(HeldRun { route: key.name()?, seq: key.number()?, run: key.run()? })
         })
     }

@@ -14,9 +14,15 @@ use crate::store::key::{Key, KeyReader};
 use crate::store::keys;
 use crate::store::tree::TreeId;
 use bytes::Bytes;
+use serde::Serialize;
+use std::io::{self, Write};
 
 /// The most items that a page has, whatever is asked for.
 pub const PAGE_ITEMS_MAX: usize = 1000;
+
+/// How many bytes of JSON the items of a page come to, about: it ends behind the one that reaches that. By itself a page has 100 items, and a record may
+/// be long.
+pub const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// How many records are read for one page, whether they pass the filter or not.
 const PAGE_RECORDS_MAX: usize = 5000;
@@ -136,7 +142,9 @@ impl Reader {
         let page_end = cursor.map(|cursor| binding.decode(cursor)).transpose()?;
         let span = Span::new(filter.since_ms, filter.until_ms).before(page_end)?;
         let found = self.newest_first(keys::events(tenant), &span);
-        page(found, &binding, limit, PAGE_RECORDS_MAX, |id| self.filtered_event(tenant, filter, id.event()?))
+        page(found, &binding, limit, PAGE_RECORDS_MAX, json_bytes, |id| {
+            self.filtered_event(tenant, filter, id.event()?)
+        })
     }
 
     /// Deliveries of a tenant, those of the newest events first; at most `limit`, and never more than [`PAGE_ITEMS_MAX`].
@@ -156,7 +164,9 @@ impl Reader {
         let page_end = cursor.map(|cursor| binding.decode(cursor)).transpose()?;
         let span = Span::new(filter.since_ms, filter.until_ms).before(page_end)?;
         let found = self.newest_first(filter.narrowest(tenant), &span);
-        page(found, &binding, limit, PAGE_RECORDS_MAX, |id| self.filtered_delivery(tenant, filter, id.delivery()?))
+        page(found, &binding, limit, PAGE_RECORDS_MAX, json_bytes, |id| {
+            self.filtered_delivery(tenant, filter, id.delivery()?)
+        })
     }
 
     fn list_lane(
@@ -183,7 +193,7 @@ impl Reader {
         // Whose turn it is stands in the lane.
         let waiting = lines.filter(|entry| entry.as_ref().map_or(true, |(_, due)| !due.is_empty()));
         let all = found(lane, TreeId::Hot, lane_named).chain(found(Box::new(waiting), TreeId::Hot, lines_named));
-        page(all, &binding, limit, PAGE_RECORDS_MAX, |id| {
+        page(all, &binding, limit, PAGE_RECORDS_MAX, json_bytes, |id| {
             id.skip(if id.left() > LANE_PLACE_BYTES { keys::IN_LINE_BYTES } else { keys::DUE_BYTES })?;
             self.filtered_delivery(tenant, filter, id.delivery()?)
         })
@@ -247,28 +257,50 @@ impl Reader {
     }
 }
 
-/// Reads records, by the ids that were found, until the page is full, the budget spent, or the list at its end.
+/// Reads records, by the ids that were found, until the page is full, in items or in what `bytes_of` says of them, the budget spent, or the list at its
+/// end.
 pub(super) fn page<T>(
     found: impl Iterator<Item = Result<Found, BackendError>>,
     binding: &Binding,
     limit: usize,
     records_max: usize,
+    bytes_of: impl Fn(&T) -> usize,
     load: impl Fn(&mut KeyReader<'_>) -> Result<Option<T>, ReadError>,
 ) -> Result<Page<T>, ReadError> {
     let limit = limit.clamp(1, PAGE_ITEMS_MAX);
-    let (mut items, mut looked_at) = (Vec::new(), 0);
+    let (mut items, mut looked_at, mut bytes) = (Vec::new(), 0, 0);
     let mut last = Bytes::new();
     for found in found {
         let Found { tree, key, place } = found?;
-        if items.len() == limit || looked_at == records_max {
+        if items.len() == limit || looked_at == records_max || bytes >= PAGE_BYTES_MAX {
             return Ok(Page { items, next: Some(binding.encode(&last)), looked_at });
         }
         let mut id = KeyReader::new(tree, &key);
         id.skip(key.len() - place.len() - 1)?;
-        items.extend(load(&mut id)?);
+        let item = load(&mut id)?;
+        bytes += item.as_ref().map_or(0, &bytes_of);
+        items.extend(item);
         (last, looked_at) = (place, looked_at + 1);
     }
     Ok(Page { items, next: None, looked_at })
+}
+
+/// How long something is as JSON, in bytes.
+pub(super) fn json_bytes<T: Serialize>(item: &T) -> usize {
+    struct Count(usize);
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // What has no form in JSON is shown nowhere.
+    let _ = serde_json::to_writer(&mut count, item);
+    count.0
 }
 
 /// Keys of `tree` that begin with a prefix of `named` bytes.

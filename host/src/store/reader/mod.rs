@@ -20,7 +20,7 @@ pub use audit::AuditFilter;
 pub use cursor::Binding;
 pub use jobs::{JobFound, Waiting};
 pub use lanes::{Due, HeldRun, PendingRun};
-pub use list::{DeliveryFilter, EventFilter, PAGE_ITEMS_MAX, Page};
+pub use list::{DeliveryFilter, EventFilter, PAGE_BYTES_MAX, PAGE_ITEMS_MAX, Page};
 pub use statistics::{KeptPeriod, OverSubjects, QUEUE_COUNTED_MAX, Queue};
 
 use super::backend::{Backend, Kept, Order};
