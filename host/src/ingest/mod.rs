@@ -56,7 +56,6 @@ use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
 use json::Json;
 use problems::{coding_refused, rate_limited, source_disabled, unwanted};
-use quotas::Used;
 use rates::Rates;
 use refusals::Refusals;
 use refused::Seen;
@@ -327,22 +326,8 @@ impl Ingest {
 
     /// Whether the tenant has room for another event.
     async fn check_quotas(&self, way: &Way) -> Result<(), Problem> {
-        let taker = &self.inner.taker;
-        let now_ms = taker.clock.now_ms();
-        let module_time_ms = match way.quotas.module_time_ms_per_min {
-            Some(_) => taker.pipeline.module_times().of(&way.tenant_name, now_ms),
-            None => 0,
-        };
-        let mut used = Used { module_time_ms, ..Used::default() };
-        if quotas::asks_the_store(way) {
-            let tenant = way.tenant_name.clone();
-            match self.inner.store.read(move |reader| reader.usage(&tenant)).await {
-                Ok(stored) => used.stored = stored,
-                // The commit will say so, if it is the store's end.
-                Err(error) => tracing::warn!(%error, "what a tenant has in the store cannot be read"),
-            }
-        }
-        quotas::check(way, &used, now_ms)
+        let Inner { taker, store, .. } = &*self.inner;
+        quotas::check(way, &taker.pipeline, store, taker.clock.now_ms()).await
     }
 
     /// The time that the rates count by.

@@ -2,30 +2,49 @@
 //! much.
 
 use super::take::Way;
+use crate::config::Quotas;
+use crate::pipeline::Pipeline;
 use crate::problem::Problem;
-use crate::store::Usage;
+use crate::store::{Store, Usage};
 use http::StatusCode;
 
 /// How long to wait where deliveries have to leave or events to be swept, in seconds.
 const LATER_S: u32 = 30;
 const MINUTE_MS: u64 = 60_000;
 
+/// Whether a tenant has room for another event.
+pub(super) async fn check(way: &Way, pipeline: &Pipeline, store: &Store, now_ms: u64) -> Result<(), Problem> {
+    let module_time_ms = match way.quotas.module_time_ms_per_min {
+        Some(_) => pipeline.module_times().of(&way.tenant_name, now_ms),
+        None => 0,
+    };
+    let mut used = Used { module_time_ms, ..Used::default() };
+    if asks_the_store(&way.quotas) {
+        let tenant = way.tenant_name.clone();
+        match store.read(move |reader| reader.usage(&tenant)).await {
+            Ok(stored) => used.stored = stored,
+            // The commit will say so, if it is the store's end.
+            Err(error) => tracing::warn!(%error, "what a tenant has in the store cannot be read"),
+        }
+    }
+    compare(&way.quotas, &used, now_ms)
+}
+
 /// What a tenant uses.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Used {
-    pub(super) stored: Usage,
+struct Used {
+    stored: Usage,
     /// In the minute under way.
-    pub(super) module_time_ms: u64,
+    module_time_ms: u64,
 }
 
 /// Whether the store has to be asked.
-pub(super) fn asks_the_store(way: &Way) -> bool {
-    way.quotas.waiting_deliveries_max.is_some() || way.quotas.stored_bytes_max.is_some()
+const fn asks_the_store(quotas: &Quotas) -> bool {
+    quotas.waiting_deliveries_max.is_some() || quotas.stored_bytes_max.is_some()
 }
 
 /// Refuses where a quota is used up.
-pub(super) fn check(way: &Way, used: &Used, now_ms: u64) -> Result<(), Problem> {
-    let quotas = &way.quotas;
+fn compare(quotas: &Quotas, used: &Used, now_ms: u64) -> Result<(), Problem> {
     let rest_of_minute_s = u32::try_from((MINUTE_MS - now_ms % MINUTE_MS).div_ceil(1000)).unwrap_or(LATER_S);
     let bounds = [
         ("waiting_deliveries_max", quotas.waiting_deliveries_max, used.stored.waiting_deliveries, LATER_S),

@@ -5,6 +5,7 @@
 //! for as the schedule says.
 
 use super::Ingest;
+use super::quotas;
 use super::take::{Item, Taker, Way, event_of};
 use crate::config::{Maker, Schedule, Snapshot};
 use crate::model::{SourceName, TenantName};
@@ -144,11 +145,11 @@ async fn come_to(store: &Store, way: &Way, schedule: &Schedule, now_ms: u64) -> 
 
 /// Makes what is due of a source.
 async fn make_due(taker: &Taker, store: &Store, known: &mut Known, now_ms: u64) -> Result<(), ScheduleError> {
-    if taker.pipeline.room().is_err() {
-        // The disk is full. It is due, and is made when there is room.
-        return Ok(());
-    }
     for tick_ms in known.schedule.due(known.last_ms, now_ms) {
+        if taker.pipeline.room().is_err() || quotas::check(&known.way, &taker.pipeline, store, now_ms).await.is_err() {
+            // The disk is full, or a quota is used up. It is due, and when there is room the schedule says what becomes of it.
+            return Ok(());
+        }
         if !make(taker, known, tick_ms, now_ms).await? {
             // Somebody changed the source: where it has come to is for the store to say.
             known.last_ms = come_to(store, &known.way, &known.schedule, now_ms).await?;

@@ -29,12 +29,16 @@ fn acme() -> TenantName {
 }
 
 fn snapshot(schedule: &Value, disabled: bool) -> Snapshot {
+    with_quotas(&json!({}), schedule, disabled)
+}
+
+fn with_quotas(quotas: &Value, schedule: &Value, disabled: bool) -> Snapshot {
     let of = |kind, name: &str, spec: Value| {
         let id = ResourceId { tenant: Some(acme()), kind, name: name.to_owned() };
         (id, parse(kind, spec.to_string().as_bytes()).unwrap())
     };
     let source = json!({ "schedule": schedule, "disabled": disabled });
-    let records = [of(Kind::Tenant, "acme", json!({})), of(Kind::Source, "s", source)];
+    let records = [of(Kind::Tenant, "acme", json!({ "quotas": quotas })), of(Kind::Source, "s", source)];
     Snapshot::build(1, records, &MasterKey::new([1; 32])).unwrap()
 }
 
@@ -128,6 +132,27 @@ async fn what_was_missed_while_the_host_did_not_run_is_made_up_for_as_the_schedu
         assert_eq!(world.ticks(), expected, "{missed}");
         world.look(&mut known, ten + 3 * DAY).await;
         expected.push(ten + 3 * DAY);
+        assert_eq!(world.ticks(), expected, "{missed}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_due_while_a_quota_was_used_up_is_made_up_for_as_the_schedule_says() {
+    for (missed, expected) in [("skip", vec![0]), ("once", vec![0, 2]), ("all", vec![0, 1, 2])] {
+        let (world, ten) = (World::new().await, EIGHT + 2 * HOUR);
+        let schedule = daily(missed);
+        let bounded = with_quotas(&json!({ "stored_bytes_max": 1 }), &schedule, false);
+        let mut known = find(&world.store, &bounded, Vec::new(), EIGHT).await.unwrap();
+        for day in 0..3 {
+            world.look(&mut known, ten + day * DAY).await;
+            world.look(&mut known, ten + day * DAY + HOUR).await;
+        }
+        assert_eq!(world.ticks(), [ten], "{missed}: its body is more than the tenant may store");
+        // Now there is room.
+        let free = snapshot(&schedule, false);
+        let mut known = find(&world.store, &free, known, ten + 2 * DAY + 2 * HOUR).await.unwrap();
+        world.look(&mut known, ten + 2 * DAY + 2 * HOUR).await;
+        let expected: Vec<u64> = expected.into_iter().map(|day| ten + day * DAY).collect();
         assert_eq!(world.ticks(), expected, "{missed}");
     }
 }
