@@ -21,6 +21,9 @@ use std::convert::Infallible;
 /// The longest value that is kept of what stood somewhere, in bytes of JSON. Of a longer one length and hash are kept.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
+/// How many of the resources are named that went along with a change.
+const ALONG_MAX: usize = 100;
+
 /// Who makes a request, for the log.
 pub(super) struct By(pub(super) Actor);
 
@@ -88,6 +91,8 @@ fn entry(by: &Actor, now_ms: u64, action: &str, target: &str) -> AuditEntry {
         action: action.to_owned(),
         target: target.to_owned(),
         changes: Vec::new(),
+        along: Vec::new(),
+        along_more: 0,
     }
 }
 
@@ -101,7 +106,11 @@ pub(super) fn of_configuration(
     change: Transition,
 ) -> Audited {
     let mut entry = entry(by, now_ms, "configure", &id.to_string());
-    entry.changes = changes.iter().map(|(id, after)| changed(id, before.record(id), after.clone())).collect();
+    let (asked, along): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|(at, _)| at == id);
+    entry.changes = asked.into_iter().map(|(id, after)| changed(id, before.record(id), after.clone())).collect();
+    // What goes along may be something in every tenant: the entry must not grow with that.
+    entry.along_more = along.len().saturating_sub(ALONG_MAX);
+    entry.along = along.into_iter().take(ALONG_MAX).map(|(id, _)| id.to_string()).collect();
     let scope = id.tenant.clone().filter(|_| id.kind != Kind::Tenant);
     Audited { scope, entry, change }
 }
@@ -136,4 +145,44 @@ fn shown(spec: Spec) -> Option<Box<RawValue>> {
         bytes => json!({ "bytes": bytes, "sha256": Digest::of(text.as_bytes()) }).to_string(),
     };
     RawValue::from_string(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::MasterKey;
+
+    #[test]
+    fn an_entry_does_not_grow_with_what_goes_along() {
+        let before = Snapshot::build(1, [], &MasterKey::new([1; 32])).unwrap();
+        let id = |number: usize| {
+            let tenant = Some(format!("t{number}").parse().unwrap());
+            ResourceId { tenant, kind: Kind::Quarantine, name: "operator/m@1".to_owned() }
+        };
+        let module = ResourceId { tenant: None, kind: Kind::Module, name: "m".to_owned() };
+        let told = |changes: Vec<Change>| {
+            let change = Transition::KeysUsed(Vec::new());
+            of_configuration(&Actor::host(), 5, &before, &module, &changes, change).entry
+        };
+        let entry =
+            told(std::iter::once((module.clone(), None)).chain((0..ALONG_MAX + 7).map(|n| (id(n), None))).collect());
+        let asked: Vec<&str> = entry.changes.iter().map(|change| change.resource.as_str()).collect();
+        assert_eq!((asked, entry.along.len(), entry.along_more), (vec!["operator/module/m"], ALONG_MAX, 7));
+        assert_eq!(entry.along[0], "t0/quarantine/operator/m@1");
+        let alone = told(vec![(module.clone(), None)]);
+        assert_eq!((alone.along.len(), alone.along_more), (0, 0));
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_kept_is_told_by_its_length_and_hash() {
+        let spec = |bytes: usize| {
+            let schema = json!({ "schema": { "description": "x".repeat(bytes) } }).to_string();
+            crate::config::parse(Kind::EventType, schema.as_bytes()).unwrap()
+        };
+        let short = shown(spec(10)).unwrap();
+        assert!(short.get().contains("xxxxxxxxxx"), "{short}");
+        let whole = spec(VALUE_BYTES_MAX).to_json().unwrap().to_string();
+        let long: serde_json::Value = serde_json::from_str(shown(spec(VALUE_BYTES_MAX)).unwrap().get()).unwrap();
+        assert_eq!(long, json!({ "bytes": whole.len(), "sha256": Digest::of(whole.as_bytes()) }));
+    }
 }

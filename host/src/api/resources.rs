@@ -13,7 +13,7 @@ use crate::model::{Actor, EndpointName, InvalidName, RouteName, SourceName, Tena
 use crate::pipeline::LibraryError;
 use crate::problem::Problem;
 use crate::runtime::ModuleError;
-use crate::store::{Binding, PAGE_BYTES_MAX, Page, ReadError};
+use crate::store::{Binding, CommitError, PAGE_BYTES_MAX, Page, ReadError};
 use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -355,6 +355,14 @@ impl From<ChangeError> for Problem {
                 let status = if is_host { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNPROCESSABLE_ENTITY };
                 Self::new(status, refused.code(), refused.to_string())
             }
+            // It would be as long the next time.
+            ChangeError::Commit(CommitError::TooLong { bytes, bytes_max }) => {
+                let detail = format!(
+                    "this change writes {bytes} bytes at once, and at most {bytes_max} go at once: make what it changes smaller, or change fewer \
+                     routes and tenants by it"
+                );
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "change_too_long", detail)
+            }
             ChangeError::Commit(error) => {
                 tracing::error!(%error, "a change of configuration was not stored");
                 let detail = "the change could not be made durable; ask again what is there before you try again";
@@ -366,5 +374,20 @@ impl From<ChangeError> for Problem {
                 Self::internal()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_can_never_be_stored_is_not_to_be_tried_again() {
+        let too_long = ChangeError::Commit(CommitError::TooLong { bytes: 3_000_000, bytes_max: 2_000_000 });
+        let problem = Problem::from(too_long);
+        assert_eq!((problem.status.as_u16(), problem.code, problem.retry_after_s), (422, "change_too_long", None));
+        assert!(problem.detail.contains("3000000") && problem.detail.contains("2000000"), "{}", problem.detail);
+        let closed = Problem::from(ChangeError::Commit(CommitError::Closed));
+        assert_eq!((closed.status.as_u16(), closed.retry_after_s), (503, Some(5)));
     }
 }

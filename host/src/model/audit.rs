@@ -19,9 +19,20 @@ pub struct AuditEntry {
     pub action: String,
     /// What it was done to: a resource as `scope/kind/name`, or an id.
     pub target: String,
-    /// What it changed of the configuration.
+    /// What it changed of the configuration: the resource that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<AuditChange>,
+    /// The resources that changed or went along with it, as `scope/kind/name`: the first ones. There may be one for each tenant of the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub along: Vec<String>,
+    /// How many more of them there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub along_more: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A change of one resource. What stood there is JSON as it is written: it is kept and shown, and nobody looks into it.

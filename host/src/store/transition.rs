@@ -366,9 +366,8 @@ impl Transition {
             Self::Audited(audited) => {
                 let value = |value: &Option<Box<RawValue>>| value.as_ref().map_or(0, |value| value.get().len());
                 let changes = audited.entry.changes.iter();
-                RECORD_BYTES
-                    + audited.change.weight()
-                    + changes.map(|it| value(&it.before) + value(&it.after)).sum::<usize>()
+                let changes: usize = changes.map(|it| value(&it.before) + value(&it.after)).sum();
+                RECORD_BYTES * (1 + audited.entry.along.len()) + audited.change.weight() + changes
             }
             Self::Reseal { puts, .. } => puts.iter().map(|(_, value)| RECORD_BYTES + value.len()).sum(),
             Self::KeysUsed(uses) => RECORD_BYTES * uses.len(),

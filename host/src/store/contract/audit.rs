@@ -14,6 +14,8 @@ fn entry(ms: u64, n: u128, target: &str) -> AuditEntry {
         action: "configure".to_owned(),
         target: target.to_owned(),
         changes: Vec::new(),
+        along: Vec::new(),
+        along_more: 0,
     }
 }
 
