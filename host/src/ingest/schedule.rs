@@ -8,13 +8,13 @@ use super::Ingest;
 use super::quotas;
 use super::take::{Item, Taker, Way, event_of};
 use crate::config::{Maker, Schedule, Snapshot};
-use crate::model::{SourceName, TenantName};
+use crate::model::{Digest, SourceName, TenantName};
 use crate::pipeline::{AcceptError, Accepted};
 use crate::problem::Problem;
 use crate::shutdown::Shutdown;
 use crate::store::{CommitError, Outcome, ReadError, Store, Tick, TickMark, Transition};
 use http::StatusCode;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -38,20 +38,27 @@ pub enum ScheduleError {
     /// The machine gives no random numbers.
     #[error("the machine gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+    /// What is due was not found.
+    #[error("looking for what is due broke down")]
+    BrokeDown,
 }
 
 impl Ingest {
-    /// Has the ticks of a source counted from now on, where it has a schedule that is new: before anybody is told that it is there.
+    /// Has the ticks of a source counted from now on, where it has a schedule that is new, and those of a schedule that it had no longer: before
+    /// anybody is told that it is there.
     ///
     /// # Errors
     /// Where the store does not take that.
     pub async fn begin_schedule(&self, tenant: &TenantName, source: &SourceName) -> Result<(), Problem> {
         let way = Way::to(&self.inner.snapshots.borrow(), tenant.clone(), source.clone());
         let Some(way) = way else { return Ok(()) };
-        let Maker::Clock(schedule) = &way.source.maker else { return Ok(()) };
-        let begun = come_to(&self.inner.store, &way, schedule, self.inner.taker.clock.now_ms()).await;
-        begun.map(drop).map_err(|error| {
-            tracing::error!(%error, "a schedule did not begin");
+        let (store, now_ms) = (&self.inner.store, self.inner.taker.clock.now_ms());
+        let begun = match &way.source.maker {
+            Maker::Clock(schedule) => come_to(store, &way, schedule, now_ms).await.map(drop),
+            _ => end(store, &way, now_ms).await,
+        };
+        begun.map_err(|error| {
+            tracing::error!(%error, "a schedule did not begin, or end");
             let detail =
                 "the source is there, and its schedule begins within seconds: what was to be made in these is not made";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after_s(5)
@@ -65,6 +72,8 @@ struct Known {
     schedule: Arc<Schedule>,
     last_ms: u64,
     next_ms: Option<u64>,
+    /// What is to be made of what is due, in its order; empty where that was not looked at yet.
+    due: VecDeque<u64>,
 }
 
 /// Makes ticks until the signal is given.
@@ -78,29 +87,47 @@ pub(super) async fn work(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = Vec::new();
     snapshots.mark_changed();
+    let mut is_more_due = false;
     loop {
         let changed = tokio::select! {
+            biased;
             () = shutdown.wait() => return Ok(()),
             changed = snapshots.changed() => changed.is_ok(),
-            _ = looks.tick() => false,
+            _ = looks.tick(), if !is_more_due => false,
+            () = std::future::ready(()), if is_more_due => false,
         };
-        let now_ms = taker.clock.now_ms();
         if changed {
             let snapshot = snapshots.borrow_and_update().clone();
-            known = find(&store, &snapshot, known, now_ms).await?;
+            known = find(&store, &snapshot, known, taker.clock.now_ms()).await?;
         }
-        look(&taker, &store, &mut known, now_ms).await?;
+        is_more_due = look(&taker, &store, &mut known).await?;
     }
 }
 
-/// Makes what is due.
-async fn look(taker: &Taker, store: &Store, known: &mut [Known], now_ms: u64) -> Result<(), ScheduleError> {
-    for source in known {
-        if source.next_ms.is_some_and(|next_ms| next_ms <= now_ms) {
-            make_due(taker, store, source, now_ms).await?;
-        }
+/// Makes what is due, for a second at most, so that what becomes due meanwhile is seen: of each tenant in turn the next tick of the source that
+/// waits longest. Answers whether there is more.
+async fn look(taker: &Taker, store: &Store, known: &mut [Known]) -> Result<bool, ScheduleError> {
+    let (began, now_ms) = (Instant::now(), taker.clock.now_ms());
+    let mut waiting: Vec<(u64, &mut Known)> =
+        known.iter_mut().filter_map(|one| Some((one.next_ms.filter(|next_ms| *next_ms <= now_ms)?, one))).collect();
+    waiting.sort_by_key(|(next_ms, _)| *next_ms);
+    let mut by_tenant: BTreeMap<TenantName, VecDeque<&mut Known>> = BTreeMap::new();
+    for (_, one) in waiting {
+        by_tenant.entry(one.way.tenant_name.clone()).or_default().push_back(one);
     }
-    Ok(())
+    while !by_tenant.is_empty() {
+        for waiting in by_tenant.values_mut() {
+            let Some(one) = waiting.pop_front() else { continue };
+            if make_next(taker, store, one).await? {
+                waiting.push_front(one);
+            }
+        }
+        if began.elapsed() >= LOOK_EVERY {
+            return Ok(true);
+        }
+        by_tenant.retain(|_, waiting| !waiting.is_empty());
+    }
+    Ok(false)
 }
 
 /// The sources with a schedule, each with where it has come to: now, for one that is new or was changed.
@@ -124,7 +151,7 @@ async fn find(
                 None => come_to(store, &way, schedule, now_ms).await?,
             };
             let next_ms = schedule.next(last_ms).filter(|_| !source.disabled);
-            known.push(Known { way, schedule: Arc::clone(schedule), last_ms, next_ms });
+            known.push(Known { way, schedule: Arc::clone(schedule), last_ms, next_ms, due: VecDeque::new() });
         }
     }
     Ok(known)
@@ -143,24 +170,47 @@ async fn come_to(store: &Store, way: &Way, schedule: &Schedule, now_ms: u64) -> 
     Ok(now_ms)
 }
 
-/// Makes what is due of a source.
-async fn make_due(taker: &Taker, store: &Store, known: &mut Known, now_ms: u64) -> Result<(), ScheduleError> {
-    for tick_ms in known.schedule.due(known.last_ms, now_ms) {
-        if taker.pipeline.room().is_err() || quotas::check(&known.way, &taker.pipeline, store, now_ms).await.is_err() {
-            // The disk is full, or a quota is used up. It is due, and when there is room the schedule says what becomes of it.
-            return Ok(());
-        }
+/// Ends the schedule that a source had: if it has the same again, that begins anew.
+async fn end(store: &Store, way: &Way, now_ms: u64) -> Result<(), ScheduleError> {
+    let (tenant, source) = (way.tenant_name.clone(), way.source_name.clone());
+    let (of, at, none) = (tenant.clone(), source.clone(), Digest::of(b"no schedule"));
+    let mark = store.read(move |reader| reader.tick(&of, &at)).await?;
+    if mark.is_some_and(|mark| mark.schedule != none) {
+        let mark = TickMark { schedule: none, at_ms: now_ms };
+        store.commit(Transition::Tick(Box::new(Tick { tenant, source, mark, accept: None }))).await?;
+    }
+    Ok(())
+}
+
+/// Makes the next tick of a source that has something due. Answers whether it has more.
+async fn make_next(taker: &Taker, store: &Store, known: &mut Known) -> Result<bool, ScheduleError> {
+    let now_ms = taker.clock.now_ms();
+    if taker.pipeline.room().is_err() || quotas::check(&known.way, &taker.pipeline, store, now_ms).await.is_err() {
+        // The disk is full, or a quota is used up. It is due, and when there is room the schedule says what becomes of it.
+        known.due.clear();
+        return Ok(false);
+    }
+    if known.due.is_empty() {
+        let (schedule, last_ms) = (Arc::clone(&known.schedule), known.last_ms);
+        // Of a line with many times, what a year has missed is some work.
+        let due = tokio::task::spawn_blocking(move || schedule.due(last_ms, now_ms)).await;
+        known.due = due.map_err(|_| ScheduleError::BrokeDown)?.into();
+    }
+    if let Some(tick_ms) = known.due.pop_front() {
         if !make(taker, known, tick_ms, now_ms).await? {
-            // Somebody changed the source: where it has come to is for the store to say.
-            known.last_ms = come_to(store, &known.way, &known.schedule, now_ms).await?;
-            break;
+            // Somebody changed the source: how it goes on is seen with the change.
+            known.next_ms = None;
+            return Ok(false);
         }
         known.last_ms = tick_ms;
+    }
+    if !known.due.is_empty() {
+        return Ok(true);
     }
     // What was passed over is not looked at again. At the next start it is, and passed over again.
     known.last_ms = known.last_ms.max(now_ms);
     known.next_ms = known.schedule.next(known.last_ms);
-    Ok(())
+    Ok(false)
 }
 
 /// Makes one tick; `false` where it is not to be made.

@@ -48,10 +48,18 @@ fn daily(missed: &str) -> Value {
 
 impl World {
     async fn new() -> Self {
+        Self::with(snapshot(&daily("once"), false), &[("acme", "s")]).await
+    }
+
+    /// One with these sources.
+    async fn with(snapshot: Snapshot, sources: &[(&str, &str)]) -> Self {
         let (dir, health) = (tempfile::tempdir().unwrap(), Health::default());
         let store = Store::in_memory(&crate::store::Config::default(), &health).unwrap();
-        let source = ResourceKey { tenant: Some(acme()), kind: "source", name: "s".to_owned() };
-        let configure = Configure { puts: vec![(source, "{}".into())], ..Configure::default() };
+        let there = sources.iter().map(|(tenant, name)| {
+            let tenant = Some(tenant.parse().unwrap());
+            (ResourceKey { tenant, kind: "source", name: (*name).to_owned() }, "{}".into())
+        });
+        let configure = Configure { puts: there.collect(), ..Configure::default() };
         store.commit(Transition::Configure(configure)).await.unwrap();
         let config = runtime::Config { threads: 1, ..runtime::Config::default() };
         let runtime = Runtime::start(config.clone()).unwrap();
@@ -61,7 +69,7 @@ impl World {
         let (recorder, clock) = (Recorder::new(&crate::statistics::Config::default()), Clock::manual(EIGHT));
         let pipeline = Pipeline::new(
             store.clone(),
-            Published::new(snapshot(&daily("once"), false)),
+            Published::new(snapshot),
             Arc::new(Executor::start(&config, &health).unwrap()),
             Library::new(runtime, Compiler::InProcess, files, compiled),
             recorder.clone(),
@@ -81,7 +89,8 @@ impl World {
     }
 
     async fn look(&self, known: &mut [Known], now_ms: u64) {
-        look(&self.taker, &self.store, known, now_ms).await.unwrap();
+        self.taker.clock.set_ms(now_ms);
+        assert!(!look(&self.taker, &self.store, known).await.unwrap(), "it is done in a second");
     }
 
     /// When the events were to be, in the order of their commits.
@@ -172,4 +181,45 @@ async fn a_schedule_that_was_changed_or_disabled_begins_anew() {
     let mut known = find(&world.store, &snapshot(&hourly, false), disabled, nine + 5 * HOUR).await.unwrap();
     world.look(&mut known, nine + 6 * HOUR).await;
     assert_eq!(world.ticks(), [nine, nine + 6 * HOUR]);
+}
+
+#[tokio::test]
+async fn a_schedule_that_was_something_else_meanwhile_begins_anew() {
+    let world = World::new().await;
+    let known = world.worker(&daily("all"), EIGHT).await;
+    end(&world.store, &known[0].way, EIGHT + DAY).await.unwrap();
+    // Who still has the old one makes nothing of it any more.
+    let mut late = known;
+    world.look(&mut late, EIGHT + DAY + 1).await;
+    let mut again = world.worker(&daily("all"), EIGHT + 5 * DAY).await;
+    world.look(&mut again, EIGHT + 5 * DAY + 3 * HOUR).await;
+    assert_eq!(world.ticks(), [EIGHT + 5 * DAY + 2 * HOUR]);
+}
+
+#[tokio::test]
+async fn tenants_have_their_ticks_in_turn_however_many_one_has_missed() {
+    let of = |tenant: &str, kind, name: &str, spec: Value| {
+        let id = ResourceId { tenant: Some(tenant.parse().unwrap()), kind, name: name.to_owned() };
+        (id, parse(kind, spec.to_string().as_bytes()).unwrap())
+    };
+    let hourly = json!({ "schedule": { "cron": "0 * * * *", "event_type": "t", "missed": "all" } });
+    let sources = [("acme", "a"), ("acme", "b"), ("zeta", "s")];
+    let snapshot = || {
+        let tenants = ["acme", "zeta"].map(|tenant| of(tenant, Kind::Tenant, tenant, json!({})));
+        let sources = sources.map(|(tenant, name)| of(tenant, Kind::Source, name, hourly.clone()));
+        Snapshot::build(1, tenants.into_iter().chain(sources), &MasterKey::new([1; 32])).unwrap()
+    };
+    let world = World::with(snapshot(), &sources).await;
+    let mut known = find(&world.store, &snapshot(), Vec::new(), EIGHT).await.unwrap();
+    world.look(&mut known, EIGHT + 50 * HOUR).await;
+    let reader = world.store.reader();
+    let mut events: Vec<(u64, String, String)> = Vec::new();
+    for tenant in ["acme", "zeta"] {
+        let listed = reader.list_events(&tenant.parse().unwrap(), &EventFilter::default(), None, 500).unwrap().items;
+        events.extend(listed.iter().map(|it| (it.seq, it.tenant.to_string(), it.source.to_string())));
+    }
+    events.sort();
+    assert_eq!(events.len(), 150);
+    let in_turn: Vec<&str> = events.iter().take(100).map(|(_, tenant, _)| tenant.as_str()).collect();
+    assert_eq!(in_turn, ["acme", "zeta"].repeat(50), "a tick of one, and one of the other");
 }
