@@ -287,3 +287,44 @@ async fn an_answer_that_nobody_takes_ends_its_connection() {
     assert!(taken.len() < body.len(), "{} bytes came although nobody took them in time", taken.len());
     assert_eq!(host.admin.get(&path).await.body, body, "who takes it gets it");
 }
+
+#[tokio::test]
+async fn bodies_that_nobody_takes_and_bodies_that_do_not_end_have_a_bounded_room() {
+    let host = taking("admin.in_flight_bytes_max = 1048576\n").await;
+    let event = host.event("x", vec![b'x'; 700_000]).await;
+    let path = format!("/v1/tenants/acme/events/{event}/body");
+    let stream = TcpStream::connect(admin_at(&host)).await.unwrap();
+    let small = hyper::client::conn::http2::Builder::new(TokioExecutor::new()).initial_stream_window_size(1024).clone();
+    let (mut sender, connection) = small.handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let asked =
+        Request::get(format!("http://localhost{path}")).header("authorization", format!("Bearer {OPERATOR_KEY}"));
+    // Its window is far smaller than the body, which nobody reads.
+    let held = sender.send_request(asked.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+    assert_eq!(held.status(), 200);
+    let refused = host.admin.get(&path).await;
+    assert_eq!(
+        (&refused.problem(503)["code"], &refused.headers["retry-after"]),
+        (&json!("overloaded"), &"1".parse().unwrap())
+    );
+    drop(held);
+    until("room for the next", || async { (host.admin.get(&path).await.status == 200).then_some(()) }).await;
+    // Requests have a room of their own. Of two that take more than half of it one has to go, and the other one is taken when it ends.
+    let begun = async || {
+        let mut stream = TcpStream::connect(admin_at(&host)).await.unwrap();
+        let head = format!(
+            "PUT /v1/tenants/other HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {OPERATOR_KEY}\r\ncontent-length: 700002\r\n\r\n"
+        );
+        let _ = stream.write_all(&[head.as_bytes(), &[b' '; 700_000]].concat()).await;
+        stream
+    };
+    let (mut first, mut second) = (begun().await, begun().await);
+    let (refused, taken) = tokio::select! {
+        refused = hear_one(&mut first) => (refused.unwrap(), &mut second),
+        refused = hear_one(&mut second) => (refused.unwrap(), &mut first),
+    };
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("overloaded")));
+    taken.write_all(b"{}").await.unwrap();
+    assert_eq!(hear_one(taken).await.unwrap().status, 201);
+    host.admin.send(Method::PUT, "/v1/tenants/other", &[], vec![b' '; 700_000]).await.expect(422);
+}

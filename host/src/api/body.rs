@@ -24,7 +24,7 @@ impl FromRequest<Api> for Whole {
     }
 }
 
-/// Reads a body of at most `bytes_max` bytes, within `admin.body_timeout_ms`.
+/// Reads a body of at most `bytes_max` bytes, within `admin.body_timeout_ms`. It keeps its room until it is dropped.
 pub(super) async fn read(
     api: &Api,
     body: Body,
@@ -33,7 +33,9 @@ pub(super) async fn read(
     bytes_max: usize,
 ) -> Result<Bytes, Problem> {
     let time_max = api.parts().body_time_max;
-    read_body(body, bytes_max, time_max, |_| true).await.map_err(|error| match error {
+    let mut share = api.parts().rooms.requests.share();
+    let body = read_body(body, bytes_max, time_max, |bytes| share.take(bytes)).await;
+    let body = body.map_err(|error| match error {
         BodyError::TooLong => {
             let detail = format!("{what} is larger than {bytes_max} bytes");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, too_large, detail)
@@ -45,10 +47,10 @@ pub(super) async fn read(
         BodyError::Drips => {
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", format!("{what} came too slowly: {error}"))
         }
-        BodyError::NoRoom | BodyError::Incomplete(_) => {
-            Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string())
-        }
-    })
+        BodyError::NoRoom => api.parts().rooms.requests.full(),
+        BodyError::Incomplete(_) => Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", error.to_string()),
+    })?;
+    Ok(share.around(body))
 }
 
 /// A body as JSON; the problem points at the place that is wrong.

@@ -175,12 +175,14 @@ pub(super) async fn get_event_body(
     Path((tenant, event)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let id: EventId = parse_id(&event)?;
+    let room = api.parts().rooms.answers.clone();
     let body = read(&api, &tenant, move |reader, tenant| {
         let known = reader.event(tenant, id)?.is_some();
-        if known { reader.body(tenant, id).map(Ok) } else { reader.erased(tenant, id).map(Err) }
+        // Where it is read: what waits for whoever asked has its room already.
+        if known { Ok(Ok(room.keep(reader.body(tenant, id)?))) } else { reader.erased(tenant, id).map(Err) }
     });
     match body.await? {
-        Ok(body) => Ok(raw(body)),
+        Ok(body) => Ok(raw(body?)),
         Err(Some(erased)) => Err(gone(&erased)),
         Err(None) => Err(missing("event", &event)),
     }
@@ -210,13 +212,14 @@ pub(super) async fn get_delivery_body(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = parse_id(&delivery)?;
+    let room = api.parts().rooms.answers.clone();
     let body = read(&api, &tenant, move |reader, tenant| {
         let Some(delivery) = reader.delivery(tenant, id)? else { return Ok(None) };
-        Ok(reader.delivery_body(tenant, &delivery)?.map(|body| (delivery.endpoint, body)))
+        Ok(reader.delivery_body(tenant, &delivery)?.map(|body| (delivery.endpoint, room.keep(body))))
     });
     let (endpoint, body) = body.await?.ok_or_else(|| missing("delivery", &delivery))?;
     check_own(&api, &caller, &tenant, (id, &endpoint)).await?;
-    Ok(raw(body))
+    Ok(raw(body?))
 }
 
 pub(super) async fn retry(

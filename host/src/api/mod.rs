@@ -26,6 +26,7 @@ mod replay;
 mod rerun;
 mod reseal;
 mod resources;
+mod room;
 mod secrets;
 mod state;
 mod statistics;
@@ -40,6 +41,7 @@ pub use change::{ChangeError, Configuration, load};
 pub use key_uses::KeyUses;
 pub use operations::{Operation, operations};
 pub use reseal::reseal;
+pub use room::Rooms;
 pub use tokens::TokenKey;
 pub use uploads::Uploads;
 
@@ -66,13 +68,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The bounds of the admin interface.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The listener.
     pub server: crate::server::Config,
     /// Names that a request's `Host` may have, beside `localhost` and addresses. This keeps a browser that was led here by a name
     /// of somebody else's from talking to the host.
     pub hosts: Vec<String>,
+    /// How many bytes the bodies of requests may take together, and as many again those of events and deliveries in answers; beyond it the
+    /// answer is 503. 1,048,576 to 4,294,967,295; by itself 134,217,728.
+    pub in_flight_bytes_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { server: crate::server::Config::default(), hosts: Vec::new(), in_flight_bytes_max: 128 << 20 }
+    }
 }
 
 /// What the handlers work with. Cheap to clone.
@@ -123,6 +134,8 @@ pub struct Parts {
     pub key_uses: KeyUses,
     /// How long a request's body may take.
     pub body_time_max: Duration,
+    /// How much memory bodies may take.
+    pub rooms: Rooms,
 }
 
 impl Api {

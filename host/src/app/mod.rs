@@ -10,7 +10,7 @@ mod supervise;
 pub use keys::{MASTER_KEY_ENV, OPERATOR_KEY_ENV, rotate_master_key};
 pub use settings::{DEFAULT as DEFAULT_SETTINGS, LogFormat, Settings, SettingsError};
 
-use crate::api::{Access, Api, Configuration, KeyUses, Parts, TokenKey, Uploads, quarantine, upkeep};
+use crate::api::{Access, Api, Configuration, KeyUses, Parts, Rooms, TokenKey, Uploads, quarantine, upkeep};
 use crate::clock::Clock;
 use crate::config::PlanStep;
 use crate::deliverer::Deliverer;
@@ -286,6 +286,7 @@ impl Host {
             access,
             key_uses,
             body_time_max,
+            rooms: Rooms::new(settings.admin.in_flight_bytes_max),
         };
         let router = TowerToHyperService::new(Api::new(parts).router());
         let admin_at =

@@ -192,7 +192,11 @@ impl Raw {
             in_flight_max: self.ingest.in_flight_max,
             in_flight_bytes_max: self.ingest.in_flight_bytes_max,
         };
-        let admin = api::Config { server: self.admin.server(), hosts: self.admin.hosts };
+        let admin = api::Config {
+            server: self.admin.server(),
+            hosts: self.admin.hosts,
+            in_flight_bytes_max: self.admin.in_flight_bytes_max,
+        };
         let listener = |section: &str, server: &server::Config| {
             let wrong = |error: server::OutOfBounds| SettingsError::Bounds {
                 path: path.to_owned(),
@@ -208,6 +212,7 @@ impl Raw {
         within("ingest.body_bytes_max", ingest.body_bytes_max, 1, 100 << 20)?;
         within("ingest.in_flight_max", ingest.in_flight_max.into(), 1, 100_000)?;
         within("ingest.in_flight_bytes_max", ingest.in_flight_bytes_max, ingest.body_bytes_max, 1 << 40)?;
+        within("admin.in_flight_bytes_max", admin.in_flight_bytes_max.into(), 1 << 20, u32::MAX.into())?;
         within("pipeline.inline_budget_ms", self.pipeline.inline_budget_ms, 0, 1_000)?;
         within("pipeline.run_time_max_ms", self.pipeline.run_time_max_ms, 1, 600_000)?;
         within("pipeline.deliveries_per_run_max", self.pipeline.deliveries_per_run_max.into(), 1, 10_000)?;

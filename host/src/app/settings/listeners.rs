@@ -83,6 +83,7 @@ section! {
     /// Section `[admin]`.
     RawAdmin {
         hosts: Vec<String>,
+        in_flight_bytes_max: u32,
     }
 }
 
@@ -96,9 +97,9 @@ impl Default for RawIngest {
 
 impl Default for RawAdmin {
     fn default() -> Self {
-        let api::Config { server, hosts } = api::Config::default();
+        let api::Config { server, hosts, in_flight_bytes_max } = api::Config::default();
         let listen = SocketAddr::from(([127, 0, 0, 1], 8081));
         let server = server::Config { listen, connections_max: 1_000, connections_per_address_max: 500, ..server };
-        Self::new(server, hosts)
+        Self::new(server, hosts, in_flight_bytes_max)
     }
 }

@@ -1,0 +1,129 @@
+//! How much memory the bodies of requests and of answers may take at once. One connection asks for a hundred bodies and takes none of them:
+//! what does not fit is turned away. Uploads and answers have a room each, so that whoever reads slowly keeps nobody from changing anything.
+
+use crate::problem::Problem;
+use bytes::Bytes;
+use http::StatusCode;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The room for requests, and that for answers.
+pub struct Rooms {
+    /// For bodies that come. Those of events that are published count as ingest's.
+    pub(super) requests: Room,
+    /// For bodies of events and deliveries that go.
+    pub(super) answers: Room,
+}
+
+impl Rooms {
+    /// Two rooms of `in_flight_bytes_max` bytes each.
+    #[must_use]
+    pub fn new(in_flight_bytes_max: u32) -> Self {
+        Self { requests: Room::new(in_flight_bytes_max), answers: Room::new(in_flight_bytes_max) }
+    }
+}
+
+/// Room for so many bytes. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Room {
+    free: Arc<Semaphore>,
+    bytes_max: u32,
+}
+
+/// What one body has of a room, given back when it is dropped.
+pub(super) struct Share {
+    room: Room,
+    taken: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    fn new(bytes_max: u32) -> Self {
+        Self { free: Arc::new(Semaphore::new(bytes_max as usize)), bytes_max }
+    }
+
+    /// Nothing of it yet.
+    pub(super) fn share(&self) -> Share {
+        Share { room: self.clone(), taken: None }
+    }
+
+    /// Has a body that is there keep its room for as long as anybody has any of its bytes.
+    ///
+    /// # Errors
+    /// 503 where there is none.
+    pub(super) fn keep(&self, body: Bytes) -> Result<Bytes, Problem> {
+        let mut share = self.share();
+        if share.take(body.len()) { Ok(share.around(body)) } else { Err(self.full()) }
+    }
+
+    /// There is no room.
+    pub(super) fn full(&self) -> Problem {
+        let most = self.bytes_max;
+        let detail = format!("the bodies on their way take more than admin.in_flight_bytes_max = {most} bytes");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after_s(1)
+    }
+}
+
+impl Share {
+    /// Takes so many bytes more, where they are there. A body that is longer than the room takes all of it.
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let has = self.taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let wanted = has.saturating_add(bytes).min(self.room.bytes_max as usize).saturating_sub(has);
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let Ok(more) = self.room.free.clone().try_acquire_many_owned(wanted) else { return false };
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            none => *none = Some(more),
+        }
+        true
+    }
+
+    /// The same bytes, which have this share from now on.
+    pub(super) fn around(self, body: Bytes) -> Bytes {
+        Bytes::from_owner(Held { body, _share: self })
+    }
+}
+
+/// A body with its share of a room.
+struct Held {
+    body: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_its_room_until_its_last_byte_is_gone() {
+        let room = Room::new(100);
+        let body = Bytes::from(vec![7; 60]);
+        let mut kept = room.keep(body.clone()).unwrap();
+        assert_eq!(kept, body);
+        let refused = room.keep(body.clone()).unwrap_err();
+        assert_eq!((refused.status.as_u16(), refused.code, refused.retry_after_s), (503, "overloaded", Some(1)));
+        assert!(refused.detail.contains("admin.in_flight_bytes_max = 100"), "{refused:?}");
+        let piece = kept.split_to(1);
+        drop(kept);
+        assert!(room.keep(body.clone()).is_err(), "a piece of it holds all of it in memory");
+        drop(piece);
+        room.keep(body).unwrap();
+    }
+
+    #[test]
+    fn a_body_that_comes_takes_room_as_it_comes_and_a_long_one_no_more_than_there_is() {
+        let room = Room::new(100);
+        let mut first = room.share();
+        assert!(first.take(60) && !room.share().take(50));
+        assert!(first.take(60), "it has 100 of 120");
+        assert!(!room.share().take(1));
+        assert!(first.take(1));
+        drop(first);
+        assert!(room.keep(Bytes::from(vec![7; 1000])).is_ok());
+    }
+}
