@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// How long a connection may do nothing while others wait for its place.
 const CROWDED_IDLE: Duration = Duration::from_secs(1);
-/// How long a connection that was told to end may take for what is left of an answer, once nothing is under way.
+/// How long a connection that was told to end may take for what is left of an answer, once nothing is under way that had begun before.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How many requests a client may give up on one connection within [`GIVEN_UP_WINDOW`]. Each costs the host work that nobody wants: HTTP/2's
 /// rapid reset.
@@ -22,10 +22,8 @@ pub(super) struct Bounds {
     header: Duration,
     idle: Duration,
     write: Duration,
-    /// Whether bytes that come while nothing is under way begin a request. On HTTP/2 they may be a ping.
-    bytes_begin_a_head: bool,
-    /// Since when it has been told to end, if it was.
-    ending_since: Option<Instant>,
+    /// On HTTP/2, bytes that come while nothing is under way may be a ping, and begin no head.
+    http2: bool,
 }
 
 impl Bounds {
@@ -34,14 +32,8 @@ impl Bounds {
             header: Duration::from_millis(config.header_timeout_ms),
             idle: Duration::from_millis(config.idle_timeout_ms),
             write: Duration::from_millis(config.write_timeout_ms),
-            bytes_begin_a_head: !http2,
-            ending_since: None,
+            http2,
         }
-    }
-
-    /// The same for a connection that was told to end then.
-    pub(super) const fn ending(self, since: Option<Instant>) -> Self {
-        Self { ending_since: since, ..self }
     }
 }
 
@@ -99,6 +91,15 @@ struct State {
     answered: u64,
     given_up: u32,
     given_up_since: Instant,
+    ending: Option<Ending>,
+}
+
+/// What is waited for of a connection that was told to end.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    since: Instant,
+    /// The last request that counts. An HTTP/2 client that does not hear, or does not want to, begins one after the other.
+    last: u64,
 }
 
 /// How far a request is.
@@ -120,6 +121,7 @@ impl Activity {
             answered: 0,
             given_up: 0,
             given_up_since: now,
+            ending: None,
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), news: Notify::new() }) }
     }
@@ -152,6 +154,13 @@ impl Activity {
         UnderWay { activity: self.clone(), number, answered: false }
     }
 
+    /// It is told to end. On HTTP/1 a request whose head has begun is still waited for, and there is no other one behind it.
+    pub(super) fn ends(&self, now: Instant, bounds: Bounds) {
+        let mut state = self.state();
+        let last = if bounds.http2 { state.begun } else { u64::MAX };
+        state.ending = Some(Ending { since: now, last });
+    }
+
     /// Ends when something is overdue.
     pub(super) async fn overdue(&self, bounds: Bounds, crowded: &mut tokio::sync::watch::Receiver<bool>) -> Overdue {
         loop {
@@ -176,17 +185,15 @@ impl State {
         if self.given_up > GIVEN_UP_MAX {
             return Look::Overdue(Overdue::GivenUp);
         }
-        if crowded && self.answered > 0 && bounds.ending_since.is_none() {
+        if crowded && self.answered > 0 && self.ending.is_none() {
             return Look::Overdue(Overdue::Turn);
         }
         let idle = if crowded { bounds.idle.min(CROWDED_IDLE) } else { bounds.idle };
-        let (due, why) = if self.under_way.is_empty() {
-            match self.head_since.filter(|_| bounds.bytes_begin_a_head) {
-                Some(since) => (since + bounds.header, Overdue::Head),
-                None => match bounds.ending_since {
-                    Some(since) => (since.max(self.idle_since) + LAST_WORDS, Overdue::Idle),
-                    None => (self.idle_since + idle, Overdue::Idle),
-                },
+        let (due, why) = if self.is_idle() {
+            match (self.head_since.filter(|_| !bounds.http2), self.ending) {
+                (Some(since), _) => (since + bounds.header, Overdue::Head),
+                (None, Some(ending)) => (ending.since.max(self.idle_since) + LAST_WORDS, Overdue::Idle),
+                (None, None) => (self.idle_since + idle, Overdue::Idle),
             }
         } else {
             let waiting = self.under_way.iter().filter_map(|(_, stage)| match stage {
@@ -201,6 +208,15 @@ impl State {
             }
         };
         if due <= now { Look::Overdue(why) } else { Look::NotBefore(due.min(now + bounds.header)) }
+    }
+
+    /// Whether nothing is under way that counts.
+    fn is_idle(&self) -> bool {
+        !self.under_way.iter().any(|(number, _)| self.counts(*number))
+    }
+
+    fn counts(&self, number: u64) -> bool {
+        self.ending.is_none_or(|ending| number <= ending.last)
     }
 }
 
@@ -242,7 +258,7 @@ impl Drop for UnderWay {
         let now = Instant::now();
         let mut state = self.activity.state();
         state.under_way.retain(|(number, _)| *number != self.number);
-        if state.under_way.is_empty() {
+        if state.counts(self.number) && state.is_idle() {
             state.idle_since = now;
         }
         if self.answered {
@@ -270,8 +286,7 @@ mod tests {
         header: Duration::from_secs(10),
         idle: Duration::from_secs(60),
         write: Duration::from_secs(30),
-        bytes_begin_a_head: true,
-        ending_since: None,
+        http2: false,
     };
 
     fn after(seconds: u64, since: Instant) -> Instant {
@@ -298,7 +313,7 @@ mod tests {
         activity.received(after(64, began));
         assert_eq!(looks(&activity, after(64, began)), None, "the head counts from its first byte");
         assert_eq!(looks(&activity, after(65, began)), Some(Overdue::Head));
-        let ping = Bounds { bytes_begin_a_head: false, ..BOUNDS };
+        let ping = Bounds { http2: true, ..BOUNDS };
         assert_eq!(activity.state().look(after(65, began), ping, false), Look::Overdue(Overdue::Idle));
     }
 
@@ -333,9 +348,30 @@ mod tests {
         drop(request);
         assert_eq!(look(began), Look::Overdue(Overdue::Turn));
         assert_eq!(looks(&activity, began), None);
-        let told = Bounds { ending_since: Some(after(100, began)), ..BOUNDS };
-        assert!(matches!(activity.state().look(after(104, began), told, true), Look::NotBefore(_)));
-        assert_eq!(activity.state().look(after(105, began), told, true), Look::Overdue(Overdue::Idle));
+        activity.ends(after(100, began), BOUNDS);
+        assert!(matches!(activity.state().look(after(104, began), BOUNDS, true), Look::NotBefore(_)));
+        assert_eq!(activity.state().look(after(105, began), BOUNDS, true), Look::Overdue(Overdue::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_begins_after_the_end_was_told_does_not_put_it_off() {
+        let began = Instant::now();
+        for (http2, waits) in [(true, false), (false, true)] {
+            let (activity, bounds) = (Activity::new(began), Bounds { http2, ..BOUNDS });
+            let look = |activity: &Activity| activity.state().look(Instant::now(), bounds, false);
+            let mut first = activity.begin();
+            activity.ends(Instant::now(), bounds);
+            tokio::time::advance(Duration::from_secs(20)).await;
+            assert!(matches!(look(&activity), Look::NotBefore(_)), "what was under way is waited for");
+            first.answered(Instant::now());
+            drop(first);
+            tokio::time::advance(Duration::from_secs(4)).await;
+            drop(activity.begin());
+            let _under_way = activity.begin();
+            assert!(matches!(look(&activity), Look::NotBefore(_)));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(matches!(look(&activity), Look::NotBefore(_)), waits, "http2: {http2}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

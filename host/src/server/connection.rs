@@ -157,7 +157,7 @@ async fn speak<S, F, B>(
     });
     let protocol = if http2 { &protocols.http2 } else { &protocols.http1 };
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), answering));
-    let mut ending_since = None;
+    let mut is_ending = false;
     loop {
         let why = tokio::select! {
             biased;
@@ -168,14 +168,15 @@ async fn speak<S, F, B>(
                 }
                 return;
             }
-            why = activity.overdue(bounds.ending(ending_since), &mut crowded) => Some(why),
-            () = shutdown.wait(), if ending_since.is_none() => None,
+            why = activity.overdue(bounds, &mut crowded) => Some(why),
+            () = shutdown.wait(), if !is_ending => None,
         };
         match why {
-            Some(why) if ending_since.is_some() || !why.gracefully() => return said(why),
+            Some(why) if is_ending || !why.gracefully() => return said(why),
             _ => {}
         }
-        ending_since = Some(Instant::now());
+        is_ending = true;
+        activity.ends(Instant::now(), bounds);
         connection.as_mut().graceful_shutdown();
     }
 }

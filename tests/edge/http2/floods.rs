@@ -3,8 +3,10 @@
 use super::{Frames, PATIENCE, PREFACE, Stored, request, told};
 use crate::book::Book;
 use crate::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, frame, headers,
+    CONTINUATION, Came, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, frame,
+    headers,
 };
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Makes the frames of a turn.
@@ -81,17 +83,39 @@ pub(super) async fn run(address: &str, stored: &mut Stored<'_>, book: &mut Book)
         let _ = frames.write(&bytes).await;
         note(&mut frames, name, stored, book).await;
     }
+    deaf(address, stored, book).await;
     book.print_group();
+}
+
+/// A client that is told that its connection ends and goes on, request by request; it does not answer the ping that asks whether it has heard.
+async fn deaf(address: &str, stored: &mut Stored<'_>, book: &mut Book) {
+    let mut frames = Frames::connect(address).await.unwrap();
+    let _ = frames.write(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &asked(0)].concat()).await;
+    let until = Instant::now() + PATIENCE;
+    // The host's settings come first, and the GOAWAY when the connection has been idle for long enough.
+    while frames.next(until).await.is_some_and(|came| came.kind != GOAWAY) {}
+    let (mut turn, mut closed) = (1, false);
+    while !closed && Instant::now() < until {
+        closed = frames.write(&asked(turn)).await.is_err()
+            || frames.rest(Instant::now() + Duration::from_millis(500)).await.1;
+        turn += 1;
+    }
+    record("requests after a GOAWAY, and no answer to a ping", &[], closed, stored, book).await;
 }
 
 /// Hears what comes until the host closes, which it has to.
 async fn note(frames: &mut Frames, name: &str, stored: &mut Stored<'_>, book: &mut Book) {
     let (came, closed) = frames.rest(Instant::now() + PATIENCE).await;
+    record(name, &came, closed, stored, book).await;
+}
+
+/// What came of a connection that has to be closed by now.
+async fn record(name: &str, came: &[Came], closed: bool, stored: &mut Stored<'_>, book: &mut Book) {
     let events = stored.new_bodies().await.len();
     let wrong = if events > 0 {
         Some(format!("{events} events are stored"))
     } else {
         (!closed).then(|| "the connection was left open".to_owned())
     };
-    book.note(name, told(&came, closed), true, wrong);
+    book.note(name, told(came, closed), true, wrong);
 }
