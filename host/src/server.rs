@@ -1,11 +1,12 @@
 //! Accepts inbound HTTP connections, for ingest and for admin alike: bounded in number, each bounded in time, ended gracefully. They speak
 //! HTTP/1.1 or HTTP/2, whichever they begin with, over TLS where the listener has it.
 //!
-//! `listener` and `tls` are where they come in, `crowd` says who may have a connection, `connection` serves one, `activity` says when it has done something for too long, `stream` watches
-//! its socket. `front` is what is done with every request and every answer: `head` looks at it, `request_id` names it, `forwarded` says who sent
-//! it.
+//! `listener` and `tls` are where they come in, `crowd` says who may have a connection, `connection` serves one, `activity` says when it has done
+//! something for too long, `stream` watches its socket. `front` is what is done with every request and every answer: `head` looks at it,
+//! `request_id` names it, `forwarded` says who sent it; `answer` sees that it is taken.
 
 mod activity;
+mod answer;
 mod body;
 mod config;
 mod connection;

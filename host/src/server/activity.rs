@@ -86,7 +86,9 @@ struct State {
     idle_since: Instant,
     /// When the first byte of a head came, while nothing was under way.
     head_since: Option<Instant>,
-    under_way: Vec<(u64, Stage)>,
+    /// Whether the other side takes less than is written. That has a bound of its own: see `stream`.
+    blocked: bool,
+    under_way: Vec<Request>,
     begun: u64,
     answered: u64,
     given_up: u32,
@@ -103,12 +105,22 @@ struct Ending {
 }
 
 /// How far a request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// The host's turn: it reads the body, or works.
-    Ours,
-    /// The client's turn: a piece of the answer has been there for it since then.
-    Theirs(Instant),
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    number: u64,
+    /// Whether it waits for the host, which reads its body, or works, or has no more of the answer yet.
+    is_ours: bool,
+    /// How many pieces of its answer the protocol has and has not written.
+    pieces: u32,
+    /// When its client last took a piece, or got to have one that it can take.
+    since: Instant,
+}
+
+impl Request {
+    /// Since when it waits for its client.
+    fn theirs_since(&self) -> Option<Instant> {
+        (!self.is_ours || self.pieces > 0).then_some(self.since)
+    }
 }
 
 impl Activity {
@@ -116,6 +128,7 @@ impl Activity {
         let state = State {
             idle_since: now,
             head_since: None,
+            blocked: false,
             under_way: Vec::new(),
             begun: 0,
             answered: 0,
@@ -144,13 +157,23 @@ impl Activity {
         }
     }
 
+    /// Whether the other side takes less than is written.
+    pub(super) fn blocked(&self, blocked: bool, now: Instant) {
+        let mut state = self.state();
+        state.blocked = blocked;
+        // Of one that was told to end it may be for requests that do not count.
+        if state.is_idle() && state.ending.is_none() {
+            state.idle_since = now;
+        }
+    }
+
     /// A request's head is there.
     pub(super) fn begin(&self) -> UnderWay {
         let mut state = self.state();
         state.begun += 1;
         state.head_since = None;
         let number = state.begun;
-        state.under_way.push((number, Stage::Ours));
+        state.under_way.push(Request { number, is_ours: true, pieces: 0, since: Instant::now() });
         UnderWay { activity: self.clone(), number, answered: false }
     }
 
@@ -191,15 +214,17 @@ impl State {
         let idle = if crowded { bounds.idle.min(CROWDED_IDLE) } else { bounds.idle };
         let (due, why) = if self.is_idle() {
             match (self.head_since.filter(|_| !bounds.http2), self.ending) {
+                // What is left is on its way, however long that takes. But on HTTP/2 it may be of requests that do not count.
+                (_, Some(ending)) if self.blocked && bounds.http2 => {
+                    (ending.since.max(self.idle_since) + bounds.write.max(LAST_WORDS), Overdue::Idle)
+                }
+                _ if self.blocked => return Look::NotBefore(now + bounds.header.min(idle).min(LAST_WORDS)),
                 (Some(since), _) => (since + bounds.header, Overdue::Head),
                 (None, Some(ending)) => (ending.since.max(self.idle_since) + LAST_WORDS, Overdue::Idle),
                 (None, None) => (self.idle_since + idle, Overdue::Idle),
             }
         } else {
-            let waiting = self.under_way.iter().filter_map(|(_, stage)| match stage {
-                Stage::Ours => None,
-                Stage::Theirs(since) => Some(*since + bounds.write),
-            });
+            let waiting = self.under_way.iter().filter_map(Request::theirs_since).map(|since| since + bounds.write);
             // What is not waited for yet can be overdue only after its whole time.
             let none_before = now + bounds.write.min(bounds.header).min(idle);
             match waiting.min() {
@@ -212,7 +237,7 @@ impl State {
 
     /// Whether nothing is under way that counts.
     fn is_idle(&self) -> bool {
-        !self.under_way.iter().any(|(number, _)| self.counts(*number))
+        !self.under_way.iter().any(|request| self.counts(request.number))
     }
 
     fn counts(&self, number: u64) -> bool {
@@ -220,7 +245,7 @@ impl State {
     }
 }
 
-/// One request. Dropping it ends it: it is answered, or its client gave it up.
+/// One request. Dropping it ends it: its answer is written, or its client gave it up.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     activity: Activity,
@@ -232,23 +257,35 @@ impl UnderWay {
     /// The answer's head is there.
     pub(super) fn answered(&mut self, now: Instant) {
         self.answered = true;
-        self.stage(Stage::Theirs(now));
+        self.update(|request| (request.is_ours, request.since) = (false, now));
     }
 
-    /// The client took what there was, and there is more.
+    /// The protocol has a piece of the answer.
+    pub(super) fn piece_given(&self, now: Instant) {
+        self.update(|request| {
+            // One behind others that nobody takes gives no more time for those.
+            if request.pieces == 0 {
+                request.since = now;
+            }
+            request.is_ours = false;
+            request.pieces += 1;
+        });
+    }
+
+    /// A piece is written.
     pub(super) fn piece_taken(&self, now: Instant) {
-        self.stage(Stage::Theirs(now));
+        self.update(|request| (request.pieces, request.since) = (request.pieces.saturating_sub(1), now));
     }
 
-    /// The client took what there was, and the host has no more yet.
+    /// The host has no more yet than the protocol has.
     pub(super) fn waits_for_us(&self) {
-        self.stage(Stage::Ours);
+        self.update(|request| request.is_ours = true);
     }
 
-    fn stage(&self, stage: Stage) {
+    fn update(&self, change: impl FnOnce(&mut Request)) {
         let mut state = self.activity.state();
-        if let Some((_, now)) = state.under_way.iter_mut().find(|(number, _)| *number == self.number) {
-            *now = stage;
+        if let Some(request) = state.under_way.iter_mut().find(|request| request.number == self.number) {
+            change(request);
         }
     }
 }
@@ -257,7 +294,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let now = Instant::now();
         let mut state = self.activity.state();
-        state.under_way.retain(|(number, _)| *number != self.number);
+        state.under_way.retain(|request| request.number != self.number);
         if state.counts(self.number) && state.is_idle() {
             state.idle_since = now;
         }
@@ -326,9 +363,15 @@ mod tests {
         request.answered(after(3600, began));
         assert_eq!(looks(&activity, after(3629, began)), None);
         assert_eq!(looks(&activity, after(3630, began)), Some(Overdue::Answer));
-        request.piece_taken(after(3629, began));
+        request.piece_given(after(3629, began));
+        request.piece_given(after(3650, began));
         assert_eq!(looks(&activity, after(3658, began)), None);
+        assert_eq!(looks(&activity, after(3659, began)), Some(Overdue::Answer), "the first is not taken");
+        request.piece_taken(after(3659, began));
         request.waits_for_us();
+        assert_eq!(looks(&activity, after(3688, began)), None);
+        assert_eq!(looks(&activity, after(3689, began)), Some(Overdue::Answer), "nor is the second");
+        request.piece_taken(after(3689, began));
         assert_eq!(looks(&activity, after(9999, began)), None);
         tokio::time::advance(Duration::from_secs(9999)).await;
         drop(request);
@@ -371,6 +414,29 @@ mod tests {
             assert!(matches!(look(&activity), Look::NotBefore(_)));
             tokio::time::advance(Duration::from_secs(1)).await;
             assert_eq!(matches!(look(&activity), Look::NotBefore(_)), waits, "http2: {http2}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_still_being_written_is_no_idleness() {
+        let began = Instant::now();
+        for (http2, ended) in [(false, None), (true, Some(Overdue::Idle))] {
+            let (activity, bounds) = (Activity::new(began), Bounds { http2, ..BOUNDS });
+            let look = |now| match activity.state().look(now, bounds, true) {
+                Look::Overdue(why) => Some(why),
+                Look::NotBefore(_) => None,
+            };
+            activity.blocked(true, began);
+            assert_eq!(look(after(3600, began)), None, "the write has a bound of its own");
+            activity.blocked(false, after(3600, began));
+            assert_eq!(look(after(3600, began)), None);
+            assert_eq!(look(after(3601, began)), Some(Overdue::Idle));
+            activity.blocked(true, after(3601, began));
+            activity.ends(after(3700, began), bounds);
+            assert_eq!(look(after(3729, began)), None);
+            assert_eq!(look(after(3730, began)), ended, "on HTTP/2 it may be for what does not count");
+            activity.blocked(false, after(3730, began));
+            assert_eq!(look(after(3730, began)), Some(Overdue::Idle), "all of it is on its way");
         }
     }
 

@@ -30,7 +30,7 @@ pub struct Config {
     pub idle_timeout_ms: u64,
     /// How long a request's body may take to arrive. 1 to 600,000; by itself 30,000.
     pub body_timeout_ms: u64,
-    /// How long a client may take none of an answer. 1 to 600,000; by itself 60,000.
+    /// How long a client may take none of an answer, or on HTTP/2 less than 16 KiB of what there is. 1 to 600,000; by itself 60,000.
     pub write_timeout_ms: u64,
     /// How long requests under way may take to finish after the host was told to stop. 0 to 600,000; by itself 10,000.
     pub drain_timeout_ms: u64,

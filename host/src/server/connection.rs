@@ -2,10 +2,14 @@
 //!
 //! What must hold: whatever the other side does or leaves undone, each wait of it has a bound, and the connection ends.
 
+#[cfg(test)]
+mod tests;
+
 use super::Config;
 use super::activity::{Activity, Bounds, Overdue};
+use super::answer::AnswerBody;
 use super::body::RequestBody;
-use super::front::{self, AnswerBody, BoxError};
+use super::front::{self, BoxError};
 use super::stream::Watched;
 use super::tls::Tls;
 use crate::shutdown::Shutdown;

@@ -1,7 +1,7 @@
-//! What is done with every request before its service sees it, and with every answer before it goes: a name, who sent it, a look at its head;
-//! and that an answer is taken.
+//! What is done with every request before its service sees it, and with every answer before it goes: a name, who sent it, a look at its head.
 
 use super::activity::UnderWay;
+use super::answer::{AnswerBody, Inner};
 use super::body::{Leftover, RequestBody};
 use super::forwarded::client;
 use super::request_id::{RequestId, X_REQUEST_ID};
@@ -10,14 +10,11 @@ use crate::clock::Clock;
 use crate::problem::Problem;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Incoming};
 use hyper::{Request, Response};
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -70,7 +67,7 @@ where
     let address = address.map(tracing::field::display);
     tracing::debug!(request_id = %id, address, %method, path, status, ?took, "answered");
     under_way.answered(Instant::now());
-    named(response, &id).map(|body| AnswerBody { body, under_way })
+    named(response, &id).map(|body| AnswerBody::new(body, under_way))
 }
 
 fn name(request: &Request<Incoming>, peer: IpAddr, config: &Config) -> RequestId {
@@ -92,36 +89,6 @@ fn named(mut response: Response<Inner>, id: &RequestId) -> Response<Inner> {
     response
 }
 
-type Inner = UnsyncBoxBody<Bytes, BoxError>;
-
 fn boxed(body: Full<Bytes>) -> Inner {
     body.map_err(|never| match never {}).boxed_unsync()
-}
-
-/// An answer's body. It tells when its pieces are taken; what is not taken in time ends the connection.
-pub(super) struct AnswerBody {
-    body: Inner,
-    under_way: UnderWay,
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        match polled {
-            Poll::Ready(_) => self.under_way.piece_taken(Instant::now()),
-            Poll::Pending => self.under_way.waits_for_us(),
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -61,6 +61,9 @@ impl<S> Watched<S> {
             Poll::Pending => {
                 let now = Instant::now();
                 let write_timeout = self.write_timeout;
+                if self.blocked.is_none() {
+                    self.activity.blocked(true, now);
+                }
                 let blocked = self.blocked.get_or_insert_with(|| Blocked {
                     since: now,
                     taken_bytes: 0,
@@ -120,8 +123,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(context);
         // All that there was is the kernel's now.
-        if flushed.is_ready() {
-            self.blocked = None;
+        if flushed.is_ready() && self.blocked.take().is_some() {
+            self.activity.blocked(false, Instant::now());
         }
         flushed
     }
