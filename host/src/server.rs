@@ -59,20 +59,25 @@ where
     loop {
         // Finished connections are taken off the set as new ones come, so it holds no more than the bound and a few.
         while connections.try_join_next().is_some() {}
-        let accepted = async {
-            let free = crowd.free().await;
-            (listener.socket.accept().await, free)
-        };
-        let (accepted, free) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = shutdown.wait() => break,
-            accepted = accepted => accepted,
+            accepted = listener.socket.accept() => accepted,
+            () = crowd.nobody_comes() => continue,
         };
-        match (accepted, free) {
-            (Ok((stream, from)), Some(free)) => {
+        match accepted {
+            Ok((stream, from)) => {
                 // An IPv4 address that came by an IPv6 socket is told as what it is.
                 let peer = from.ip().to_canonical();
-                let Some(place) = crowd.enter(free, peer) else { continue };
+                let Some(of_one) = crowd.enter(peer) else { continue };
+                // With the socket in hand: only then somebody waits for a place.
+                let place = tokio::select! {
+                    biased;
+                    () = shutdown.wait() => break,
+                    place = crowd.place(of_one) => place,
+                };
+                // There is none only where the semaphore is closed, which it never is.
+                let Some(place) = place else { break };
                 let context = Context {
                     config: config.clone(),
                     protocols: protocols.clone(),
@@ -87,12 +92,10 @@ where
                     drop(place);
                 });
             }
-            (Err(error), _) => {
+            Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            // The semaphore is never closed.
-            (_, None) => break,
         }
     }
     let drain = Duration::from_millis(config.drain_timeout_ms);

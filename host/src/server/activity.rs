@@ -1,7 +1,7 @@
 //! What a connection is doing, and when it has done it for too long: nothing at all, sending a head, not taking an answer, giving up one
 //! request after the other. The deciding is pure; who serves the connection looks when it is told to.
 
-use super::Config;
+use super::{Config, TlsFiles};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 /// How long a connection may do nothing while others wait for its place.
 const CROWDED_IDLE: Duration = Duration::from_secs(1);
+/// How long a head, or a TLS handshake, may take from its first byte on while others wait.
+const CROWDED_HEAD: Duration = Duration::from_secs(5);
 /// How long a connection that was told to end may take for what is left of an answer, once nothing is under way that had begun before.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How many requests a client may give up on one connection within [`GIVEN_UP_WINDOW`]. Each costs the host work that nobody wants: HTTP/2's
@@ -35,6 +37,11 @@ impl Bounds {
             http2,
         }
     }
+
+    /// The same for a connection that has to shake hands first.
+    pub(super) fn of_handshake(config: &Config, tls: &TlsFiles) -> Self {
+        Self { header: Duration::from_millis(tls.handshake_timeout_ms), ..Self::of(config, false) }
+    }
 }
 
 /// Why a connection is ended.
@@ -44,7 +51,7 @@ pub(super) enum Overdue {
     Idle,
     /// It has had an answer, and others wait for its place.
     Turn,
-    /// A head took longer than `header_timeout_ms`.
+    /// A head took longer than `header_timeout_ms`, or five seconds while others waited.
     Head,
     /// An answer was not taken within `write_timeout_ms`.
     Answer,
@@ -211,7 +218,11 @@ impl State {
         if crowded && self.answered > 0 && self.ending.is_none() {
             return Look::Overdue(Overdue::Turn);
         }
-        let idle = if crowded { bounds.idle.min(CROWDED_IDLE) } else { bounds.idle };
+        let (idle, header) = if crowded {
+            (bounds.idle.min(CROWDED_IDLE), bounds.header.min(CROWDED_HEAD))
+        } else {
+            (bounds.idle, bounds.header)
+        };
         let (due, why) = if self.is_idle() {
             match (self.head_since.filter(|_| !bounds.http2), self.ending) {
                 // What is left is on its way, however long that takes. But on HTTP/2 it may be of requests that do not count.
@@ -219,7 +230,7 @@ impl State {
                     (ending.since.max(self.idle_since) + bounds.write.max(LAST_WORDS), Overdue::Idle)
                 }
                 _ if self.blocked => return Look::NotBefore(now + bounds.header.min(idle).min(LAST_WORDS)),
-                (Some(since), _) => (since + bounds.header, Overdue::Head),
+                (Some(since), _) => (since + header, Overdue::Head),
                 (None, Some(ending)) => (ending.since.max(self.idle_since) + LAST_WORDS, Overdue::Idle),
                 (None, None) => (self.idle_since + idle, Overdue::Idle),
             }
@@ -350,6 +361,9 @@ mod tests {
         activity.received(after(64, began));
         assert_eq!(looks(&activity, after(64, began)), None, "the head counts from its first byte");
         assert_eq!(looks(&activity, after(65, began)), Some(Overdue::Head));
+        let crowded = |now| activity.state().look(now, BOUNDS, true);
+        assert!(matches!(crowded(after(59, began)), Look::NotBefore(_)));
+        assert_eq!(crowded(after(60, began)), Look::Overdue(Overdue::Head), "others wait");
         let ping = Bounds { http2: true, ..BOUNDS };
         assert_eq!(activity.state().look(after(65, began), ping, false), Look::Overdue(Overdue::Idle));
     }

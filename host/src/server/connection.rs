@@ -100,8 +100,10 @@ where
     let write_timeout = Duration::from_millis(context.config.write_timeout_ms);
     let mut stream = Watched::new(stream, activity.clone(), write_timeout);
     if let Some(tls) = context.tls.take() {
+        let bounds = Bounds::of_handshake(&context.config, tls.files());
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
+            why = activity.overdue(bounds, &mut context.crowded) => return said(why),
             () = context.shutdown.wait() => return,
         };
         match accepted {

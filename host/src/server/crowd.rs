@@ -1,5 +1,5 @@
-//! Who may have a connection: so many in all, so many of one address. Where all are taken, those who have one are told, so that whoever waits
-//! gets a turn.
+//! Who may have a connection: so many in all, so many of one address. Where all are taken and one more is there, those who have one are told, so
+//! that whoever waits gets a turn.
 
 use super::Config;
 use super::forwarded::is_trusted;
@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
+/// Where nobody has come for so long, nobody waits any more.
+const QUIET: Duration = Duration::from_secs(1);
 /// How long between two log lines about addresses with too many connections.
 const WORD_EVERY: Duration = Duration::from_secs(1);
 
@@ -29,10 +31,13 @@ pub(super) struct Crowd {
     last_word: Option<Instant>,
 }
 
+/// A place among those of an address, unless that is a listed proxy's. Dropping it frees it.
+pub(super) struct PlaceOfOne(Option<(Counts, IpAddr)>);
+
 /// A place among all connections. Dropping it frees it.
 pub(super) struct Place {
     _of_all: OwnedSemaphorePermit,
-    of_one: Option<(Counts, IpAddr)>,
+    _of_one: PlaceOfOne,
 }
 
 impl Crowd {
@@ -44,39 +49,55 @@ impl Crowd {
             of_one_max: config.connections_per_address_max,
             trusted: config.trusted_proxies.clone(),
             crowded: watch::Sender::new(false),
-            relaxed_free: (most / 10).max(1),
+            relaxed_free: (most / 10).max(1).min(most.saturating_sub(1)),
             last_word: None,
         }
     }
 
-    /// Waits for a place that is free.
-    pub(super) async fn free(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = self.all.clone().try_acquire_owned() {
-            if self.all.available_permits() >= self.relaxed_free {
-                self.crowded.send_if_modified(std::mem::take);
-            }
-            return Some(permit);
-        }
-        self.crowded.send_if_modified(|crowded| !std::mem::replace(crowded, true));
-        self.all.clone().acquire_owned().await.ok()
-    }
-
-    /// Gives the place to a connection from this address; none where it has too many.
-    pub(super) fn enter(&mut self, of_all: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
+    /// A connection from this address is there. None where the address has too many: that one need not wait.
+    pub(super) fn enter(&mut self, address: IpAddr) -> Option<PlaceOfOne> {
         // Behind a proxy there are many clients. It has to count them.
         if is_trusted(address, &self.trusted) {
-            return Some(Place { _of_all: of_all, of_one: None });
+            return Some(PlaceOfOne(None));
         }
         let key = counted_as(address);
         let mut all = self.of_one.lock().unwrap_or_else(PoisonError::into_inner);
         let count = all.entry(key).or_default();
         if *count < self.of_one_max {
             *count += 1;
-            return Some(Place { _of_all: of_all, of_one: Some((self.of_one.clone(), key)) });
+            return Some(PlaceOfOne(Some((self.of_one.clone(), key))));
         }
         drop(all);
         self.say_too_many(address);
         None
+    }
+
+    /// Waits until there is a place for a connection that is there.
+    pub(super) async fn place(&self, of_one: PlaceOfOne) -> Option<Place> {
+        let of_all = match self.all.clone().try_acquire_owned() {
+            Ok(of_all) => of_all,
+            Err(_) => {
+                self.crowded.send_if_modified(|crowded| !std::mem::replace(crowded, true));
+                self.all.clone().acquire_owned().await.ok()?
+            }
+        };
+        if self.all.available_permits() >= self.relaxed_free {
+            self.relax();
+        }
+        Some(Place { _of_all: of_all, _of_one: of_one })
+    }
+
+    /// Ends when somebody was said to wait, and nobody has come for a while.
+    pub(super) async fn nobody_comes(&self) {
+        if !*self.crowded.borrow() {
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(QUIET).await;
+        self.relax();
+    }
+
+    fn relax(&self) {
+        self.crowded.send_if_modified(std::mem::take);
     }
 
     /// Whether somebody waits for a place.
@@ -94,9 +115,9 @@ impl Crowd {
     }
 }
 
-impl Drop for Place {
+impl Drop for PlaceOfOne {
     fn drop(&mut self) {
-        let Some((all, key)) = &self.of_one else { return };
+        let Some((all, key)) = &self.0 else { return };
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = all.get_mut(key) {
             *count = count.saturating_sub(1);
@@ -125,8 +146,8 @@ mod tests {
     }
 
     async fn enter(crowd: &mut Crowd, address: &str) -> Option<Place> {
-        let free = crowd.free().await.unwrap();
-        crowd.enter(free, address.parse().unwrap())
+        let of_one = crowd.enter(address.parse().unwrap())?;
+        crowd.place(of_one).await
     }
 
     #[tokio::test]
@@ -154,22 +175,49 @@ mod tests {
         assert!(enter(&mut crowd, "2001:db8:0:1::1").await.is_some());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn those_who_have_a_place_are_told_when_somebody_waits() {
-        let mut crowd = crowd(20, 20);
+        let mut crowd = crowd(20, 100);
         let crowded = crowd.crowded();
         let mut held = Vec::new();
         for _ in 0..20 {
             held.push(enter(&mut crowd, "192.0.2.1").await.unwrap());
         }
-        assert!(!*crowded.borrow());
-        assert!(tokio::time::timeout(Duration::from_millis(1), crowd.free()).await.is_err());
+        assert!(!*crowded.borrow(), "all places are taken, and nobody waits");
+        let waits = Duration::from_millis(1);
+        assert!(tokio::time::timeout(waits, enter(&mut crowd, "192.0.2.1")).await.is_err());
         assert!(*crowded.borrow());
         held.truncate(19);
-        drop(crowd.free().await);
+        held.push(enter(&mut crowd, "192.0.2.1").await.unwrap());
         assert!(*crowded.borrow(), "one free place is not enough for all who may wait");
         held.truncate(17);
-        drop(crowd.free().await);
+        held.push(enter(&mut crowd, "192.0.2.1").await.unwrap());
         assert!(!*crowded.borrow());
+        assert!(tokio::time::timeout(QUIET * 2, crowd.nobody_comes()).await.is_err(), "it is said already");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_one_place_it_is_told_too_and_where_nobody_comes_any_more_that_is_over() {
+        let mut crowd = crowd(1, 1);
+        let crowded = crowd.crowded();
+        let held = enter(&mut crowd, "192.0.2.1").await.unwrap();
+        assert!(enter(&mut crowd, "192.0.2.1").await.is_none(), "who has too many does not wait");
+        assert!(!*crowded.borrow());
+        let of_one = crowd.enter("192.0.2.2".parse().unwrap()).unwrap();
+        let second = {
+            let mut waiting = std::pin::pin!(crowd.place(of_one));
+            assert!(tokio::time::timeout(Duration::from_millis(1), waiting.as_mut()).await.is_err());
+            assert!(*crowded.borrow());
+            drop(held);
+            waiting.await
+        };
+        assert!(second.is_some());
+        assert!(!*crowded.borrow(), "it has the place it waited for");
+        let waits = Duration::from_millis(1);
+        let of_one = crowd.enter("192.0.2.3".parse().unwrap()).unwrap();
+        assert!(tokio::time::timeout(waits, crowd.place(of_one)).await.is_err());
+        assert!(*crowded.borrow());
+        crowd.nobody_comes().await;
+        assert!(!*crowded.borrow(), "it hung up, maybe");
     }
 }

@@ -149,6 +149,11 @@ impl Tls {
         }
     }
 
+    /// As it is written.
+    pub(super) const fn files(&self) -> &TlsFiles {
+        &self.files
+    }
+
     /// How often to read them again.
     #[must_use]
     pub const fn reload_every(&self) -> Duration {
