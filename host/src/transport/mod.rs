@@ -44,6 +44,10 @@ pub const RESPONSE_BYTES_MAX: usize = crate::model::ENDPOINT_RESPONSE_BYTES_MAX;
 pub const DRAIN_BYTES_MAX: usize = 16 * 1024;
 /// The most allow entries.
 pub const ALLOW_ENTRIES_MAX: usize = 256;
+/// How often an HTTP/2 connection with an attempt under way is asked whether it is there, and how long it has to say so. An attempt that is
+/// out of time resets its own stream only: without this, all that come after it would go to a connection that hangs above TCP.
+const HTTP2_PING_EVERY: Duration = Duration::from_secs(20);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// The most different ports that allow entries name. Each has its own pool of connections.
 pub const ALLOW_PORTS_MAX: usize = 16;
 /// The longest value of a header that is looked at, in bytes.
@@ -276,6 +280,9 @@ impl Factory {
             .referer(false)
             .connect_timeout(Duration::from_millis(self.config.connect_timeout_ms))
             .connector_layer(Connecting)
+            .http2_keep_alive_interval(HTTP2_PING_EVERY)
+            .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
+            .http2_keep_alive_while_idle(false)
             .pool_idle_timeout(Duration::from_millis(self.config.idle_timeout_ms))
             .pool_max_idle_per_host(self.config.idle_connections_per_host_max);
         let builder = match tls.and_then(Tls::ca_pem) {

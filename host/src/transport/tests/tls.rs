@@ -12,6 +12,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const CERTIFICATE: &[u8] = include_bytes!("server.pem");
@@ -41,9 +42,9 @@ fn mutual_tls_server() -> SocketAddr {
     tls_server_that("127.0.0.1", verifier)
 }
 
-fn tls_server_that(ip: &str, verifier: Arc<dyn ClientCertVerifier>) -> SocketAddr {
+fn server_config(verifier: Arc<dyn ClientCertVerifier>) -> rustls::ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_client_cert_verifier(verifier)
@@ -51,8 +52,11 @@ fn tls_server_that(ip: &str, verifier: Arc<dyn ClientCertVerifier>) -> SocketAdd
             vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()],
             PrivateKeyDer::from_pem_slice(KEY).unwrap(),
         )
-        .unwrap();
-    let config = Arc::new(config);
+        .unwrap()
+}
+
+fn tls_server_that(ip: &str, verifier: Arc<dyn ClientCertVerifier>) -> SocketAddr {
+    let config = Arc::new(server_config(verifier));
     let listener = TcpListener::bind((ip, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     // Ends with the test's process: it waits for connections that do not come any more.
@@ -180,4 +184,49 @@ fn a_ca_file_that_is_none_is_an_error_that_names_it() {
         let error = Transport::new(&Config { ca_file: Some(path.clone()), ..Config::default() }).unwrap_err();
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
+}
+
+/// A server that speaks HTTP/2, answers the first request of each connection, and never looks at that connection again. It counts them.
+fn http2_server_that_hangs() -> (SocketAddr, Arc<AtomicUsize>) {
+    let mut config = server_config(WebPkiClientVerifier::no_client_auth());
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let (config, connections) = (Arc::new(config), Arc::new(AtomicUsize::new(0)));
+    let (listener, count) = (TcpListener::bind("127.0.0.1:0").unwrap(), connections.clone());
+    let address = listener.local_addr().unwrap();
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        let mut hanging = Vec::new();
+        while let Ok((stream, _)) = listener.accept() {
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut stream =
+                rustls::StreamOwned::new(rustls::ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
+            let (mut got, mut buffer) = (Vec::new(), [0; 4096]);
+            while !got.windows(5).any(|five| five == b"hello") {
+                let bytes = stream.read(&mut buffer).unwrap();
+                assert!(bytes > 0, "it hung up");
+                got.extend_from_slice(&buffer[..bytes]);
+            }
+            // Settings, none; and headers that end stream 1 and say `:status: 200`, by the static table.
+            let answer = [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 1, 5, 0, 0, 0, 1, 0x88];
+            stream.write_all(&answer).and_then(|()| stream.flush()).unwrap();
+            hanging.push(stream);
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test]
+async fn an_http2_connection_that_hangs_serves_no_second_attempt() {
+    let ((address, connections), transport) = (http2_server_that_hangs(), trusting());
+    let url = format!("https://{address}/");
+    assert_eq!(send(&transport, &url).await.unwrap().status, StatusCode::OK);
+    // From here on nothing comes, so the clock may go as fast as it likes.
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    let attempt = transport.send(request(&url, 300_000)).await;
+    assert!(attempt.is_err() && began.elapsed().as_secs() < 60, "{attempt:?} after {:?}", began.elapsed());
+    tokio::time::resume();
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    assert_eq!(send(&transport, &url).await.unwrap().status, StatusCode::OK);
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
