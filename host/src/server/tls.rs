@@ -30,7 +30,7 @@ pub struct TlsFiles {
     pub cert_file: PathBuf,
     /// A PEM file with its private key.
     pub key_file: PathBuf,
-    /// How often the files are read again. 100 to 86,400,000; by itself 10,000.
+    /// How often the files are read again. What is new is used when two looks in a row find it. 100 to 86,400,000; by itself 10,000.
     #[serde(default = "default_reload_ms")]
     pub reload_ms: u64,
     /// How long a handshake may take. 1 to 600,000; by itself 10,000.
@@ -88,9 +88,9 @@ pub enum TlsError {
 /// What reading the files again came to.
 #[derive(Debug)]
 pub enum Reloaded {
-    /// There is nothing to say: they are what they were, or what was said already, or something that is being written this moment.
+    /// There is nothing to say: they are what they were, or what was said already, or new since the last look and maybe half written.
     Nothing,
-    /// They are new, and used from now on.
+    /// They are new, the same at two looks, and used from now on.
     New,
     /// They are new and cannot be used. The pair before them still is.
     Refused(TlsError),
@@ -107,9 +107,9 @@ pub struct Tls {
 struct State {
     used: Arc<ServerConfig>,
     used_digest: [u8; 32],
-    /// What could not be used at the last look, and whether that was said. A pair is written one file after the other, so a mismatch is
-    /// believed when it is there at two looks.
-    wrong: Option<([u8; 32], bool)>,
+    /// What was new at the last look, and whether it was said that it cannot be used. A pair is written one file after the other, and a
+    /// chain certificate by certificate, so what is new is believed when it is the same at two looks.
+    seen: Option<([u8; 32], bool)>,
 }
 
 impl Tls {
@@ -119,7 +119,7 @@ impl Tls {
     /// Where they cannot be used.
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
         let pair = Pair::read(files);
-        let state = State { used_digest: pair.digest, used: pair.config(files)?, wrong: None };
+        let state = State { used_digest: pair.digest, used: pair.config(files)?, seen: None };
         Ok(Self { files: files.clone(), state: Mutex::new(state) })
     }
 
@@ -127,24 +127,26 @@ impl Tls {
     pub fn reload(&self) -> Reloaded {
         let pair = Pair::read(&self.files);
         let mut state = self.state();
-        if pair.digest == state.used_digest {
-            state.wrong = None;
+        let digest = pair.digest;
+        if digest == state.used_digest {
+            state.seen = None;
             return Reloaded::Nothing;
         }
-        let digest = pair.digest;
-        match (pair.config(&self.files), state.wrong) {
-            (Ok(config), _) => {
-                *state = State { used: config, used_digest: digest, wrong: None };
+        let Some((_, is_said)) = state.seen.filter(|(seen, _)| *seen == digest) else {
+            state.seen = Some((digest, false));
+            return Reloaded::Nothing;
+        };
+        if is_said {
+            return Reloaded::Nothing;
+        }
+        match pair.config(&self.files) {
+            Ok(config) => {
+                *state = State { used: config, used_digest: digest, seen: None };
                 Reloaded::New
             }
-            (Err(error), Some((seen, false))) if seen == digest => {
-                state.wrong = Some((digest, true));
+            Err(error) => {
+                state.seen = Some((digest, true));
                 Reloaded::Refused(error)
-            }
-            (Err(_), Some((seen, true))) if seen == digest => Reloaded::Nothing,
-            (Err(_), _) => {
-                state.wrong = Some((digest, false));
-                Reloaded::Nothing
             }
         }
     }
@@ -291,8 +293,25 @@ mod tests {
         assert!(matches!(tls.reload(), Reloaded::Nothing));
         assert!(matches!(tls.reload(), Reloaded::Refused(TlsError::Read { .. })));
         write(&files, &other.0, &other.1);
+        assert!(matches!(tls.reload(), Reloaded::Nothing), "more of it may come");
         assert!(matches!(tls.reload(), Reloaded::New));
         assert!(!Arc::ptr_eq(&first, &used()));
         assert!(matches!(tls.reload(), Reloaded::Nothing));
+    }
+    #[test]
+    fn a_chain_that_is_written_in_steps_is_never_used_half() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(&dir);
+        let ((certificate, key), (authority, _)) = (pair(), pair());
+        write(&files, &certificate.repeat(3), &key);
+        let tls = Tls::load(&files).unwrap();
+        let first = tls.state().used.clone();
+        // The renewed one has the same key, so each step is a pair that could be used.
+        for step in [certificate.clone(), certificate.repeat(2), certificate.clone() + &authority] {
+            write(&files, &step, &key);
+            assert!(matches!(tls.reload(), Reloaded::Nothing));
+            assert!(Arc::ptr_eq(&first, &tls.state().used));
+        }
+        assert!(matches!(tls.reload(), Reloaded::New));
     }
 }
