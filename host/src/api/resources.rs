@@ -215,6 +215,7 @@ async fn remove(api: &Api, by: &Actor, id: ResourceId, cancel: bool) -> Result<R
         Kind::Tenant => api.parts().uploads.remove_tenant(by, id).await?,
         _ => api.parts().configuration.remove(by, id, cancel).await?,
     };
+    api.parts().ingest.forget_what_gone_sources_refused();
     if removed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(missing) }
 }
 

@@ -31,8 +31,13 @@ impl Ingest {
     /// The last requests that a source refused, the last one first.
     #[must_use]
     pub fn refused(&self, tenant: &TenantName, source: &SourceName) -> Vec<Refusal> {
-        self.inner.refusals.keep_those_in(&self.inner.snapshots.borrow());
+        self.forget_what_gone_sources_refused();
         self.inner.refusals.of(tenant, source)
+    }
+
+    /// Forgets what was refused by sources that are gone: one that is made with the name of such a one shows nothing of it.
+    pub fn forget_what_gone_sources_refused(&self) {
+        self.inner.refusals.keep_those_in(&self.inner.snapshots.borrow());
     }
 
     /// Keeps a request that was refused, where that says something of it.
@@ -41,7 +46,7 @@ impl Ingest {
             return;
         }
         let (refusals, now_ms) = (&self.inner.refusals, self.inner.taker.clock.now_ms());
-        refusals.keep_those_in(&self.inner.snapshots.borrow());
+        self.forget_what_gone_sources_refused();
         let may_look = refusals.may_look(&way.tenant_name, &way.source_name, self.now_ns());
         let refusal = Refusal {
             at_ms: now_ms,
