@@ -70,6 +70,10 @@ async fn mistakes_in_the_file_are_told_with_their_line_and_change_nothing() {
         assert!(!ok && error.contains(words), "{text}: {error}");
         assert_eq!(host.admin.get("/v1/tenants/acme").await.status, 404, "{text}");
     }
+    // All at once, so that nobody mends them one by one.
+    std::fs::write(&file, cases.map(|(text, _)| text.replace("acme", &format!("t{}", text.len()))).concat()).unwrap();
+    let (ok, out, error) = apply(&host, &file).await;
+    assert!(!ok && out.is_empty() && error.contains("4 mistakes, and nothing was put:"), "{error}");
     // What only the host can tell comes after the tenant is made.
     std::fs::write(&file, "[tenants.acme.endpoints.e]\n\nurl = \"ftp://x\"\n").unwrap();
     let (ok, out, error) = apply(&host, &file).await;
@@ -110,6 +114,55 @@ async fn a_new_tenant_does_not_find_what_one_of_its_name_left() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_the_file_says_nothing_of_keeps_what_it_has() {
+    let host = Host::start().await;
+    let tenant = json!({ "title": "Acme", "quotas": { "events_per_s": 7 } });
+    host.put("/v1/tenants/acme", &tenant).await;
+    let key =
+        host.put("/v1/tenants/acme/keys/ci", &json!({ "role": "deploy" })).await["key"].as_str().unwrap().to_owned();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resources.toml");
+    std::fs::write(&file, "[tenants.acme.sources.in]\nverify = { scheme = \"none\" }\n").unwrap();
+    let apply_with = async |key: &str| {
+        let mut command = hookswitch();
+        command
+            .arg("apply")
+            .arg("-f")
+            .arg(&file)
+            .args(["--admin", &host.admin_url])
+            .env("HOOKSWITCH_OPERATOR_KEY", key);
+        let output = command.output().await.unwrap();
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    // A key of the tenant may not put it, and need not.
+    let (ok, said) = apply_with(&key).await;
+    assert!(ok && said.contains("created    /v1/tenants/acme/sources/in\n"), "{said}");
+    let (ok, said) = apply_with(OPERATOR_KEY).await;
+    assert!(ok && said.contains("unchanged  /v1/tenants/acme\n"), "{said}");
+    let shown = host.admin.get("/v1/tenants/acme").await.expect(200);
+    assert_eq!((&shown["title"], &shown["quotas"]), (&tenant["title"], &tenant["quotas"]));
+    // What it says of the tenant is put as a whole, by whoever may.
+    std::fs::write(&file, "[tenants.acme]\ntitle = \"New\"\n").unwrap();
+    let (ok, said) = apply_with(&key).await;
+    assert!(!ok && said.contains("tenants.acme: this key is for the tenant `acme`"), "{said}");
+    let (ok, said) = apply_with(OPERATOR_KEY).await;
+    assert!(ok && said.contains("changed    /v1/tenants/acme\n"), "{said}");
+}
+
+#[tokio::test]
+async fn the_port_of_the_events_is_no_admin_interface() {
+    let host = Host::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resources.toml");
+    std::fs::write(&file, "[tenants.acme]\n").unwrap();
+    let mut command = hookswitch();
+    command.arg("apply").arg("-f").arg(&file).args(["--admin", &host.ingest_url]);
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("--admin is not the admin interface: this is where events come in"), "{said}");
+}
+
+#[tokio::test]
 async fn a_wrong_key_and_a_missing_host_are_told_apart() {
     let host = Host::start().await;
     let dir = tempfile::tempdir().unwrap();
@@ -120,7 +173,7 @@ async fn a_wrong_key_and_a_missing_host_are_told_apart() {
         command.args(["apply", "-f"]).arg(&file).args(["--admin", admin]).env("HOOKSWITCH_OPERATOR_KEY", key);
         String::from_utf8(command.output().await.unwrap().stderr).unwrap()
     };
-    let error = run(&host.admin_url, "a wrong key").await;
+    let error = run(&host.admin_url, "a-wrong-key").await;
     assert!(error.contains("the host refuses the key"), "{error}");
     let error = run("http://127.0.0.1:1", OPERATOR_KEY).await;
     assert!(error.contains("is the host running there?"), "{error}");

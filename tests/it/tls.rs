@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
@@ -194,5 +194,44 @@ async fn the_commands_reach_an_admin_interface_with_tls() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let stranger = Files::new(&Pair::new());
     let output = apply(stranger.certificate()).await;
-    assert!(!output.status.success(), "a certificate that nobody vouches for is not believed");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && told.contains("is not accepted"),
+        "a certificate that nobody vouches for is not believed: {told}"
+    );
+    assert!(!told.contains("is the host running"), "{told}");
+    let output = apply(files.dir.path().join("none.pem")).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("SSL_CERT_FILE names") && told.contains("none.pem: it cannot be read"), "{told}");
+    let output = apply(files.key()).await;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("it holds no certificate"), "{output:?}");
+}
+
+#[tokio::test]
+async fn the_commands_say_what_a_host_does_not_accept_or_speak() {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let pair = Pair {
+        certificate: params.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+        roots: RootCertStore::empty(),
+    };
+    let files = Files::new(&pair);
+    let host = Host::start_with(&files.settings("admin")).await;
+    let resources = files.dir.path().join("resources.toml");
+    std::fs::write(&resources, "[tenants.acme]\n").unwrap();
+    let apply = async |at: String| {
+        let mut command = hookswitch();
+        command.arg("apply").arg("-f").arg(&resources).args(["--admin", &at]).env("SSL_CERT_FILE", files.certificate());
+        command.env("HOOKSWITCH_OPERATOR_KEY", OPERATOR_KEY);
+        String::from_utf8(command.output().await.unwrap().stderr).unwrap()
+    };
+    // As `openssl req -x509` makes one by itself.
+    let told = apply(host.admin_url.replace("127.0.0.1", "localhost")).await;
+    assert!(told.contains("is not accepted") && told.contains("basicConstraints=critical,CA:FALSE"), "{told}");
+    let told = apply(host.admin_url.replace("https", "http")).await;
+    assert!(told.contains("does not speak plain HTTP") && told.contains("write https://"), "{told}");
+    let told = apply(host.ingest_url.replace("http", "https")).await;
+    assert!(told.contains("does not speak TLS") && told.contains("write http://"), "{told}");
 }

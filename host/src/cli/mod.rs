@@ -10,9 +10,10 @@ mod restore;
 mod rotate_master_key;
 mod serve;
 
+use crate::app::OPERATOR_KEY_ENV;
 use crate::config::ModuleOptions;
 use crate::transport::AdminClient;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,8 +42,10 @@ enum Command {
     Serve(ServeArgs),
     /// Bring a file of resources (tenants, sources, modules, endpoints, routes) to a running host
     ///
-    /// Applying a file twice changes nothing the second time. Resources that are not in the file are left alone. They are put one
-    /// by one: where the host refuses one, those before it are there, and the rest is as it was.
+    /// Applying a file twice changes nothing the second time. Resources that are not in the file are left alone; what is in it is put as a
+    /// whole, so a field that the file leaves out is as if it had never been set. A tenant of which the file has no fields of its own is made
+    /// where it is not there, and otherwise left alone. They are put one by one: where the host refuses one, those before it are there,
+    /// and the rest is as it was. The key is the operator's, or one of the tenant's with the role `deploy`, which may put all but the tenant itself.
     Apply(ApplyArgs),
     /// Save a backup of a running host: its store, modules and waiting uploads
     ///
@@ -142,10 +145,11 @@ impl HostArgs {
     }
 }
 
-/// Where the operator's key comes from.
+/// Where the key comes from.
 #[derive(Debug, Args)]
 struct KeyArgs {
-    /// A file that holds the operator's key
+    /// A file that holds a key: the operator's, or an API key that allows it (for `apply` and `module`, one of the tenant's with the
+    /// role `deploy` or `admin`)
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     key_file: Option<PathBuf>,
     /// The data directory of a host on this machine, whose operator.key is used
@@ -157,15 +161,28 @@ impl KeyArgs {
     /// The key: from the file, or from `HOOKSWITCH_OPERATOR_KEY`.
     fn read(&self) -> anyhow::Result<String> {
         let file = self.key_file.clone().or_else(|| self.data.as_ref().map(|data| data.join("operator.key")));
-        let text = match file {
+        let (place, text) = match file {
             Some(file) => {
-                std::fs::read_to_string(&file).with_context(|| format!("cannot read the operator's key from {}", file.display()))?
+                let name = file.display().to_string();
+                let text =
+                    std::fs::read_to_string(&file).with_context(|| format!("cannot read the key from {name}"))?;
+                (name, text)
             }
-            None => std::env::var(crate::app::OPERATOR_KEY_ENV).context(
-                "which key? say --data DIR (the host's data directory), --key-file FILE, or set HOOKSWITCH_OPERATOR_KEY",
-            )?,
+            None => {
+                let given = std::env::var_os(OPERATOR_KEY_ENV).with_context(|| {
+                    format!("which key? say --data DIR (the host's data directory), --key-file FILE, or set {OPERATOR_KEY_ENV}")
+                })?;
+                (OPERATOR_KEY_ENV.to_owned(), given.to_string_lossy().into_owned())
+            }
         };
-        Ok(text.trim().to_owned())
+        let key = text.trim();
+        if key.is_empty() {
+            bail!("{place} is empty: it is to hold a key");
+        }
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            bail!("{place} holds no key: that is one word of visible ASCII characters");
+        }
+        Ok(key.to_owned())
     }
 }
 
@@ -200,8 +217,52 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hookswitch: {error:#}");
+            eprintln!("hookswitch: {}", told(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error with its causes. One whose words the one before it has taken over already is not said again.
+fn told(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let inner = || anyhow::anyhow!("no such file");
+        assert_eq!(
+            told(&inner().context("cannot read x.pem").context("in [ingest]")),
+            "in [ingest]: cannot read x.pem: no such file"
+        );
+        assert_eq!(
+            told(&inner().context("tls: cannot read x.pem: no such file")),
+            "tls: cannot read x.pem: no such file"
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_key_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("some.key");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            KeyArgs { key_file: Some(file.clone()), data: None }.read().map_err(|error| error.to_string())
+        };
+        assert_eq!(read("hsk_acme_x\n"), Ok("hsk_acme_x".to_owned()));
+        assert!(read("\n").unwrap_err().ends_with("some.key is empty: it is to hold a key"));
+        assert!(read("{ \"key\": 1 }").unwrap_err().contains("some.key holds no key"));
     }
 }

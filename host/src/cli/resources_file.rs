@@ -1,14 +1,19 @@
 //! A file of resources: TOML in, a list of PUTs out, in the order in which they can be applied. Pure, but for the values that the file
 //! takes from the environment, which come in as a function.
 //!
+//! All mistakes of a file are found at once: whoever mends one is not to come back for the next.
+//!
 //! The file mirrors the paths of the admin interface: `[tenants.acme.sources.github]` is `PUT /v1/tenants/acme/sources/github`.
+
+mod mistake;
+
+pub(super) use mistake::{Mistake, Mistakes};
 
 use super::upload_query;
 use crate::config::{Invalid, Kind, ModuleOptions, parse, parse_as};
 use crate::model::TenantName;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::fmt;
 use toml::de::{DeTable, DeValue};
 
 /// Where a table `{ env = "NAME" }` is what it says.
@@ -30,6 +35,9 @@ pub(super) struct Resource {
 pub(super) enum Content {
     /// JSON.
     Spec(Value),
+    /// A tenant of which the file says nothing but that it has what stands below it: it is made where it is not there, and otherwise left as
+    /// it is.
+    Implied,
     /// A module.
     Module(ModuleFile),
 }
@@ -53,27 +61,17 @@ impl ModuleFile {
     }
 }
 
-/// A mistake in the file, with its place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) struct Mistake {
-    file: String,
-    line: Option<usize>,
-    keys: String,
-    message: String,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))?;
-        write!(f, ": {}{}{}", self.keys, if self.keys.is_empty() { "" } else { ": " }, self.message)
-    }
-}
-
 /// A file that was read.
 pub(super) struct ResourcesFile<'a> {
     name: &'a str,
     text: &'a str,
+}
+
+/// What was found in it.
+struct Found {
+    /// Each with its place in the order.
+    all: Vec<(u8, Resource)>,
+    mistakes: Mistakes,
 }
 
 const SECTIONS: [(&str, Kind); 5] = [
@@ -89,35 +87,43 @@ impl<'a> ResourcesFile<'a> {
         Self { name, text }
     }
 
-    /// The resources of the file, those first that others refer to.
-    ///
-    /// # Errors
-    /// The first mistake in it.
-    pub(super) fn resources(&self, env: impl Fn(&str) -> Option<String>) -> Result<Vec<Resource>, Mistake> {
-        let table: toml::Table = toml::from_str(self.text).map_err(|error| {
-            let line = error.span().map(|span| self.line_at(span.start));
-            Mistake { file: self.name.to_owned(), line, keys: String::new(), message: error.message().to_owned() }
-        })?;
-        let mut all: Vec<(u8, Resource)> = Vec::new();
-        for (key, value) in &table {
+    /// The resources of the file, those first that others refer to; and every mistake in it.
+    pub(super) fn resources(&self, env: impl Fn(&str) -> Option<String>) -> (Vec<Resource>, Mistakes) {
+        let mut found = Found { all: Vec::new(), mistakes: Mistakes::default() };
+        match toml::from_str::<toml::Table>(self.text) {
+            Ok(table) => self.read(&table, &env, &mut found),
+            Err(error) => {
+                let line = error.span().map(|span| self.line_at(span.start));
+                found.mistakes.add(Mistake::new(self.name, line, String::new(), error.message()));
+            }
+        }
+        // A stable sort: within a kind the file's own order stays.
+        found.all.sort_by_key(|(order, _)| *order);
+        (found.all.into_iter().map(|(_, resource)| resource).collect(), found.mistakes)
+    }
+
+    fn read(&self, table: &toml::Table, env: &impl Fn(&str) -> Option<String>, found: &mut Found) {
+        if table.is_empty() {
+            let message = "there is nothing in it; a file has [operator.…] and [tenants.…]";
+            found.mistakes.add(Mistake::new(self.name, None, String::new(), message));
+        }
+        for (key, value) in table {
             match key.as_str() {
-                "operator" => self.scope(&["operator".to_owned()], "/v1/operator", value, &env, &mut all)?,
+                "operator" => self.scope(&["operator".to_owned()], "/v1/operator", value, env, found),
                 "tenants" => {
-                    for (tenant, value) in self.table(&["tenants".to_owned()], value)? {
+                    for (tenant, value) in self.table(&["tenants".to_owned()], value, found).into_iter().flatten() {
                         let keys = ["tenants".to_owned(), tenant.clone()];
-                        self.check_name(&keys, tenant)?;
-                        self.scope(&keys, &format!("/v1/tenants/{tenant}"), value, &env, &mut all)?;
+                        if self.check_name(&keys, tenant, found) {
+                            self.scope(&keys, &format!("/v1/tenants/{tenant}"), value, env, found);
+                        }
                     }
                 }
                 other => {
                     let message = "is not known here; a file has [operator.…] and [tenants.…]";
-                    return Err(self.mistake(&[other.to_owned()], "", message));
+                    found.mistakes.add(self.mistake(&[other.to_owned()], "", message));
                 }
             }
         }
-        // A stable sort: within a kind the file's own order stays.
-        all.sort_by_key(|(order, _)| *order);
-        Ok(all.into_iter().map(|(_, resource)| resource).collect())
     }
 
     /// A mistake in the resource at `keys`, at the JSON pointer `pointer` in it.
@@ -125,7 +131,7 @@ impl<'a> ResourcesFile<'a> {
         let inner = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
         let path: Vec<String> = keys.iter().cloned().chain(inner).collect();
         let line = self.line_of(&path);
-        Mistake { file: self.name.to_owned(), line, keys: path.join("."), message: message.to_owned() }
+        Mistake::new(self.name, line, path.join("."), message)
     }
 
     fn scope(
@@ -134,98 +140,130 @@ impl<'a> ResourcesFile<'a> {
         path: &str,
         value: &toml::Value,
         env: &impl Fn(&str) -> Option<String>,
-        all: &mut Vec<(u8, Resource)>,
-    ) -> Result<(), Mistake> {
+        found: &mut Found,
+    ) {
         let operator = keys.len() == 1;
-        let mut own = Map::new();
-        for (key, value) in self.table(keys, value)? {
+        let (mut own, mut is_wrong) = (Map::new(), value.as_table().is_none());
+        for (key, value) in self.table(keys, value, found).into_iter().flatten() {
             let here: Vec<String> = keys.iter().cloned().chain([key.clone()]).collect();
             match SECTIONS.iter().find(|(section, _)| section == key) {
                 Some((section, kind)) if !operator || *kind == Kind::Module => {
-                    for (name, value) in self.table(&here, value)? {
-                        let keys: Vec<String> = here.iter().cloned().chain([name.clone()]).collect();
-                        if *kind != Kind::EventType {
-                            self.check_name(&keys, name)?;
-                        }
-                        let json = self.json(&keys, value, env)?;
-                        let content = self.content(&keys, *kind, json)?;
-                        let order = *kind as u8 + u8::from(!operator);
-                        all.push((
-                            order,
-                            Resource { path: format!("{path}/{section}/{}", segment(name)), keys, content },
-                        ));
+                    let path = format!("{path}/{section}");
+                    for (name, value) in self.table(&here, value, found).into_iter().flatten() {
+                        self.one(&here, *kind, &path, (name, value), env, found);
                     }
                 }
                 _ if operator => {
-                    return Err(self.mistake(&here, "", "is not known here; the operator's scope has modules"));
+                    found.mistakes.add(self.mistake(&here, "", "is not known here; the operator's scope has modules"));
                 }
                 _ => {
-                    own.insert(key.clone(), self.json(&here, value, env)?);
+                    let known = found.mistakes.len();
+                    own.insert(key.clone(), self.json(&here, value, env, &mut found.mistakes));
+                    is_wrong |= found.mistakes.len() > known;
                 }
             }
         }
-        if !operator {
-            let content = self.content(keys, Kind::Tenant, Value::Object(own))?;
-            all.push((0, Resource { path: path.to_owned(), keys: keys.to_vec(), content }));
+        if operator || is_wrong {
+            return;
         }
-        Ok(())
+        let content = match own.is_empty() {
+            true => Some(Content::Implied),
+            false => self.content(keys, Kind::Tenant, Value::Object(own), found),
+        };
+        let resource = |content| (0, Resource { path: path.to_owned(), keys: keys.to_vec(), content });
+        found.all.extend(content.map(resource));
+    }
+
+    /// One resource of the section that is put below `path`.
+    fn one(
+        &self,
+        section: &[String],
+        kind: Kind,
+        path: &str,
+        (name, value): (&String, &toml::Value),
+        env: &impl Fn(&str) -> Option<String>,
+        found: &mut Found,
+    ) {
+        let keys: Vec<String> = section.iter().cloned().chain([name.clone()]).collect();
+        if kind != Kind::EventType && !self.check_name(&keys, name, found) {
+            return;
+        }
+        let known = found.mistakes.len();
+        let json = self.json(&keys, value, env, &mut found.mistakes);
+        if found.mistakes.len() > known {
+            return;
+        }
+        let in_operators_scope = section.first().is_some_and(|scope| scope == "operator");
+        let order = kind as u8 + u8::from(!in_operators_scope);
+        if let Some(content) = self.content(&keys, kind, json, found) {
+            found.all.push((order, Resource { path: format!("{path}/{}", segment(name)), keys, content }));
+        }
     }
 
     /// One rule for all names. A name becomes a part of a path: what is none must not lead elsewhere.
-    fn check_name(&self, keys: &[String], name: &str) -> Result<(), Mistake> {
-        name.parse::<TenantName>().map(drop).map_err(|error| self.mistake(keys, "", &error.to_string()))
+    fn check_name(&self, keys: &[String], name: &str, found: &mut Found) -> bool {
+        let wrong = name.parse::<TenantName>().err();
+        found.mistakes.extend(wrong.iter().map(|error| self.mistake(keys, "", &error.to_string())));
+        wrong.is_none()
     }
 
-    fn content(&self, keys: &[String], kind: Kind, json: Value) -> Result<Content, Mistake> {
+    fn content(&self, keys: &[String], kind: Kind, json: Value, found: &mut Found) -> Option<Content> {
         // The host reads it in the same way: what it would refuse for its form is found here, with its line, before anything is sent.
         let text = json.to_string();
         let content = match kind {
             Kind::Module => parse_as(text.as_bytes()).map(Content::Module),
             _ => parse(kind, text.as_bytes()).map(|_| Content::Spec(json)),
         };
-        content.map_err(|Invalid { pointer, message }| self.mistake(keys, &pointer, strip_place(&message)))
+        let mistake = |Invalid { pointer, message }| self.mistake(keys, &pointer, &message);
+        content.map_err(|invalid| found.mistakes.add(mistake(invalid))).ok()
     }
 
-    fn table<'t>(&self, keys: &[String], value: &'t toml::Value) -> Result<&'t toml::Table, Mistake> {
-        value.as_table().ok_or_else(|| self.mistake(keys, "", "is not a table"))
+    fn table<'t>(&self, keys: &[String], value: &'t toml::Value, found: &mut Found) -> Option<&'t toml::Table> {
+        let table = value.as_table();
+        if table.is_none() {
+            found.mistakes.add(self.mistake(keys, "", "is not a table"));
+        }
+        table
     }
 
-    /// A TOML value as JSON. Outside of module settings, schemas and their examples, labels and the table of headers `{ env = "NAME" }` stands for a value of the environment.
+    /// A TOML value as JSON, with null where there is a mistake. Outside of module settings, schemas and their examples, labels and the table of
+    /// headers `{ env = "NAME" }` stands for a value of the environment.
     fn json(
         &self,
         keys: &[String],
         value: &toml::Value,
         env: &impl Fn(&str) -> Option<String>,
-    ) -> Result<Value, Mistake> {
-        let inner = |key: String, value| {
+        mistakes: &mut Mistakes,
+    ) -> Value {
+        let inner = |key: String, value, mistakes: &mut Mistakes| {
             let keys: Vec<String> = keys.iter().cloned().chain([key]).collect();
-            self.json(&keys, value, env)
+            self.json(&keys, value, env, mistakes)
+        };
+        let mut wrong = |message: &str| {
+            mistakes.add(self.mistake(keys, "", message));
+            Value::Null
         };
         // A table whose keys people choose is never a reference itself: `labels = { env = "prod" }` is a label.
         let chosen_keys = keys.last().is_some_and(|key| key == "labels" || key == "headers");
         let plain = chosen_keys || keys.iter().any(|key| PLAIN.contains(&key.as_str()));
-        Ok(match value {
+        match value {
             toml::Value::Table(table) => match table.get("env") {
-                Some(toml::Value::String(name)) if table.len() == 1 && !plain => Value::String(
-                    env(name).ok_or_else(|| self.mistake(keys, "", &format!("the environment has no `{name}`")))?,
-                ),
-                _ => {
-                    let members = table.iter().map(|(key, value)| Ok((key.clone(), inner(key.clone(), value)?)));
-                    Value::Object(members.collect::<Result<_, Mistake>>()?)
+                Some(toml::Value::String(name)) if table.len() == 1 && !plain => {
+                    env(name).map_or_else(|| wrong(&format!("the environment has no `{name}`")), Value::String)
                 }
+                _ => table.iter().map(|(key, value)| (key.clone(), inner(key.clone(), value, mistakes))).collect(),
             },
             toml::Value::Array(items) => {
-                let items = items.iter().enumerate().map(|(index, value)| inner(index.to_string(), value));
-                Value::Array(items.collect::<Result<_, Mistake>>()?)
+                let items = items.iter().enumerate();
+                items.map(|(index, value)| inner(index.to_string(), value, mistakes)).collect()
             }
             toml::Value::String(text) => Value::String(text.clone()),
             toml::Value::Integer(number) => Value::from(*number),
             toml::Value::Boolean(truth) => Value::Bool(*truth),
             toml::Value::Float(number) => serde_json::Number::from_f64(*number)
-                .map(Value::Number)
-                .ok_or_else(|| self.mistake(keys, "", "is not a number that JSON has"))?,
-            toml::Value::Datetime(_) => return Err(self.mistake(keys, "", "JSON has no dates: write it as a string")),
-        })
+                .map_or_else(|| wrong("is not a number that JSON has"), Value::Number),
+            toml::Value::Datetime(_) => wrong("JSON has no dates: write it as a string"),
+        }
     }
 
     /// The line of the innermost of these keys that the file has.
@@ -273,122 +311,5 @@ fn segment(name: &str) -> String {
     encoded.collect()
 }
 
-/// serde_json's words without the place in a JSON text that nobody has seen.
-fn strip_place(message: &str) -> &str {
-    message.find(" at line ").and_then(|end| message.get(..end)).unwrap_or(message)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    const GOOD: &str = r#"
-[operator.modules.match]
-file = "match.wasm"
-
-[tenants.acme.routes.all]
-source = "in"
-steps = [ { module = "operator/match", settings = { env = "kept" } } ]
-to = { endpoints = ["out"] }
-
-[tenants.acme.sources.in]
-verify = { scheme = "github", secrets = [{ env = "SECRET" }] }
-
-[tenants.acme.endpoints.out]
-url = { env = "URL" }
-"#;
-
-    fn read(text: &str) -> Result<Vec<Resource>, String> {
-        let env = |name: &str| (name != "MISSING").then(|| format!("http://{}.example/", name.to_lowercase()));
-        ResourcesFile::new("r.toml", text).resources(env).map_err(|mistake| mistake.to_string())
-    }
-
-    #[test]
-    fn resources_come_in_the_order_in_which_they_can_be_applied() {
-        let resources = read(GOOD).unwrap();
-        let paths: Vec<_> = resources.iter().map(|resource| resource.path.as_str()).collect();
-        assert_eq!(
-            paths,
-            [
-                "/v1/tenants/acme",
-                "/v1/operator/modules/match",
-                "/v1/tenants/acme/sources/in",
-                "/v1/tenants/acme/endpoints/out",
-                "/v1/tenants/acme/routes/all",
-            ]
-        );
-        let Content::Module(module) = &resources[1].content else { panic!("a module is a file") };
-        assert_eq!((module.file.as_str(), module.query().as_str()), ("match.wasm", ""));
-        assert_eq!(resources[3].content, Content::Spec(json!({ "url": "http://url.example/" })));
-        let Content::Spec(route) = &resources[4].content else { panic!("a route is a spec") };
-        assert_eq!(route["steps"][0]["settings"], json!({ "env": "kept" }));
-    }
-
-    #[test]
-    fn the_name_of_an_event_type_leads_nowhere_else() {
-        let text = "[tenants.acme.event-types.\"orders/create\"]\nexamples = [{ env = \"prod\" }]\n[tenants.acme.event-types.\"..\"]\n";
-        let resources = read(text).unwrap();
-        let paths: Vec<_> = resources[1..].iter().map(|resource| resource.path.as_str()).collect();
-        assert_eq!(paths, ["/v1/tenants/acme/event-types/%2E%2E", "/v1/tenants/acme/event-types/orders%2Fcreate"]);
-        let Content::Spec(spec) = &resources[2].content else { panic!("an event type is a spec") };
-        assert_eq!(spec["examples"], json!([{ "env": "prod" }]));
-    }
-
-    #[test]
-    fn a_label_or_header_named_env_is_no_reference() {
-        let text = r#"
-[tenants.acme.endpoints.out]
-url = "http://x/"
-labels = { env = "prod" }
-headers = { env = "prod" }
-[tenants.acme.endpoints.other]
-url = "http://x/"
-headers = { authorization = { env = "TOKEN" } }
-"#;
-        let resources = read(text).unwrap();
-        let specs: Vec<_> = resources.iter().map(|resource| resource.content.clone()).collect();
-        let plain = json!({ "env": "prod" });
-        assert!(specs.contains(&Content::Spec(json!({ "url": "http://x/", "labels": plain, "headers": plain }))));
-        let headers = json!({ "authorization": "http://token.example/" });
-        assert!(specs.contains(&Content::Spec(json!({ "url": "http://x/", "headers": headers }))));
-    }
-
-    #[test]
-    fn a_mistake_is_told_with_file_line_and_keys() {
-        let cases = [
-            ("[tenants.acme\n", "r.toml:1: "),
-            ("\n[tenant.acme]\n", "r.toml:2: tenant: is not known here"),
-            ("[operator.sources.x]\n", "r.toml:1: operator.sources: is not known here"),
-            ("[tenants.acme.endpoints.e]\nurl = 3\n", "r.toml:2: tenants.acme.endpoints.e.url: invalid type"),
-            (
-                "[tenants.acme.endpoints.e]\nurl = \"http://x\"\nlables = {}\n",
-                "r.toml:3: tenants.acme.endpoints.e.lables: unknown field",
-            ),
-            ("[tenants.acme.endpoints.e]\n", "r.toml:1: tenants.acme.endpoints.e: missing field `url`"),
-            (
-                "[tenants.acme.endpoints.e]\nurl = { env = \"MISSING\" }\n",
-                "r.toml:2: tenants.acme.endpoints.e.url: the environment has no `MISSING`",
-            ),
-            ("[tenants.acme.modules.m]\nfile = 3\n", "r.toml:2: tenants.acme.modules.m.file: invalid type"),
-            (
-                "[tenants.acme.modules.m]\nfile = \"m\"\nmax_time = 3\n",
-                "r.toml:3: tenants.acme.modules.m.max_time: unknown field",
-            ),
-            (
-                "[tenants.\"../operator\".modules.m]\nfile = \"m\"\n",
-                "r.toml:1: tenants.../operator: `../operator` is not a name",
-            ),
-            ("[tenants.acme.endpoints.\"a/b\"]\n", "r.toml:1: tenants.acme.endpoints.a/b: `a/b` is not a name"),
-            ("[tenants.acme]\ntitle = 2020-01-01\n", "r.toml:2: tenants.acme.title: JSON has no dates"),
-            (
-                "[tenants.acme.routes.r]\nsource = \"s\"\nsteps = [\n  { module = \"a\" },\n  { modul = \"b\" },\n]\n",
-                "r.toml:5: tenants.acme.routes.r.steps.1",
-            ),
-        ];
-        for (text, expected) in cases {
-            let error = read(text).unwrap_err();
-            assert!(error.starts_with(expected), "{error}\nshould begin with\n{expected}");
-        }
-    }
-}
+mod tests;

@@ -55,7 +55,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
 use json::Json;
-use problems::{coding_refused, rate_limited, source_disabled, unwanted};
+use problems::{coding_refused, no_admin_interface, rate_limited, source_disabled, unwanted};
 use rates::Rates;
 use refusals::Refusals;
 use refused::Seen;
@@ -351,6 +351,9 @@ impl Ingest {
 
     /// The source that requests to this path go to.
     fn find(&self, path: &str) -> Result<Way, Problem> {
+        if path.starts_with("/v1/") {
+            return Err(no_admin_interface());
+        }
         let (tenant, source) =
             path.strip_prefix("/in/").and_then(|rest| rest.split_once('/')).ok_or_else(source_unknown)?;
         let tenant: TenantName = tenant.parse().map_err(|_| source_unknown())?;

@@ -9,6 +9,13 @@ use crate::problem::Problem;
 use crate::store::DiskFull;
 use http::{StatusCode, header};
 
+/// Somebody took this listener for the other one.
+pub(super) fn no_admin_interface() -> Problem {
+    let detail = "this is where events come in, POST /in/{tenant}/{source}; paths of /v1 are those of the admin interface, which is another \
+                  listener (`admin.listen`, by itself 127.0.0.1:8081)";
+    Problem::new(StatusCode::NOT_FOUND, "source_unknown", detail)
+}
+
 pub(super) fn source_disabled() -> Problem {
     let detail = "the source is disabled; enable it in its configuration";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "source_disabled", detail).retry_after_s(60)

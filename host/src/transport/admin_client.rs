@@ -1,11 +1,16 @@
 //! The command line's own client for the admin interface of a host. Its address is the operator's, not a stranger's, so nothing
 //! guards where it goes; what it reads is bounded all the same.
 
+use super::error::tls_error;
 use super::innermost;
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode, header};
 use reqwest::Url;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -17,6 +22,9 @@ const TIMEOUT: Duration = Duration::from_secs(330);
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long a download waits for its next piece.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The environment's name for the file with the authorities that are trusted in place of the system's.
+const AUTHORITIES: &str = "SSL_CERT_FILE";
 
 /// Talks to the admin interface of one host.
 #[derive(Clone, Debug)]
@@ -33,7 +41,7 @@ pub enum AdminClientError {
     #[error("`{0}` is not the address of an admin interface: write it as http://127.0.0.1:8081")]
     Address(String),
     /// The key cannot stand in a header.
-    #[error("the operator's key has other characters than visible ASCII")]
+    #[error("the key has other characters than visible ASCII")]
     Key,
     /// No client came about.
     #[error("cannot set up the HTTP client: {0}")]
@@ -44,6 +52,35 @@ pub enum AdminClientError {
         /// Who was asked.
         url: String,
         /// Why not.
+        why: String,
+    },
+    /// What is there does not prove that it is who was asked.
+    #[error(
+        "the certificate of {url} is not accepted: {why}. The system's authorities are trusted, or those in the file that {AUTHORITIES} names; a \
+         certificate that a host signs itself is to be made with `-addext basicConstraints=critical,CA:FALSE`"
+    )]
+    Certificate {
+        /// Who was asked.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file with the authorities is of no use.
+    #[error("{AUTHORITIES} names {}: {why}", path.display())]
+    Authorities {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What is there speaks something else.
+    #[error("what answers at {url} does not speak {}: {why}; write {} if that is what it speaks", if *tls { "TLS" } else { "plain HTTP" }, if *tls { "http://" } else { "https://" })]
+    Protocol {
+        /// Who was asked.
+        url: String,
+        /// Whether TLS was spoken to it.
+        tls: bool,
+        /// What was wrong.
         why: String,
     },
     /// What came could not be kept.
@@ -58,16 +95,19 @@ pub enum AdminClientError {
 }
 
 impl AdminClient {
-    /// A client for the host at `base` with the operator's key.
+    /// A client for the host at `base` with this key.
     ///
     /// # Errors
-    /// Where address or key are not usable.
+    /// Where the address, the key or the file of authorities is not usable.
     pub fn new(base: &str, key: &str) -> Result<Self, AdminClientError> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let wrong = || AdminClientError::Address(base.to_owned());
         let base = Url::parse(base).map_err(|_| wrong())?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(wrong());
+        }
+        if base.scheme() == "https" {
+            check_authorities()?;
         }
         let mut key = header::HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| AdminClientError::Key)?;
         key.set_sensitive(true);
@@ -150,6 +190,32 @@ impl AdminClient {
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> AdminClientError {
-        AdminClientError::NoAnswer { url: self.base.to_string(), why: innermost(error) }
+        let (url, why) = (self.base.to_string(), innermost(error));
+        let mut next: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = next {
+            match tls_error(error) {
+                Some(rustls::Error::InvalidMessage(_)) => return AdminClientError::Protocol { url, tls: true, why },
+                Some(rustls::Error::InvalidCertificate(wrong)) => {
+                    return AdminClientError::Certificate { url, why: wrong.to_string() };
+                }
+                _ => {}
+            }
+            if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
+                return AdminClientError::Protocol { url, tls: false, why };
+            }
+            next = error.source();
+        }
+        AdminClientError::NoAnswer { url, why }
     }
+}
+
+/// Sees that the file of authorities can be read, where there is to be one. What takes them from it passes over a file that is not there.
+fn check_authorities() -> Result<(), AdminClientError> {
+    let Some(path) = std::env::var_os(AUTHORITIES).map(PathBuf::from) else { return Ok(()) };
+    let found = std::fs::read(&path).map_err(|error| format!("it cannot be read: {error}"));
+    let found = found.and_then(|pem| match CertificateDer::pem_slice_iter(&pem).next() {
+        Some(Ok(_)) => Ok(()),
+        _ => Err("it holds no certificate: `-----BEGIN CERTIFICATE-----` and so on".to_owned()),
+    });
+    found.map_err(|why| AdminClientError::Authorities { path, why })
 }

@@ -118,7 +118,7 @@ impl SendError {
 }
 
 /// TLS errors come wrapped in I/O errors, once or twice, and the `source` of these passes over what they wrap.
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+pub(super) fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut error = error;
     while let Some(wrapped) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         error = wrapped;
