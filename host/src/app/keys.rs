@@ -20,23 +20,65 @@ const PREVIOUS_KEY_FILE: &str = "master.key.previous";
 const FINGERPRINT_FILE: &str = "master.fingerprint";
 
 pub(super) fn operator_key(data: &Path) -> anyhow::Result<OperatorKey> {
-    let text = given_or_made(data, OPERATOR_KEY_ENV, "operator.key", |random| format!("hsop_{}", hex(random)))?;
+    let text = match given(data, OPERATOR_KEY_ENV, "operator.key")? {
+        Some(text) => text,
+        None => {
+            let text = format!("hsop_{}", hex(random()?));
+            make(&data.join("operator.key"), &text)?;
+            text
+        }
+    };
     OperatorKey::new(&text).with_context(|| format!("{OPERATOR_KEY_ENV} or {}", data.join("operator.key").display()))
 }
 
-/// The master key; and the one before it, where secrets are still sealed with that.
-pub(super) fn master_key(data: &Path) -> anyhow::Result<(MasterKey, Option<MasterKey>)> {
-    let text = given_or_made(data, MASTER_KEY_ENV, MASTER_KEY_FILE, |random| MasterKey::new(random).to_hex())?;
-    let key = parsed(&text, data, MASTER_KEY_ENV, MASTER_KEY_FILE)?;
-    let path = data.join(FINGERPRINT_FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(known) if known.trim() == key.fingerprint() => Ok((key, None)),
-        Ok(known) => previous_key(data, known.trim()).map(|previous| (key, Some(previous))),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            write_new(&path, &key.fingerprint())?;
-            Ok((key, None))
+/// The master key of a data directory.
+pub(super) struct Master {
+    /// What seals.
+    pub(super) key: MasterKey,
+    /// The one before it, where secrets are still sealed with that.
+    pub(super) previous: Option<MasterKey>,
+    /// Whether it was made just now, and stands nowhere.
+    is_made: bool,
+}
+
+impl Master {
+    /// The key that is given for `data`; a new one where nothing was ever sealed there. Writes nothing.
+    pub(super) fn find(data: &Path) -> anyhow::Result<Self> {
+        let path = data.join(FINGERPRINT_FILE);
+        let known = match std::fs::read_to_string(&path) {
+            Ok(known) => Some(known.trim().to_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let Some(text) = given(data, MASTER_KEY_ENV, MASTER_KEY_FILE)? else {
+            if known.is_some() {
+                bail!(
+                    "there is no master key: {} is not there, and {MASTER_KEY_ENV} is not set, but the secrets in {} are sealed with one. Put \
+                     that key back, as this file (mode 600) or this variable; no other opens them",
+                    data.join(MASTER_KEY_FILE).display(),
+                    data.display()
+                );
+            }
+            return Ok(Self { key: MasterKey::new(random()?), previous: None, is_made: true });
+        };
+        let key = parsed(&text, data, MASTER_KEY_ENV, MASTER_KEY_FILE)?;
+        let previous = match known {
+            Some(known) if known != key.fingerprint() => Some(previous_key(data, &known)?),
+            _ => None,
+        };
+        Ok(Self { key, previous, is_made: false })
+    }
+
+    /// To be called when it has opened all that is sealed: from here on a start needs this key, and no other.
+    pub(super) fn keep(&self, data: &Path) -> anyhow::Result<()> {
+        if self.is_made {
+            make(&data.join(MASTER_KEY_FILE), &self.key.to_hex())?;
         }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        let (path, fingerprint) = (data.join(FINGERPRINT_FILE), self.key.fingerprint());
+        match std::fs::read_to_string(&path) {
+            Ok(known) if known.trim() == fingerprint => Ok(()),
+            _ => write_new(&path, &fingerprint),
+        }
     }
 }
 
@@ -56,21 +98,19 @@ fn previous_key(data: &Path, fingerprint: &str) -> anyhow::Result<MasterKey> {
     )
 }
 
-/// From here on a start does without the key before this one.
-pub(super) fn master_key_is(data: &Path, key: &MasterKey) -> anyhow::Result<()> {
-    write_new(&data.join(FINGERPRINT_FILE), &key.fingerprint())
-}
-
 /// Makes a new master key, and keeps the one before it for the next start.
 ///
 /// # Errors
-/// Where the key is given by the environment, the last change of it is not through, or the disk fails.
+/// Where the key is given by the environment, a host runs on the directory, the last change of it is not through, or the disk fails.
 pub fn rotate_master_key(data: &Path) -> anyhow::Result<()> {
     if std::env::var_os(MASTER_KEY_ENV).is_some() {
         bail!(
             "{MASTER_KEY_ENV} gives the master key: put the new one there, and start the host once with the present one as \
              {PREVIOUS_KEY_ENV}"
         );
+    }
+    if crate::store::is_in_use(&data.join("store")) {
+        bail!("a host runs on {}: stop it first, the new key is for the next start", data.display());
     }
     let path = data.join(MASTER_KEY_FILE);
     let text = read_private(&path)?.with_context(|| format!("there is no {}", path.display()))?;
@@ -88,18 +128,18 @@ fn parsed(text: &str, data: &Path, env: &str, file: &str) -> anyhow::Result<Mast
     text.trim().parse().with_context(|| format!("{env} or {}", data.join(file).display()))
 }
 
-fn given_or_made(data: &Path, env: &str, file: &str, make: impl FnOnce([u8; 32]) -> String) -> anyhow::Result<String> {
-    if let Ok(given) = std::env::var(env) {
-        return Ok(given.trim().to_owned());
+/// What the environment says, or else the file.
+fn given(data: &Path, env: &str, file: &str) -> anyhow::Result<Option<String>> {
+    match std::env::var(env) {
+        Ok(given) => Ok(Some(given.trim().to_owned())),
+        Err(_) => read_private(&data.join(file)),
     }
-    let path = data.join(file);
-    if let Some(text) = read_private(&path)? {
-        return Ok(text);
-    }
-    let text = make(random()?);
-    write_new(&path, &text)?;
+}
+
+fn make(path: &Path, text: &str) -> anyhow::Result<()> {
+    write_new(path, text)?;
     tracing::info!(path = %path.display(), "made a new key");
-    Ok(text)
+    Ok(())
 }
 
 /// What a file says that only its owner may read; none where it is not there.
@@ -137,16 +177,23 @@ fn hex(bytes: [u8; 32]) -> String {
 mod tests {
     use super::*;
 
+    /// As a start does that finds nothing it cannot open.
+    fn master_key(data: &Path) -> anyhow::Result<Master> {
+        let master = Master::find(data)?;
+        master.keep(data)?;
+        Ok(master)
+    }
+
     #[test]
     fn keys_are_made_once_private_and_found_again() {
         let dir = tempfile::tempdir().unwrap();
-        let (first, _) = master_key(dir.path()).unwrap();
+        let first = master_key(dir.path()).unwrap();
         operator_key(dir.path()).unwrap();
         for file in ["master.key", "operator.key"] {
             let mode = std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");
         }
-        assert_eq!(master_key(dir.path()).unwrap().0.to_hex(), first.to_hex());
+        assert_eq!(master_key(dir.path()).unwrap().key.to_hex(), first.key.to_hex());
     }
 
     #[test]
@@ -155,27 +202,49 @@ mod tests {
         master_key(dir.path()).unwrap();
         let path = dir.path().join("master.key");
         std::fs::write(&path, MasterKey::new([1; 32]).to_hex()).unwrap();
-        assert!(master_key(dir.path()).unwrap_err().to_string().contains("is not the one"));
+        let error = || Master::find(dir.path()).err().unwrap().to_string();
+        assert!(error().contains("is not the one"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(master_key(dir.path()).unwrap_err().to_string().contains("chmod 600"));
+        assert!(error().contains("chmod 600"));
+    }
+
+    #[test]
+    fn a_master_key_that_is_gone_is_missed_and_no_other_made() {
+        let dir = tempfile::tempdir().unwrap();
+        master_key(dir.path()).unwrap();
+        let path = dir.path().join("master.key");
+        std::fs::remove_file(&path).unwrap();
+        let error = Master::find(dir.path()).err().unwrap().to_string();
+        assert!(error.contains("there is no master key") && error.contains("master.key is not there"), "{error}");
+        assert!(error.contains(MASTER_KEY_ENV) && !path.exists(), "{error}");
+    }
+
+    #[test]
+    fn a_first_key_is_written_when_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let master = Master::find(dir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        master.keep(dir.path()).unwrap();
+        assert_eq!(Master::find(dir.path()).unwrap().key.to_hex(), master.key.to_hex());
     }
 
     #[test]
     fn the_key_before_is_needed_until_the_new_one_is_in_its_place() {
         let dir = tempfile::tempdir().unwrap();
-        let (first, _) = master_key(dir.path()).unwrap();
+        let first = master_key(dir.path()).unwrap().key;
         rotate_master_key(dir.path()).unwrap();
-        let (second, previous) = master_key(dir.path()).unwrap();
-        assert_eq!(previous.map(|key| key.to_hex()), Some(first.to_hex()));
-        assert_ne!(second.to_hex(), first.to_hex());
+        let second = Master::find(dir.path()).unwrap();
+        assert_eq!(second.previous.as_ref().map(MasterKey::to_hex), Some(first.to_hex()));
+        assert_ne!(second.key.to_hex(), first.to_hex());
         assert!(rotate_master_key(dir.path()).unwrap_err().to_string().contains("not through"));
         let (previous, away) = (dir.path().join(PREVIOUS_KEY_FILE), dir.path().join("away"));
         std::fs::rename(&previous, &away).unwrap();
-        assert!(master_key(dir.path()).unwrap_err().to_string().contains(PREVIOUS_KEY_ENV));
+        assert!(Master::find(dir.path()).err().unwrap().to_string().contains(PREVIOUS_KEY_ENV));
         std::fs::rename(&away, &previous).unwrap();
-        master_key_is(dir.path(), &second).unwrap();
-        assert!(master_key(dir.path()).unwrap().1.is_none());
+        second.keep(dir.path()).unwrap();
+        assert!(Master::find(dir.path()).unwrap().previous.is_none());
         rotate_master_key(dir.path()).unwrap();
-        assert_eq!(master_key(dir.path()).unwrap().1.map(|key| key.to_hex()), Some(second.to_hex()));
+        let previous = Master::find(dir.path()).unwrap().previous;
+        assert_eq!(previous.map(|key| key.to_hex()), Some(second.key.to_hex()));
     }
 }

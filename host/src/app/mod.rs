@@ -101,11 +101,12 @@ impl Host {
         // First: it says that the directory is ours.
         let store = Store::open(&data.join("store"), &settings.store, &health).context("cannot open the store")?;
         store.commit(Transition::CountUsage).await.context("cannot count what tenants have in the store")?;
-        let (master, previous) = keys::master_key(data)?;
-        if let Some(previous) = previous {
-            let secrets = crate::api::reseal(&store, &previous, &master).await.map_err(anyhow::Error::msg);
+        let sealing = keys::Master::find(data)?;
+        let (master, is_changed) = (&sealing.key, sealing.previous.is_some());
+        if let Some(previous) = &sealing.previous {
+            let secrets = crate::api::reseal(&store, previous, master).await.map_err(anyhow::Error::msg);
             let secrets = secrets.context("cannot seal the secrets with the new master key")?;
-            keys::master_key_is(data, &master)?;
+            sealing.keep(data)?;
             tracing::info!(
                 secrets,
                 "every secret is sealed with the new master key; the previous one is needed no more"
@@ -113,10 +114,12 @@ impl Host {
         }
         let operator = keys::operator_key(data)?;
         let tokens = TokenKey::new(&master.derive(TOKENS_LABEL));
-        let snapshot = crate::api::load(&store, &master)
+        let snapshot = crate::api::load(&store, master)
             .await
             .map_err(anyhow::Error::msg)
             .context("cannot read the configuration")?;
+        // Now it has opened every secret: one that does not is no reason to take it for the right one from here on.
+        sealing.keep(data)?;
         let runtime = Runtime::start(settings.runtime.clone()).context("cannot start the module runtime")?;
         let executor =
             Arc::new(Executor::start(&settings.runtime, &health).context("cannot start the module threads")?);
@@ -127,8 +130,14 @@ impl Host {
         // What was compiled of others only takes room: a run that is pinned to one has it compiled again.
         let known: BTreeSet<Digest> = snapshot.module_versions().collect();
         let (engine, key) = (runtime.engine_id(), master.derive(COMPILED_LABEL));
-        let compiled = CompiledFiles::open(&data.join("compiled"), engine, &key, |digest| known.contains(digest))
+        let is_wanted = |digest: &Digest| !is_changed && known.contains(digest);
+        let compiled = CompiledFiles::open(&data.join("compiled"), engine, &key, is_wanted)
             .context("cannot open the directory of compiled modules")?;
+        if is_changed {
+            tracing::info!(
+                "compiled modules were vouched for by the previous master key: each is compiled again when it is needed"
+            );
+        }
         let (waiting, found) =
             WaitingUploads::open(&data.join("uploads")).context("cannot open the directory of waiting uploads")?;
         let backed_up = DataFiles { data: data.to_owned(), uploads: waiting.clone() };
@@ -149,7 +158,7 @@ impl Host {
             store.clone(),
             library.clone(),
             executor.clone(),
-            master,
+            sealing.key,
             published.clone(),
             clock.clone(),
             settings.retention.events_s.saturating_mul(1000),

@@ -273,7 +273,7 @@ mod tests {
         let unknown = error("[ingest]\nlisten = \"127.0.0.1:0\"\nbody_max = 3\n");
         assert!(unknown.contains("line 3") && unknown.contains("body_max"), "{unknown}");
         let address = error("[admin]\nlisten = \"nowhere\"\n");
-        assert!(address.contains("line 2"), "{address}");
+        assert!(address.contains("line 2") && address.contains("`nowhere` is no address with a port"), "{address}");
         let bounds = error("[ingest]\nbody_bytes_max = 0\n");
         assert_eq!(bounds, "host.toml: ingest.body_bytes_max = 0 is out of bounds: it is 1 to 104857600");
         let section = error("[ingress]\n");

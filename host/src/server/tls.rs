@@ -46,6 +46,9 @@ const fn default_handshake_timeout_ms() -> u64 {
     10_000
 }
 
+/// What the PEM of a private key with a passphrase has: in its first line, or in a header of the old form.
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+
 /// Why a pair of files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -64,6 +67,15 @@ pub enum TlsError {
         path: PathBuf,
         /// What it should be.
         wanted: &'static str,
+    },
+    /// The key has a passphrase.
+    #[error(
+        "{name} is encrypted, and nobody is there to enter its passphrase: take it out with `openssl pkey -in {name} -out open.pem`, and give \
+         that file to nobody but the host", name = key_file.display()
+    )]
+    Encrypted {
+        /// The key's file.
+        key_file: PathBuf,
     },
     /// They do not belong together.
     #[error("{} is not the key of the first certificate in {}", key_file.display(), cert_file.display())]
@@ -208,7 +220,12 @@ impl Pair {
         let no_key = || pem(key_file, "a private key: `-----BEGIN PRIVATE KEY-----` and so on");
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate?).collect();
         let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key?).map_err(|_| no_key())?;
+        let written = self.key?;
+        let is_encrypted = written.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED);
+        let key = PrivateKeyDer::from_pem_slice(&written).map_err(|_| match is_encrypted {
+            true => TlsError::Encrypted { key_file: key_file.clone() },
+            false => no_key(),
+        })?;
         let unusable = |error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 TlsError::Mismatch { cert_file: cert_file.clone(), key_file: key_file.clone() }
@@ -266,6 +283,9 @@ mod tests {
         assert!(error().contains("cert.pem is not the PEM of a certificate"), "{}", error());
         write(&files, &certificate, &certificate);
         assert!(error().contains("key.pem is not the PEM of a private key"), "{}", error());
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        write(&files, &certificate, encrypted);
+        assert!(error().contains("key.pem is encrypted") && error().contains("openssl pkey"), "{}", error());
         write(&files, &certificate, &other.1);
         assert!(error().contains("key.pem is not the key of the first certificate in"), "{}", error());
         write(&files, &certificate.repeat(2000), &key);

@@ -70,6 +70,7 @@ pub use reader::{
 pub use room::DiskFull;
 #[cfg(test)]
 pub(crate) use simulated::Simulated;
+pub use sled_backend::is_in_use;
 pub use state::{StateChange, StateEntry, StateHead};
 pub use sweep::{Sweep, Swept};
 pub use tick::{Tick, TickMark};

@@ -28,6 +28,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{PoisonError, RwLock};
 
+/// The file whose lock says that the directory is taken.
+const LOCK: &str = "lock";
+
 /// sled's unit of writing and of freeing, in bytes; fixed for the life of a store.
 pub(super) const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -203,10 +206,16 @@ impl Look for SledBackend {
     }
 }
 
+/// Whether a host has the store in `dir` open. Makes nothing where there is none.
+pub fn is_in_use(dir: &Path) -> bool {
+    let lock = File::open(dir.join(LOCK));
+    lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// Takes the directory for this process, or says that another one has it.
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let directory = |source| OpenError::Directory { dir: dir.to_owned(), source };
-    let file = File::create(dir.join("lock")).map_err(directory)?;
+    let file = File::create(dir.join(LOCK)).map_err(directory)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.to_owned() }),

@@ -2,7 +2,8 @@
 
 use crate::model::AddressRange;
 use crate::{api, ingest, server};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
 
 /// A section as it is written: the fields of [`server::Config`], and the section's own. `serde(flatten)` would take unknown keys.
@@ -12,6 +13,7 @@ macro_rules! section {
         #[derive(Debug, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub(super) struct $name {
+            #[serde(deserialize_with = "address")]
             listen: SocketAddr,
             connections_max: u32,
             connections_per_address_max: u32,
@@ -68,6 +70,16 @@ macro_rules! section {
             }
         }
     };
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "`{text}` is no address with a port: write `127.0.0.1:8080` or `[::1]:8080`, or `0.0.0.0:8080` for all of this machine's; names are \
+             not looked up"
+        ))
+    })
 }
 
 section! {
