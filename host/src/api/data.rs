@@ -7,7 +7,7 @@ use super::body::Path;
 use super::change::ChangeError;
 use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
 use crate::model::{
-    Actor, DeliveryId, DeliveryStatus, EndpointName, Erased, EventId, InvalidId, RouteName, RunStatus, SourceName,
+    Actor, DeliveryId, DeliveryStatus, EndpointName, Erased, EventId, InvalidId, RouteName, RunsAsked, SourceName,
     TenantName,
 };
 use crate::problem::Problem;
@@ -20,6 +20,10 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// Why an event has no runs.
+const UNROUTED: &str =
+    "no route took it: none that was there when it came has its source and its event type, and is enabled";
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
@@ -28,7 +32,7 @@ pub(super) struct EventsQuery {
     source: Option<String>,
     event_type: Option<String>,
     route: Option<String>,
-    run_status: Option<RunStatus>,
+    run_status: Option<RunsAsked>,
     since_ms: Option<u64>,
     until_ms: Option<u64>,
 }
@@ -142,7 +146,14 @@ pub(super) async fn get_event(
         Ok(Ok((event, reader.runs(tenant, id)?)))
     });
     match found.await? {
-        Ok((event, runs)) => with_member(&event, "runs", &runs),
+        Ok((event, runs)) => {
+            let mut document = object(&event)?;
+            if runs.is_empty() {
+                document.insert("unrouted".to_owned(), Value::from(UNROUTED));
+            }
+            document.insert("runs".to_owned(), serde_json::to_value(&runs).map_err(|_| Problem::internal())?);
+            Ok(Json(document).into_response())
+        }
         Err(Some(erased)) => Ok(Json(erased).into_response()),
         Err(None) => Err(missing("event", &event)),
     }
@@ -331,12 +342,6 @@ fn object(value: &impl Serialize) -> Result<serde_json::Map<String, Value>, Prob
         Ok(Value::Object(members)) => Ok(members),
         _ => Err(Problem::internal()),
     }
-}
-
-fn with_member(value: &impl Serialize, member: &str, more: &impl Serialize) -> Result<Response, Problem> {
-    let mut document = object(value)?;
-    document.insert(member.to_owned(), serde_json::to_value(more).map_err(|_| Problem::internal())?);
-    Ok(Json(document).into_response())
 }
 
 /// A body as it is, which a browser must not take for a page.

@@ -1,6 +1,6 @@
 //! A job: one thing done to all that a filter finds, little by little, through crashes; and what each job says of itself.
 
-use super::{DeliveryStatus, Digest, EndpointName, JobId, RouteName, RunStatus, SourceName};
+use super::{DeliveryStatus, Digest, EndpointName, JobId, RouteName, RunsAsked, SourceName};
 use serde::{Deserialize, Serialize};
 
 /// One thing done to all that a filter finds. It looks at each only once, from the oldest on, and at nothing that came in after it was made.
@@ -88,9 +88,9 @@ pub struct JobFilter {
     /// Where the delivery stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<DeliveryStatus>,
-    /// Where a run of the event stands.
+    /// Where a run of the event stands, or that it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub run_status: Option<RunStatus>,
+    pub run_status: Option<RunsAsked>,
     /// The failure code of the held run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,

@@ -26,7 +26,7 @@ pub use health::{EndpointHealth, EndpointState};
 pub use id::{AuditId, DeliveryId, Digest, EventId, InvalidId, JobId, RunId};
 pub use job::{Job, JobAction, JobFilter, JobState, PlanChoice};
 pub use name::{EndpointName, InvalidName, KeyName, ModuleName, RouteName, SourceName, TenantName};
-pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, StepTrace, Verdict};
+pub use run::{LogLevel, LogLine, Origin, Run, RunFailure, RunStatus, RunsAsked, StepTrace, Verdict};
 pub use step_key::{InvalidStepKey, StepKey};
 pub use url::{InvalidUrl, parse_url};
 pub use world::World;

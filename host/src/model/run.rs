@@ -94,6 +94,40 @@ pub enum RunStatus {
     Dropped,
 }
 
+/// What is asked of an event's runs: that one of them stands there, or that there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunsAsked {
+    /// One is pending.
+    Pending,
+    /// One was routed.
+    Routed,
+    /// One was filtered.
+    Filtered,
+    /// One is held.
+    Held,
+    /// One was dropped.
+    Dropped,
+    /// No route took the event.
+    None,
+}
+
+impl RunsAsked {
+    /// Whether these runs of an event are what is asked for.
+    pub fn are<'a>(self, runs: impl IntoIterator<Item = &'a Run>) -> bool {
+        let mut runs = runs.into_iter();
+        let mut any = |status| runs.any(|run| run.status == status);
+        match self {
+            Self::Pending => any(RunStatus::Pending),
+            Self::Routed => any(RunStatus::Routed),
+            Self::Filtered => any(RunStatus::Filtered),
+            Self::Held => any(RunStatus::Held),
+            Self::Dropped => any(RunStatus::Dropped),
+            Self::None => runs.next().is_none(),
+        }
+    }
+}
+
 /// What stopped a run against its will.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFailure {

@@ -255,7 +255,8 @@ impl Pipeline {
         }
         // Should what came of it be too long for one write, the event is taken all the same, and each run gets a write of its own.
         let as_pending = runs.iter().map(|routed| pending(unrouted(&routed.run))).collect();
-        let follows = self.follows(runs.iter().map(|routed| &routed.run), observed);
+        let all = runs.iter().map(|routed| &routed.run);
+        let follows = Follows { said: Said::of_event(all.clone()), ..self.follows(all, observed) };
         let (id, of_tenant, of_source) = (event.id, event.tenant.clone(), event.source.clone());
         let spare = Accept { event: event.clone(), body: body.clone(), dedup_until_ms, runs: as_pending };
         let accept = Accept { event, body, dedup_until_ms, runs };

@@ -36,6 +36,8 @@ pub enum StatisticsError {
 pub(super) struct Said {
     statuses: Vec<RunStatus>,
     calls: Vec<Call>,
+    /// Whether the event has no runs.
+    is_unrouted: bool,
 }
 
 /// One call of a module.
@@ -63,6 +65,12 @@ impl Said {
         said
     }
 
+    /// What an event says by these runs, all that it has.
+    pub(super) fn of_event<'a>(runs: impl IntoIterator<Item = &'a Run, IntoIter: Clone>) -> Self {
+        let runs = runs.into_iter();
+        Self { is_unrouted: runs.clone().next().is_none(), ..Self::of(runs) }
+    }
+
     /// How long the calls took, in microseconds, all together.
     pub(super) fn took_us(&self) -> u64 {
         self.calls.iter().fold(0, |sum, call| call.took_us.saturating_add(sum))
@@ -70,10 +78,13 @@ impl Said {
 
     /// Counts it. What the host itself has to say is no traffic of a source.
     pub(super) fn count(self, recorder: &Recorder, (tenant, source): (&TenantName, &SourceName), now_ms: u64) {
-        let Self { statuses, calls } = self;
-        if !statuses.is_empty() && source.as_str() != OPERATIONAL_SOURCE {
+        let Self { statuses, calls, is_unrouted } = self;
+        if (is_unrouted || !statuses.is_empty()) && source.as_str() != OPERATIONAL_SOURCE {
             recorder.note(tenant, Subject::Source(source.clone()), now_ms, |tally| {
                 statuses.into_iter().for_each(|status| tally.ended.add(word_of(status)));
+                if is_unrouted {
+                    tally.unrouted = tally.unrouted.saturating_add(1);
+                }
             });
         }
         for Call { module, version, outcome, took_us } in calls {
@@ -254,6 +265,9 @@ mod tests {
             assert_eq!(pairs(&module.succeeded), ["accepted 1", "dispatched 1", "produced 1", "rejected 1"]);
             assert_eq!(pairs(&module.failed), [format!("{MODULE_QUARANTINED} 1"), "trap 1".to_owned()]);
             assert_eq!(module.latency.count(), 5, "one of the six was not called");
+            assert!(of(Kind::Source).is_none_or(|tally| tally.unrouted == 0));
+            Said::of_event(&[]).count(&recorder, (&acme(), &source.parse().unwrap()), NOW);
+            assert_eq!(of(Kind::Source).map(|tally| tally.unrouted), (source == "s").then_some(1));
         }
     }
 

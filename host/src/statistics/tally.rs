@@ -81,6 +81,9 @@ pub struct Tally {
     /// How many of these events did not fit the schema of their type.
     #[serde(skip_serializing_if = "is_zero")]
     pub flagged: u64,
+    /// How many of these events no route took.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unrouted: u64,
     /// In a tenant's totals: how often something was counted here alone, as there was no room for its subject.
     #[serde(skip_serializing_if = "is_zero")]
     pub without_subject: u64,
@@ -115,6 +118,7 @@ impl Tally {
         self.attempts_of_ended = self.attempts_of_ended.saturating_add(other.attempts_of_ended);
         self.body_bytes = self.body_bytes.saturating_add(other.body_bytes);
         self.flagged = self.flagged.saturating_add(other.flagged);
+        self.unrouted = self.unrouted.saturating_add(other.unrouted);
         self.without_subject = self.without_subject.saturating_add(other.without_subject);
     }
 }
@@ -156,6 +160,7 @@ mod tests {
         one.ended("delivered", 3);
         one.body_bytes = 10;
         one.flagged = 4;
+        one.unrouted = 5;
         one.without_subject = 1;
         let mut two = Tally::default();
         two.merge(&one);
@@ -163,7 +168,7 @@ mod tests {
         two.merge(&one);
         assert_eq!((two.succeeded.total(), two.failed.total(), two.latency.count()), (2, 2, 4));
         assert_eq!((two.queue_age.count(), two.ended.total(), two.attempts_of_ended), (2, 2, 6));
-        assert_eq!((two.body_bytes, two.flagged, two.without_subject), (20, 8, 2));
+        assert_eq!((two.body_bytes, two.flagged, two.unrouted, two.without_subject), (20, 8, 10, 2));
         let json = serde_json::to_string(&two).unwrap();
         assert_eq!(serde_json::from_str::<Tally>(&json).unwrap(), two);
         assert_eq!(serde_json::to_string(&Tally::default()).unwrap(), "{}");

@@ -52,6 +52,7 @@ fn of_period(kind: Kind, from_ms: u64, tally: &Tally) -> Value {
             add("runs", by_code(&tally.ended));
             add("accepted_body_bytes", tally.body_bytes.into());
             add("flagged", tally.flagged.into());
+            add("unrouted", tally.unrouted.into());
         }
         Kind::Module => {}
         Kind::Endpoint => {

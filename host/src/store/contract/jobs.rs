@@ -1,7 +1,7 @@
 //! Jobs: what a step does is done together with the place from which the next one goes on.
 
 use super::*;
-use crate::model::{Job, JobAction, JobFilter, JobId, JobState, PlanChoice};
+use crate::model::{Job, JobAction, JobFilter, JobId, JobState, PlanChoice, RunsAsked};
 use crate::store::{
     CommitError, Hint, JOBS_AT_WORK_MAX, JOBS_KEPT_MAX, JobEnd, JobFound, JobItem, JobStep, Page, ResourceKey, Waiting,
 };
@@ -289,7 +289,7 @@ fn a_replay_and_a_rerun_find_what_was_there_when_the_job_was_made() {
         let any = JobFilter::default;
         assert_eq!(seqs(JobAction::Replay, any(), 9), [1, 3, 5, 2, 4, 6]);
         assert_eq!(seqs(JobAction::Replay, any(), 3), [1, 3, 2]);
-        let filtered = JobFilter { run_status: Some(RunStatus::Filtered), ..any() };
+        let filtered = JobFilter { run_status: Some(RunsAsked::Filtered), ..any() };
         assert_eq!(seqs(JobAction::Replay, filtered.clone(), 9), [5, 6]);
         assert_eq!(seqs(JobAction::Replay, JobFilter { route: Some("odd".parse().unwrap()), ..filtered }, 9), [6]);
         assert_eq!(seqs(JobAction::Rerun, any(), 9), [1, 3, 2, 4]);

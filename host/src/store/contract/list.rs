@@ -1,6 +1,7 @@
 //! Lists: newest first, page by page, over days.
 
 use super::*;
+use crate::model::RunsAsked;
 use crate::store::{DeliveryFilter, EventFilter, Page, ReadError};
 
 /// All items of a list that is read in pages of `limit`.
@@ -151,11 +152,18 @@ fn events_are_found_by_what_became_of_their_runs_and_deliveries_by_source_and_ro
             let events = all(2, |cursor, limit| reader.list_events(&acme(), &filter, cursor, limit).unwrap());
             events.iter().map(|event| event.source.to_string()).collect()
         };
-        for (n, status) in statuses.into_iter().enumerate() {
+        let asked = [RunsAsked::Routed, RunsAsked::Filtered, RunsAsked::Held, RunsAsked::Dropped];
+        for (n, status) in asked.into_iter().enumerate() {
             assert_eq!(sources(None, Some(status)), [format!("s{n}")]);
         }
         assert_eq!(sources(Some("r1"), None), ["s3", "s1"]);
-        assert_eq!(sources(Some("r1"), Some(RunStatus::Routed)), [""; 0]);
+        assert_eq!(sources(Some("r1"), Some(RunsAsked::Routed)), [""; 0]);
+        assert_eq!(sources(None, Some(RunsAsked::None)), [""; 0]);
+        assert_eq!(sources(Some("r0"), Some(RunsAsked::None)), ["s3", "s1"]);
+        let mut unrouted = accept(event_id(NOON, 99), "");
+        unrouted.event.source = "nobody".parse().unwrap();
+        commit_accept(&store, unrouted).await;
+        assert_eq!(sources(None, Some(RunsAsked::None)), ["nobody"]);
         let list = |source: Option<&str>, route: Option<&str>| -> usize {
             let (source, route) = (source.map(|it| it.parse().unwrap()), route.map(|it| it.parse().unwrap()));
             let filter = DeliveryFilter { source, route, ..DeliveryFilter::default() };

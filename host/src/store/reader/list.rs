@@ -5,7 +5,7 @@ use super::Reader;
 use super::cursor::Binding;
 use super::span::Span;
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, EventId, RouteName, Run, RunStatus, SourceName,
+    Delivery, DeliveryId, DeliveryStatus, EndpointName, Event, EventId, RouteName, Run, RunsAsked, SourceName,
     TenantName,
 };
 use crate::store::ReadError;
@@ -47,8 +47,8 @@ pub struct EventFilter {
     pub event_type: Option<String>,
     /// Only with a run through this route.
     pub route: Option<RouteName>,
-    /// Only with a run that stands there; through `route`, where that is given.
-    pub run_status: Option<RunStatus>,
+    /// Only with a run that stands there, or with none; through `route`, where that is given.
+    pub run_status: Option<RunsAsked>,
     /// Only received at this time or later: milliseconds since 1970-01-01T00:00:00Z.
     pub since_ms: Option<u64>,
     /// Only received before this time.
@@ -87,9 +87,12 @@ impl EventFilter {
         self.route.is_some() || self.run_status.is_some()
     }
 
-    fn lets_run_pass(&self, run: &Run) -> bool {
-        self.route.as_ref().is_none_or(|route| *route == run.route)
-            && self.run_status.is_none_or(|status| status == run.status)
+    fn lets_runs_pass(&self, runs: &[Run]) -> bool {
+        let mut meant = runs.iter().filter(|run| self.route.as_ref().is_none_or(|route| *route == run.route));
+        match self.run_status {
+            Some(asked) => asked.are(meant),
+            None => meant.next().is_some(),
+        }
     }
 }
 
@@ -207,7 +210,7 @@ impl Reader {
         id: EventId,
     ) -> Result<Option<Event>, ReadError> {
         let Some(event) = self.event(tenant, id)?.filter(|event| filter.lets_pass(event)) else { return Ok(None) };
-        let passes = !filter.asks_for_runs() || self.runs(tenant, id)?.iter().any(|run| filter.lets_run_pass(run));
+        let passes = !filter.asks_for_runs() || filter.lets_runs_pass(&self.runs(tenant, id)?);
         Ok(passes.then_some(event))
     }
 
