@@ -1,7 +1,7 @@
 //! Who may do what: every operation of the admin interface with every key that must not open it. What refuses says nothing of what there is, and
 //! nothing has changed afterwards. The operations are the host's own table, so one that is added is walked, too.
 
-use super::support::{Answer, Client, Host, OPERATOR_KEY, Receiver};
+use super::support::{Answer, Client, Host, OPERATOR_KEY, Receiver, now_ms, until};
 use hookswitch::api::{Operation, operations};
 use hookswitch::config::Permission;
 use http::{Method, StatusCode};
@@ -156,11 +156,15 @@ async fn all_keys(host: &Host) -> Vec<Key> {
     keys.push(Key::nothing("acme's, said to be other's", bearer(&format!("hsk_other_{secret}"))));
     keys.push(Key::nothing("acme's, said to be the operator's", bearer(&format!("hso_{secret}"))));
     keys.push(Key::nothing("acme's, said to be nobody's", bearer(&format!("hsk_nobody_{secret}"))));
-    let expired = json!({ "role": "admin", "expires_at_ms": 1 });
+    let expired = json!({ "role": "admin", "expires_at_ms": now_ms() + 1_000 });
     let expired = [
         make_key(host, "/v1/tenants/acme", "expired", expired.clone()).await,
         make_key(host, "/v1/operator", "expired", expired).await,
     ];
+    for (key, path) in expired.iter().zip(["/v1/tenants/acme", "/v1/tenants"]) {
+        let client = Client::new(&host.admin_url, Some(key));
+        until("the key to end", async || (client.get(path).await.status == 401).then_some(())).await;
+    }
     keys.extend(expired.iter().map(|key| Key::nothing("an expired one", bearer(key))));
     for scope in ["/v1/tenants/acme", "/v1/operator"] {
         let removed = make_key(host, scope, "removed", json!({ "role": "admin" })).await;

@@ -1,6 +1,6 @@
 //! API keys, from their making to their end, and the audit log, which tells what was done with them.
 
-use super::support::{Client, Host};
+use super::support::{Client, Host, now_ms, until};
 use serde_json::{Value, json};
 
 const ENDPOINT_SECRET: &str = "whsec_cGxhbnRlZC1zZWNyZXQtb2YtYW4tZW5kcG9pbnQ=";
@@ -29,10 +29,23 @@ async fn a_key_is_shown_once_changed_in_place_and_gone_at_once() {
     host.terminate().await;
     host.start_again().await;
     with_key(&host).get("/v1/tenants/acme").await.expect(200);
-    host.put(path, &json!({ "role": "deploy", "expires_at_ms": 1 })).await;
+    for spec in
+        [json!({ "role": "deploy", "expires_at_ms": 1 }), json!({ "role": "deploy", "expires_at_ms": now_ms() - 1 })]
+    {
+        let refused = host.admin.put(path, &spec).await.problem(422);
+        assert_eq!(refused["pointer"], "/expires_at_ms", "{refused}");
+    }
+    let ends_at_ms = now_ms() + 1_500;
+    host.put(path, &json!({ "role": "deploy", "expires_at_ms": ends_at_ms })).await;
+    // What is left out is as it was: the key does not become eternal by it.
+    let renamed = host.admin.put(path, &json!({ "role": "deploy", "title": "CI" })).await.expect(200);
+    assert_eq!(renamed["expires_at_ms"], ends_at_ms);
+    until("the key to end", async || (with_key(&host).get("/v1/tenants/acme").await.status == 401).then_some(())).await;
     assert_eq!(with_key(&host).get("/v1/tenants/acme").await.problem(401)["code"], "key_invalid");
     assert_eq!(host.admin.get(path).await.expect(200)["expired"], true);
-    host.put(path, &json!({ "role": "deploy" })).await;
+    host.admin.put(path, &json!({ "role": "deploy", "title": "CI" })).await.expect(200);
+    let renewed = host.admin.put(path, &json!({ "role": "deploy", "expires_at_ms": null })).await.expect(200);
+    assert!(renewed["expires_at_ms"].is_null() && renewed.get("expired").is_none(), "{renewed}");
     with_key(&host).get("/v1/tenants/acme").await.expect(200);
     host.admin.delete(path).await.expect(204);
     assert_eq!(with_key(&host).get("/v1/tenants/acme").await.problem(401)["code"], "key_invalid");
@@ -88,6 +101,8 @@ async fn the_audit_log_tells_who_changed_what_and_shows_no_secret() {
     assert_eq!(digest, "***");
     let one = client.get("/v1/tenants/acme/audit?target=acme/source/in&limit=1").await.expect(200);
     assert_eq!(one["items"][0]["target"], "acme/source/in");
+    let erased = client.get("/v1/tenants/acme/audit?action=erase").await.expect(200);
+    assert_eq!((erased["items"].as_array().unwrap().len(), &erased["items"][0]["target"]), (1, &json!(event)));
     assert!(!log.to_string().contains(ENDPOINT_SECRET) && !log.to_string().contains(&admin));
 
     // It survives, and another tenant with the name does not see it; the operator sees who removed the first.

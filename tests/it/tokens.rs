@@ -120,7 +120,11 @@ async fn a_customer_changes_its_own_endpoints_but_not_what_selects_them() {
     customer.put(&format!("{T}/endpoints/mine"), &mine("https://example.com/", own.clone())).await.expect(201);
     customer.put(&format!("{T}/endpoints/of-42"), &mine("https://example.com/", own.clone())).await.expect(200);
     customer.post(&format!("{T}/endpoints/mine/rotate-secret"), "").await.expect(200);
-    for labels in [json!({}), json!({ "customer": "43" }), json!({ "customer": "42", "tier": "gold" })] {
+    // Where they are left out they are what they have to be.
+    let plain = json!({ "url": "https://example.com/" });
+    assert_eq!(customer.put(&format!("{T}/endpoints/plain"), &plain).await.expect(201)["labels"], own);
+    assert_eq!(customer.put(&format!("{T}/endpoints/of-42"), &plain).await.expect(200)["labels"], own);
+    for labels in [json!({ "customer": "43" }), json!({ "customer": "42", "tier": "gold" })] {
         for endpoint in ["new", "mine"] {
             let refused =
                 customer.put(&format!("{T}/endpoints/{endpoint}"), &mine("https://example.com/", labels.clone())).await;
@@ -133,7 +137,8 @@ async fn a_customer_changes_its_own_endpoints_but_not_what_selects_them() {
         .await
         .expect(200);
     let gold = json!({ "customer": "42", "tier": "gold" });
-    customer.put(&format!("{T}/endpoints/mine"), &mine("https://example.org/", gold)).await.expect(200);
+    customer.put(&format!("{T}/endpoints/mine"), &mine("https://example.org/", gold.clone())).await.expect(200);
+    assert_eq!(customer.put(&format!("{T}/endpoints/mine"), &plain).await.expect(200)["labels"], gold);
     assert_eq!(
         customer.put(&format!("{T}/endpoints/mine"), &mine("https://example.org/", own.clone())).await.problem(422)["pointer"],
         "/labels"
@@ -143,6 +148,7 @@ async fn a_customer_changes_its_own_endpoints_but_not_what_selects_them() {
             customer.put(&format!("{T}/{path}"), &mine("https://example.com/", own.clone())).await.problem(403)["code"],
             "forbidden"
         );
+        assert_eq!(customer.put(&format!("{T}/{path}"), &plain).await.problem(403)["code"], "forbidden");
         assert_eq!(customer.delete(&format!("{T}/{path}")).await.problem(403)["code"], "forbidden");
     }
     let source = json!({ "verify": { "scheme": "none" } });

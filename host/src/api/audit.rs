@@ -44,6 +44,7 @@ pub(super) struct AuditQuery {
     limit: Option<usize>,
     cursor: Option<String>,
     target: Option<String>,
+    action: Option<String>,
     key: Option<String>,
     since_ms: Option<u64>,
     until_ms: Option<u64>,
@@ -55,9 +56,9 @@ pub(super) async fn list(
     InScope(scope): InScope,
     Params(query): Params<AuditQuery>,
 ) -> Result<Response, Problem> {
-    let AuditQuery { limit, cursor, target, key, since_ms, until_ms } = query;
+    let AuditQuery { limit, cursor, target, action, key, since_ms, until_ms } = query;
     let limit = PageQuery::limit(limit)?;
-    let filter = AuditFilter { target, key, since_ms, until_ms };
+    let filter = AuditFilter { target, action, key, since_ms, until_ms };
     let page = api.parts().store.read(move |reader| reader.audit(scope.as_ref(), &filter, cursor.as_deref(), limit));
     answer_page(page.await?, limit)
 }

@@ -71,7 +71,7 @@ pub enum ChangeError {
     },
     /// A customer chose the labels of an endpoint.
     #[error(
-        "the labels of an endpoint are not a customer's to choose: a new one has those of the token, another keeps its own"
+        "the labels of an endpoint are not a customer's to choose: a new one has those of the token, another keeps its own; leave `labels` out"
     )]
     Labels,
     /// An endpoint became another customer's meanwhile.
@@ -86,7 +86,7 @@ pub enum ChangeError {
     #[error(transparent)]
     Version(#[from] VersionError),
     /// There is no such resource.
-    #[error("there is no `{0}`")]
+    #[error("there is no {}", .0.words())]
     Missing(ResourceId),
     /// A module that a route needs is not to be had.
     #[error(transparent)]
@@ -193,6 +193,7 @@ impl Configuration {
         let _turn = self.turn.lock().await;
         let before = self.snapshot();
         let old = before.record(&id);
+        let spec = with_labels(by, spec, old.as_ref());
         let (spec, made) = self.with_made_secrets(spec, old.as_ref())?;
         let spec = self.seal(&id, spec, old.as_ref())?;
         let shown = match made {
@@ -428,6 +429,20 @@ impl Configuration {
         }
         Ok(spec)
     }
+}
+
+/// Where a customer leaves the labels of an endpoint out, they are what they have to be: those of the token for a new one, its own for another.
+fn with_labels(by: &Actor, mut spec: Spec, old: Option<&Spec>) -> Spec {
+    if let (Some(of_token), Spec::Endpoint(endpoint)) = (&by.labels, &mut spec)
+        && endpoint.labels.is_empty()
+    {
+        let of_old = match old {
+            Some(Spec::Endpoint(old)) => Some(&old.labels),
+            _ => None,
+        };
+        endpoint.labels.clone_from(of_old.unwrap_or(of_token));
+    }
+    spec
 }
 
 /// Whether all of it is for who asks to change, as it is now: what was looked at before one's turn may have changed since.

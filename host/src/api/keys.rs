@@ -123,7 +123,7 @@ impl Configuration {
         made: KeyRecord,
     ) -> Result<(Changed, KeyRecord), ChangeError> {
         let _turn = self.turn().await;
-        let before = self.snapshot();
+        let (before, now_ms) = (self.snapshot(), made.created_at_ms);
         let (changed, key) = match before.record(id) {
             Some(Spec::Key(old)) => {
                 let key = old.with(spec);
@@ -131,6 +131,13 @@ impl Configuration {
             }
             _ => (Changed::Created, made),
         };
+        let had = match before.record(id) {
+            Some(Spec::Key(old)) => old.expires_at_ms,
+            _ => None,
+        };
+        if key.expires_at_ms != had {
+            key.check_end(now_ms).map_err(ChangeError::Invalid)?;
+        }
         if changed != Changed::Nothing {
             self.commit(by, &before, id, vec![(id.clone(), Some(Spec::Key(key.clone())))], Besides::default()).await?;
         }

@@ -4,7 +4,7 @@
 use super::Invalid;
 use super::resource::within;
 use crate::model::{Digest, KeyName, TenantName};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::HashMap;
 
 /// What begins the text of a tenant's key, and that of a key in the operator's scope: so that a leaked one is recognised.
@@ -74,9 +74,15 @@ pub struct KeySpec {
     pub title: String,
     /// What it may do.
     pub role: KeyRole,
-    /// From when on it is refused, in milliseconds since 1970-01-01T00:00:00Z. By itself never.
-    #[serde(default)]
-    pub expires_at_ms: Option<u64>,
+    /// From when on it is refused, in milliseconds since 1970-01-01T00:00:00Z; `null` for never. Left out, a new key never ends, and one that is
+    /// there keeps its end: nobody makes a key eternal by leaving something out.
+    #[serde(default, deserialize_with = "said")]
+    pub expires_at_ms: Option<Option<u64>>,
+}
+
+/// What is said, be it `null`.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u64>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 /// A key as it is kept.
@@ -102,6 +108,7 @@ impl KeyRecord {
     #[must_use]
     pub fn new(spec: KeySpec, text: &str, now_ms: u64) -> Self {
         let KeySpec { title, role, expires_at_ms } = spec;
+        let expires_at_ms = expires_at_ms.flatten();
         Self { title, role, expires_at_ms, created_at_ms: now_ms, digest: Digest::of(text.as_bytes()) }
     }
 
@@ -109,7 +116,22 @@ impl KeyRecord {
     #[must_use]
     pub fn with(&self, spec: KeySpec) -> Self {
         let KeySpec { title, role, expires_at_ms } = spec;
-        Self { title, role, expires_at_ms, ..self.clone() }
+        Self { title, role, expires_at_ms: expires_at_ms.unwrap_or(self.expires_at_ms), ..self.clone() }
+    }
+
+    /// Whether its end may be set now: one that has passed already is a mistake.
+    ///
+    /// # Errors
+    /// Where it has passed.
+    pub fn check_end(&self, now_ms: u64) -> Result<(), Invalid> {
+        match self.expires_at_ms.filter(|end_ms| *end_ms <= now_ms) {
+            None => Ok(()),
+            Some(end_ms) => {
+                let message =
+                    format!("{end_ms} has passed: it is {now_ms} now, in milliseconds since 1970-01-01T00:00:00Z");
+                Err(Invalid::new("/expires_at_ms", message))
+            }
+        }
     }
 
     /// Whether it opens anything at this time.
@@ -203,10 +225,13 @@ mod tests {
 
     #[test]
     fn a_key_ends_at_its_time() {
-        let spec = KeySpec { title: String::new(), role: KeyRole::Read, expires_at_ms: Some(1000) };
+        let spec = KeySpec { title: String::new(), role: KeyRole::Read, expires_at_ms: Some(Some(1000)) };
         let key = KeyRecord::new(spec.clone(), "text", 5);
         assert!(key.is_valid_at(999) && !key.is_valid_at(1000));
-        let renewed = key.with(KeySpec { expires_at_ms: None, ..spec });
+        let left_out = key.with(KeySpec { expires_at_ms: None, ..spec.clone() });
+        assert_eq!(left_out.expires_at_ms, Some(1000));
+        assert!(key.check_end(999).is_ok() && key.check_end(1000).unwrap_err().message.contains("1000 has passed"));
+        let renewed = key.with(KeySpec { expires_at_ms: Some(None), ..spec });
         assert!(renewed.is_valid_at(u64::MAX) && renewed.digest == key.digest && renewed.created_at_ms == 5);
         let refused = |key: KeyRecord| key.check().unwrap_err().pointer;
         assert_eq!(refused(KeyRecord { expires_at_ms: Some(0), ..key.clone() }), "/expires_at_ms");

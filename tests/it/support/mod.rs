@@ -19,6 +19,12 @@ use std::time::Duration;
 /// How long a test waits for something that should happen at once. A bound for failures, not a pace: nothing waits this long on purpose.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What the clock says, in milliseconds since 1970-01-01T00:00:00Z.
+pub(crate) fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    now.as_millis().try_into().unwrap()
+}
+
 /// Looks until `look` finds something.
 ///
 /// # Panics

@@ -17,6 +17,8 @@ const PAGE_RECORDS_MAX: usize = 5000;
 pub struct AuditFilter {
     /// Only of this target.
     pub target: Option<String>,
+    /// Only this that was done.
+    pub action: Option<String>,
     /// Only by this key.
     pub key: Option<String>,
     /// Only of this time or later: milliseconds since 1970-01-01T00:00:00Z.
@@ -28,6 +30,7 @@ pub struct AuditFilter {
 impl AuditFilter {
     fn lets_pass(&self, entry: &AuditEntry) -> bool {
         self.target.as_ref().is_none_or(|target| *target == entry.target)
+            && self.action.as_ref().is_none_or(|action| *action == entry.action)
             && self.key.as_ref().is_none_or(|key| Some(key) == entry.by.key.as_ref())
             && self.since_ms.is_none_or(|since_ms| since_ms <= entry.at_ms)
             && self.until_ms.is_none_or(|until_ms| entry.at_ms < until_ms)
