@@ -95,6 +95,12 @@ async fn of_a_batch_each_is_held_against_its_own_type() {
 async fn a_tenant_may_take_only_what_is_in_its_catalogue() {
     let (mut host, receiver) = catalogue().await;
     host.put("/v1/tenants/acme", &json!({ "unknown_event_types": "refuse" })).await;
+    let untyped = host.ingest.post("/in/acme/in", "{}").await.problem(422);
+    let told = untyped["detail"].as_str().unwrap();
+    assert!(
+        told.starts_with("the request has no event type, which was looked for in the header `x-event-type`"),
+        "{told}"
+    );
     for answer in [send(&host, "unheard.of", "{}").await, publish(&host, "unheard.of", &json!({})).await] {
         assert_eq!(answer.problem(422)["code"], "event_type_unknown");
     }

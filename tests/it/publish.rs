@@ -49,6 +49,47 @@ async fn what_is_published_goes_out_as_it_was_written() {
 }
 
 #[tokio::test]
+async fn the_source_of_every_tenant_is_shown_and_is_nobody_elses() {
+    let (host, _receiver) = publishing("").await;
+    const API: &str = "/v1/tenants/acme/sources/api";
+    let shown = host.admin.get(API).await.expect(200);
+    assert_eq!((&shown["name"], &shown["publish"]), (&json!("api"), &json!({})), "{shown}");
+    assert_eq!(host.admin.get(&format!("{API}/refused")).await.expect(200)["items"], json!([]));
+    let verify = json!({ "verify": { "scheme": "none" } });
+    let refused = host.admin.put(API, &verify).await.problem(422);
+    assert!(refused["detail"].as_str().unwrap().contains("it can have `publish` alone"), "{refused}");
+    let schedule = json!({ "schedule": { "cron": "* * * * *", "event_type": "x" } });
+    host.admin.put(API, &schedule).await.problem(422);
+    host.admin.put(API, &json!({ "publish": {}, "body_bytes_max": 9 })).await.expect(201);
+    assert_eq!(host.admin.get(API).await.expect(200)["body_bytes_max"], 9);
+    assert_eq!(host.admin.get("/v1/tenants/nobody/sources/api").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_event_that_no_route_takes_says_so_and_is_found_counted_and_replayed() {
+    let (host, receiver) = publishing("").await;
+    let lost = host.event("push", "{}").await;
+    let taken = host.admin.post(EVENTS, r#"{"event_type": "x", "payload": 1}"#).await.expect(202)["id"].clone();
+    receiver.next().await;
+    let event = host.show(&lost).await;
+    assert_eq!(event["runs"], json!([]));
+    assert!(event["unrouted"].as_str().unwrap().starts_with("no route took it"), "{event}");
+    assert!(host.show(taken.as_str().unwrap()).await.get("unrouted").is_none());
+    let list = host.admin.get(&format!("{EVENTS}?run_status=none")).await.expect(200);
+    let ids: Vec<&Value> = list["items"].as_array().unwrap().iter().map(|event| &event["id"]).collect();
+    assert_eq!(ids, [&json!(lost)]);
+    for (source, unrouted) in [("in", 1), ("api", 0)] {
+        let counted = host.admin.get(&format!("/v1/tenants/acme/sources/{source}/statistics")).await.expect(200);
+        assert_eq!(counted["last_minute"]["unrouted"], unrouted, "{source}");
+    }
+    // What was missing is made, and a job does the rest.
+    host.route("r", json!([])).await;
+    host.job(json!({ "do": "replay", "filter": { "since_ms": 0, "run_status": "none" } })).await;
+    receiver.next().await;
+    assert!(host.show(&lost).await.get("unrouted").is_none());
+}
+
+#[tokio::test]
 async fn an_idempotency_key_makes_one_event_and_is_not_for_another() {
     let (host, receiver) = publishing("").await;
     let event = |n: u32| json!({ "event_type": "order", "payload": n });
@@ -122,7 +163,7 @@ async fn what_cannot_be_an_event_is_refused_with_its_place() {
 }
 
 #[tokio::test]
-async fn a_source_says_one_way_in_and_may_take_the_name_api() {
+async fn a_source_says_one_way_in() {
     let (host, receiver) = publishing("").await;
     let wrong = [
         (json!({}), ""),
@@ -145,15 +186,55 @@ async fn a_source_says_one_way_in_and_may_take_the_name_api() {
     receiver.next().await;
     receiver.next().await;
 
-    // A tenant may have had one of that name before there was another by itself.
-    host.put("/v1/tenants/acme/sources/api", &json!({ "verify": { "scheme": "none" } })).await;
-    host.ingest.post("/in/acme/api", "{}").await.expect(202);
+    let to_requests = json!({ "event_type": "t", "payload": 1, "source": "in" });
+    assert_eq!(post(&host.admin, EVENTS, &to_requests).await.problem(422)["code"], "source_not_published");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_said_of_its_own_words() {
+    let (host, receiver) = publishing("").await;
+    let detail = async |body: &str, headers: &[(&str, &str)], path: &str, status: u16| {
+        let problem = host.admin.send(Method::POST, path, headers, body.to_owned()).await.problem(status);
+        (problem["detail"].as_str().unwrap().to_owned(), problem["pointer"].clone())
+    };
+    let (told, pointer) = detail(r#"{"event_type": "", "payload": 1}"#, &[], EVENTS, 400).await;
+    assert_eq!(pointer, "/event_type");
+    assert_eq!(told, "the body: `event_type` has to be 1 to 128 bytes of visible ASCII");
+    let (told, pointer) = detail(r#"{"event_type": 3, "payload": 1}"#, &[], EVENTS, 400).await;
+    assert_eq!(
+        (told.as_str(), pointer),
+        ("the body: invalid type: integer `3`, expected a string", json!("/event_type"))
+    );
+    let (told, _) = detail("no json", &[], EVENTS, 400).await;
+    assert!(told.starts_with("the body: is no JSON: "), "{told}");
+    let (told, _) = detail("{}", &[("content-encoding", "gzip")], EVENTS, 415).await;
+    assert!(told.contains("`gzip`") && told.contains("uncompressed"), "{told}");
+    let (told, _) = detail("{}", &[("content-encoding", "br")], BATCH, 415).await;
+    assert!(told.contains("`br`"), "{told}");
+    let batch = json!({ "events": [
+        5, { "event_type": "t", "payload": { "a": 1 }, "idempotency_key": "k" }, { "event_type": "t", "payload": { "a": 2 }, "idempotency_key": "k" }
+    ] });
+    let results = post(&host.admin, BATCH, &batch).await.expect(207)["results"].clone();
+    assert!(results[0]["detail"].as_str().unwrap().contains("has to be an object"), "{results}");
+    assert_eq!(
+        (&results[2]["code"], &results[2]["pointer"]),
+        (&json!("idempotency_key_reused"), &json!("/events/2/idempotency_key"))
+    );
+    assert!(results[2]["detail"].as_str().unwrap().contains("byte by byte"), "{results}");
     receiver.next().await;
-    let refused = post(&host.admin, EVENTS, &json!({ "event_type": "t", "payload": 1 })).await.problem(422);
-    assert_eq!(refused["code"], "source_not_published");
-    assert_eq!(host.admin.delete("/v1/tenants/acme/sources/api").await.status, 204);
-    post(&host.admin, EVENTS, &json!({ "event_type": "t", "payload": 1 })).await.expect(202);
-    receiver.next().await;
+    let bad = host.admin.get("/v1/tenants/acme/events?since_ms=yesterday").await.problem(400);
+    let told = bad["detail"].as_str().unwrap();
+    assert!(told.starts_with("the query: ") && told.contains("since_ms"), "{told}");
+    let unknown = host.admin.get("/v1/tenants/nope").await.problem(404);
+    assert_eq!(unknown["detail"], "there is no tenant `nope`");
+    let unknown = host.admin.get("/v1/tenants/acme/routes/nope").await.problem(404);
+    assert_eq!(unknown["detail"], "there is no route `nope` of the tenant `acme`");
+    for (path, says) in
+        [("/v1/tenants/acme/nope", "keys, tokens"), ("/v1/tenants/", "leave the slash"), ("/v1", "/v1/tenants")]
+    {
+        let problem = host.admin.get(path).await.problem(404);
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{path}: {problem}");
+    }
 }
 
 #[tokio::test]

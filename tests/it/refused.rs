@@ -43,6 +43,7 @@ async fn a_signature_that_does_not_fit_is_explained_to_the_sources_owner_alone()
         (&json!("POST"), &json!("/in/acme/in"), &json!("127.0.0.1"))
     );
     assert_eq!(item["body"], json!({ "bytes": 3, "sha256": hex(&Sha256::digest(b"{}\n")) }));
+    assert_eq!(item["looked_closely"], true);
     let hints = item["hints"].to_string();
     assert!(hints.contains("none of 2 keys made it") && hints.contains("without its last line end"), "{hints}");
     let headers = item["headers"].as_array().unwrap();
@@ -99,6 +100,10 @@ async fn every_refusal_of_a_request_is_kept_until_its_source_is_gone() {
     let codes_after = codes("in").await;
     assert_eq!(codes_after.len(), 50);
     assert!(codes_after.iter().all(|code| code == "dedup_key_invalid"), "{codes_after:?}");
+    assert!(
+        refused(&host, "in").await.iter().any(|item| item["looked_closely"] == false),
+        "so many at once are not looked at"
+    );
 
     host.admin.delete("/v1/tenants/acme/sources/in").await;
     assert_eq!(host.admin.get("/v1/tenants/acme/sources/in/refused").await.problem(404)["code"], "not_found");

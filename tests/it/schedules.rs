@@ -10,7 +10,10 @@ async fn nobody_sends_to_a_schedule_and_it_is_a_resource_like_any_other() {
     let (mut host, receiver) = (Host::start().await, Receiver::start().await);
     host.acme(&receiver.url("/")).await;
     let spec = json!({ "schedule": { "cron": "0 9 * * MON-FRI", "time_zone": "Europe/Berlin", "event_type": "t", "payload": { "a": 1 } } });
-    assert_eq!(host.admin.put(SOURCE, &spec).await.expect(201)["changed"], true);
+    let made = host.admin.put(SOURCE, &spec).await.expect(201);
+    assert_eq!(made["changed"], true);
+    let next_ms = made["status"]["next_ms"].as_u64().unwrap();
+    assert!(made["status"]["last_ms"].is_null() && next_ms.is_multiple_of(3_600_000), "{made}");
     host.put("/v1/tenants/acme/routes/daily", &json!({ "source": "daily", "to": { "endpoints": ["out"] } })).await;
     let sent = host.ingest.post("/in/acme/daily", "{}").await;
     assert_eq!(sent.problem(404)["code"], "source_unknown");
@@ -26,8 +29,10 @@ async fn nobody_sends_to_a_schedule_and_it_is_a_resource_like_any_other() {
         (&shown["schedule"]["time_zone"], &shown["schedule"]["missed"]),
         (&json!("Europe/Berlin"), &json!("once"))
     );
+    assert!(shown["status"]["next_ms"].as_u64().unwrap() >= next_ms, "{shown}");
     let disabled = json!({ "schedule": spec["schedule"], "disabled": true });
-    assert_eq!(host.admin.put(SOURCE, &disabled).await.expect(200)["disabled"], true);
+    let put = host.admin.put(SOURCE, &disabled).await.expect(200);
+    assert_eq!((&put["disabled"], &put["status"]["next_ms"]), (&json!(true), &Value::Null));
     assert_eq!(host.admin.delete("/v1/tenants/acme/routes/daily").await.status, 204);
     assert_eq!(host.admin.delete(SOURCE).await.status, 204);
 }
@@ -44,6 +49,7 @@ async fn a_wrong_schedule_is_refused_with_its_place() {
     };
     for (spec, pointer) in [
         (with("cron", json!("0 25 * * *")), "/schedule/cron"),
+        (with("cron", json!("@daily")), "/schedule/cron"),
         (with("time_zone", json!("Nowhere")), "/schedule/time_zone"),
         (with("missed", json!("some")), "/schedule/missed"),
         (with("seconds", json!(1)), "/schedule/seconds"),

@@ -128,6 +128,36 @@ async fn a_key_is_found_in_the_body_or_is_the_body() {
 }
 
 #[tokio::test]
+async fn who_does_not_prove_itself_is_told_how_to() {
+    let host = Host::start().await;
+    host.acme("http://127.0.0.1:1/").await;
+    let ed25519 = json!({ "scheme": "ed25519", "header": "x-s", "encoding": "hex", "public_keys": ["0".repeat(64)] });
+    let missing = "which has to hold the source's secret";
+    for (name, verify, challenge, says) in [
+        (
+            "basic",
+            json!({ "scheme": "basic", "username": "u", "secrets": ["s"] }),
+            Some("Basic realm=\"hookswitch\", charset=\"UTF-8\""),
+            missing,
+        ),
+        ("bearer", json!({ "scheme": "bearer", "secrets": ["s"] }), Some("Bearer"), missing),
+        ("key", json!({ "scheme": "api-key", "header": "x-k", "secrets": ["s"] }), None, missing),
+        ("github", json!({ "scheme": "github", "secrets": ["s"] }), None, "the sender does not sign"),
+        ("ed25519", ed25519, None, "the sender does not sign"),
+    ] {
+        host.put(&format!("/v1/tenants/acme/sources/{name}"), &json!({ "verify": verify })).await;
+        let answer = host.ingest.post(&format!("/in/acme/{name}"), "{}").await;
+        let problem = answer.problem(401);
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{name}: {problem}");
+        assert_eq!(answer.headers.get("www-authenticate").map(|value| value.to_str().unwrap()), challenge, "{name}");
+    }
+    let signature = "0".repeat(128);
+    let answer = host.ingest.send(Method::POST, "/in/acme/ed25519", &[("x-s", signature.as_str())], "{}").await;
+    let problem = answer.problem(401);
+    assert!(problem["detail"].as_str().unwrap().starts_with("no public key of this source fits"), "{problem}");
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_source_is_said_where_it_stands() {
     let host = Host::start().await;
     host.acme("http://127.0.0.1:1/").await;
@@ -150,6 +180,7 @@ async fn what_is_wrong_with_a_source_is_said_where_it_stands() {
         (hmac(json!({ "signed": "{timestamp}" })), "/verify/signed", "`{body}` once"),
         (hmac(json!({ "signed": "{timestamp}.{body}" })), "/verify", "timestamp_header"),
         (hmac(json!({ "timestamp_header": "x-t" })), "/verify/timestamp_header", "can be forged"),
+        (hmac(json!({ "tolerance_s": 60 })), "/verify/tolerance_s", "no time is signed"),
         (
             hmac(json!({ "signed": "{timestamp}.{body}", "timestamp_header": "X-A" })),
             "/verify/timestamp_header",
@@ -173,6 +204,14 @@ async fn what_is_wrong_with_a_source_is_said_where_it_stands() {
             "{verify}: {refused}"
         );
     }
+    let large = json!({ "verify": { "scheme": "none" }, "body_bytes_max": 10_485_761 });
+    let refused = host.admin.put("/v1/tenants/acme/sources/in", &large).await.problem(422);
+    assert!(
+        refused["pointer"] == "/body_bytes_max" && refused["detail"].as_str().unwrap().contains("10485760"),
+        "{refused}"
+    );
+    host.put("/v1/tenants/acme/sources/in", &json!({ "verify": hmac(json!({})) })).await;
+    assert!(host.admin.get("/v1/tenants/acme/sources/in").await.expect(200)["verify"].get("tolerance_s").is_none());
     let two = json!({ "verify": { "scheme": "none" }, "dedup": { "header": "a", "body": true } });
     let refused = host.admin.put("/v1/tenants/acme/sources/in", &two).await.problem(422);
     assert_eq!(refused["pointer"], "/dedup");

@@ -62,7 +62,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,12 +148,13 @@ impl Api {
     /// The routes, ready to be served.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .merge(operations::router(self))
             .fallback(unknown_path)
             .method_not_allowed_fallback(wrong_method)
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_host))
+            // By whatever name: who looks whether a host lives, as a load balancer does, may not know how it is called, and is told nothing else.
+            .route("/healthz", get(healthz))
             .with_state(self.clone())
     }
 
@@ -196,7 +197,13 @@ async fn unknown_path(State(api): State<Api>, request: Request<Body>) -> Problem
     if let Err(refused) = access::identify(&api, request.headers()) {
         return refused;
     }
-    let detail = format!("there is nothing at `{}`", request.uri().path());
+    let path = request.uri().path();
+    let hint = match path {
+        "/v1" | "/v1/" => ": tenants are at `/v1/tenants`, what the operator has is below `/v1/operator`",
+        _ if path.ends_with('/') => ": leave the slash at its end out",
+        _ => "",
+    };
+    let detail = format!("there is nothing at `{path}`{hint}");
     Problem::new(StatusCode::NOT_FOUND, "path_unknown", detail)
 }
 
@@ -210,7 +217,11 @@ async fn wrong_method(State(api): State<Api>, request: Request<Body>) -> Problem
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        self.to_response().map(Body::new)
+        let mut response = self.to_response().map(Body::new);
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 

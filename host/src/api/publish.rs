@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -71,15 +71,22 @@ pub(super) async fn publish(
     let began = Instant::now();
     let tenant = known(&api, &tenant)?;
     let (parts, body) = request.into_parts();
+    check_coding(&parts.headers)?;
     let (entry, body) = api.parts().ingest.let_in(body).await?;
     let envelope: Envelope = parse_json(&body)?;
     let of_header = header_key(&parts.headers)?;
     if of_header.is_some() && envelope.idempotency_key.is_some() {
         return Err(invalid("/idempotency_key", "stands in the header `Idempotency-Key`, too: say it once"));
     }
+    let key_in_body = of_header.is_none();
     let item = envelope.resolve(&api, &tenant, of_header)?;
     let mut taken = api.parts().ingest.publish(entry, began, vec![Ok(item)]).await?;
-    let taken = taken.pop().unwrap_or_else(|| Err(Problem::internal()))?;
+    let taken = taken.pop().unwrap_or_else(|| Err(Problem::internal()));
+    // What points at the key points into the body.
+    let taken = taken.map_err(|problem| match problem.code {
+        "idempotency_key_reused" if !key_in_body => Problem { pointer: None, ..problem },
+        _ => problem,
+    })?;
     Ok((StatusCode::ACCEPTED, Json(acknowledgement(taken))).into_response())
 }
 
@@ -92,6 +99,7 @@ pub(super) async fn publish_many(
     let began = Instant::now();
     let tenant = known(&api, &tenant)?;
     let (parts, body) = request.into_parts();
+    check_coding(&parts.headers)?;
     if parts.headers.contains_key(IDEMPOTENCY_KEY) {
         let detail = "a batch has no `Idempotency-Key`: give each event its own `idempotency_key`";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "header_invalid", detail));
@@ -113,6 +121,20 @@ pub(super) async fn publish_many(
         taken.into_iter().enumerate().map(|(place, taken)| result("/events", place, taken)).collect();
     let status = if all { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
     Ok((status, Json(json!({ "results": results }))).into_response())
+}
+
+/// What is published comes as it is.
+fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let coded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let Some(coding) = coded else { return Ok(()) };
+    let coding: String = String::from_utf8_lossy(coding.as_bytes()).chars().take(40).collect();
+    let detail =
+        format!("the body has the `Content-Encoding` `{coding}`: what is published is sent without one, uncompressed");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding_refused", detail)
+        .header(header::ACCEPT_ENCODING, "identity"))
 }
 
 /// A tenant that is there.
@@ -158,7 +180,8 @@ fn check_type(pointer: &str, text: &str, bytes_max: usize, also: &str) -> Result
     if !text.is_empty() && text.len() <= bytes_max && visible {
         return Ok(());
     }
-    Err(invalid(pointer, &format!("is 1 to {bytes_max} bytes of visible ASCII")))
+    let name = pointer.trim_start_matches('/');
+    Err(invalid(pointer, &format!("`{name}` has to be 1 to {bytes_max} bytes of visible ASCII")))
 }
 
 fn headers_of(given: BTreeMap<String, String>) -> Result<Vec<Header>, Problem> {

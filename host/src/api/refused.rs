@@ -2,8 +2,7 @@
 
 use super::Api;
 use super::body::Path;
-use super::resources::{name, not_found};
-use crate::config::{Kind, ResourceId};
+use super::resources::{check_source, name};
 use crate::model::{SourceName, TenantName};
 use crate::problem::Problem;
 use axum::Json;
@@ -16,9 +15,6 @@ pub(super) async fn list(
     Path((tenant, source)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let (tenant, source): (TenantName, SourceName) = (name(&tenant)?, name(&source)?);
-    let id = ResourceId { tenant: Some(tenant.clone()), kind: Kind::Source, name: source.to_string() };
-    if api.parts().configuration.snapshot().record(&id).is_none() {
-        return Err(not_found(&id));
-    }
+    check_source(&api, &tenant, &source)?;
     Ok(Json(json!({ "items": api.parts().ingest.refused(&tenant, &source) })).into_response())
 }

@@ -8,8 +8,8 @@ use super::change::{Besides, ChangeError, Changed, masked};
 use super::data::answer_page;
 use super::endpoints;
 use super::secrets;
-use crate::config::{Invalid, Kind, ResourceId, Snapshot, Spec, VersionError, parse};
-use crate::model::{Actor, EndpointName, InvalidName, RouteName, SourceName, TenantName};
+use crate::config::{Invalid, Kind, ResourceId, Snapshot, SourceSpec, Spec, VersionError, parse};
+use crate::model::{Actor, EndpointName, InvalidName, PUBLISHED_SOURCE, RouteName, SourceName, TenantName};
 use crate::pipeline::LibraryError;
 use crate::problem::Problem;
 use crate::runtime::ModuleError;
@@ -19,8 +19,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::to_raw_value;
+use serde_json::{Map, Value};
 
 /// The longest page of a list, and the length of one where the request does not say.
 pub(super) const PAGE_MAX: usize = 500;
@@ -66,8 +66,19 @@ impl<T: for<'de> Deserialize<'de>> FromRequestParts<Api> for Params<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut http::request::Parts, api: &Api) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, api).await;
-        query.map(|Query(params)| Self(params)).map_err(|rejection| bad_query(rejection.body_text()))
+        query
+            .map(|Query(params)| Self(params))
+            .map_err(|rejection| bad_query(format!("the query: {}", innermost(&rejection))))
     }
+}
+
+/// The text of the innermost cause: those around it speak of the library's own business.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 pub(super) async fn list_tenants(State(api): State<Api>, Params(page): Params<PageQuery>) -> Result<Response, Problem> {
@@ -145,6 +156,10 @@ pub(super) async fn get(
     let id = resource_id(&tenant, &kind, &resource)?;
     match id.kind {
         Kind::Endpoint => endpoints::get(&api, &id, &spec_of(&api, &id)?).await,
+        Kind::Source => {
+            let document = with_facts(&api, &id, &spec_of(&api, &id)?)?;
+            Ok(Json(with_ticks(&api, &id, document).await?).into_response())
+        }
         _ => get_spec(&api, &id),
     }
 }
@@ -173,18 +188,39 @@ pub(super) async fn delete(
 
 async fn put_spec(api: &Api, by: &Actor, id: ResourceId, body: &[u8], besides: Besides) -> Result<Response, Problem> {
     let spec = parse(id.kind, body).map_err(ChangeError::Invalid)?;
+    if let Spec::Source(source) = &spec {
+        source.check_put(&id.name, api.parts().ingest.body_bytes_max_of_all()).map_err(ChangeError::Invalid)?;
+    }
     let (changed, shown) = api.parts().configuration.put(by, id.clone(), spec, besides).await?;
     if let (Kind::Source, Some(tenant)) = (id.kind, &id.tenant) {
         api.parts().ingest.begin_schedule(tenant, &name(&id.name)?).await?;
+        let document = with_ticks(api, &id, with_facts(api, &id, &shown)?).await?;
+        return Ok(answer_with(changed, document));
     }
     answer(api, changed, &id, &shown)
 }
 
 pub(super) fn answer(api: &Api, changed: Changed, id: &ResourceId, shown: &Spec) -> Result<Response, Problem> {
+    with_facts(api, id, shown).map(|document| answer_with(changed, document))
+}
+
+fn answer_with(changed: Changed, mut document: Map<String, Value>) -> Response {
     let status = if changed == Changed::Created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut document = with_facts(api, id, shown)?;
     document.insert("changed".to_owned(), Value::Bool(changed != Changed::Nothing));
-    Ok((status, Json(document)).into_response())
+    (status, Json(document)).into_response()
+}
+
+/// What is shown of a source, with where its schedule stands, if it has one.
+async fn with_ticks(
+    api: &Api,
+    id: &ResourceId,
+    mut document: Map<String, Value>,
+) -> Result<Map<String, Value>, Problem> {
+    let Some(tenant) = &id.tenant else { return Ok(document) };
+    if let Some(ticks) = api.parts().ingest.ticks(tenant, &name(&id.name)?).await? {
+        document.insert("status".to_owned(), serde_json::to_value(ticks).map_err(|_| Problem::internal())?);
+    }
+    Ok(document)
 }
 
 pub(super) fn get_spec(api: &Api, id: &ResourceId) -> Result<Response, Problem> {
@@ -192,7 +228,7 @@ pub(super) fn get_spec(api: &Api, id: &ResourceId) -> Result<Response, Problem> 
 }
 
 /// A resource as it is shown, with what the host knows of it beside.
-pub(super) fn with_facts(api: &Api, id: &ResourceId, shown: &Spec) -> Result<serde_json::Map<String, Value>, Problem> {
+pub(super) fn with_facts(api: &Api, id: &ResourceId, shown: &Spec) -> Result<Map<String, Value>, Problem> {
     let mut document = document(&id.name, shown)?;
     if id.kind == Kind::Endpoint {
         secrets::add_facts(api, id, &mut document);
@@ -202,7 +238,19 @@ pub(super) fn with_facts(api: &Api, id: &ResourceId, shown: &Spec) -> Result<ser
 
 /// A resource as it is shown.
 fn spec_of(api: &Api, id: &ResourceId) -> Result<Spec, Problem> {
-    api.parts().configuration.snapshot().record(id).map(masked).ok_or_else(|| not_found(id))
+    let snapshot = api.parts().configuration.snapshot();
+    let built_in = || {
+        let is_there = id.tenant.as_ref().is_some_and(|tenant| snapshot.tenant(tenant).is_some());
+        let is_meant = is_there && id.kind == Kind::Source && id.name == PUBLISHED_SOURCE;
+        is_meant.then(|| Spec::Source(SourceSpec::published()))
+    };
+    snapshot.record(id).map(masked).or_else(built_in).ok_or_else(|| not_found(id))
+}
+
+/// Whether there is a source of this name: one that was made, or the one that every tenant has.
+pub(super) fn check_source(api: &Api, tenant: &TenantName, source: &SourceName) -> Result<(), Problem> {
+    let id = ResourceId { tenant: Some(tenant.clone()), kind: Kind::Source, name: source.to_string() };
+    spec_of(api, &id).map(drop)
 }
 
 pub(super) async fn delete_spec(api: &Api, by: &Actor, id: ResourceId) -> Result<Response, Problem> {
@@ -244,7 +292,7 @@ pub(super) fn page_of<T>(
     list: &Binding,
     mut all: Vec<(String, T)>,
     page: &PageQuery,
-    document: impl Fn(&str, T) -> Result<serde_json::Map<String, Value>, Problem>,
+    document: impl Fn(&str, T) -> Result<Map<String, Value>, Problem>,
 ) -> Result<Response, Problem> {
     let limit = PageQuery::limit(page.limit)?;
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -263,8 +311,8 @@ pub(super) fn page_of<T>(
     answer_page(Page { items, next, looked_at }, limit)
 }
 
-pub(super) fn document(name: &str, spec: &Spec) -> Result<serde_json::Map<String, Value>, Problem> {
-    let mut document = serde_json::Map::from_iter([("name".to_owned(), Value::from(name))]);
+pub(super) fn document(name: &str, spec: &Spec) -> Result<Map<String, Value>, Problem> {
+    let mut document = Map::from_iter([("name".to_owned(), Value::from(name))]);
     match spec.to_json() {
         Ok(Value::Object(members)) => document.extend(members),
         _ => return Err(Problem::internal()),
@@ -301,7 +349,8 @@ fn kind_of(text: &str) -> Result<Kind, Problem> {
         "routes" => Ok(Kind::Route),
         other => {
             let detail = format!(
-                "`{other}` is not one of sources, modules, routes, endpoints, event-types, events, runs, deliveries"
+                "`{other}` is nothing that a tenant has: sources, event-types, modules, endpoints, routes, keys, tokens, events, runs, \
+                 deliveries, jobs, statistics, usage, quarantine and audit are"
             );
             Err(Problem::new(StatusCode::NOT_FOUND, "path_unknown", detail))
         }
@@ -314,7 +363,7 @@ pub(super) fn name<T: std::str::FromStr<Err = InvalidName>>(text: &str) -> Resul
 }
 
 pub(super) fn not_found(id: &ResourceId) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no `{id}`"))
+    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {}", id.words()))
 }
 
 impl From<ChangeError> for Problem {

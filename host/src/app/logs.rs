@@ -11,8 +11,8 @@ use tracing_subscriber::EnvFilter;
 /// Where the filter is not one.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(given) => EnvFilter::try_new(given).context("in RUST_LOG")?,
-        Err(_) => EnvFilter::try_new(&log.filter).context("in [log] filter")?,
+        Ok(given) => filter_of(EnvFilter::DEFAULT_ENV, &given)?,
+        Err(_) => filter_of("[log] filter", &log.filter)?,
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log.format {
@@ -20,4 +20,10 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+fn filter_of(place: &str, text: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(text).with_context(|| {
+        format!("{place} = \"{text}\" is no filter: write a level, as `info`, or one for a part, too, as `info,hookswitch::server=debug`")
+    })
 }

@@ -12,14 +12,29 @@ const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InvalidCron {
     /// It has other fields than five.
-    #[error("has {0} fields; a cron line has five: minute, hour, day of the month, month, day of the week")]
-    Fields(usize),
+    #[error(
+        "has {count} {}; a cron line has five: minute, hour, day of the month, month, day of the week",
+        if *count == 1 { "field" } else { "fields" }
+    )]
+    Fields {
+        /// How many.
+        count: usize,
+    },
+    /// It is a word for a line.
+    #[error("is `{given}`, a word that is not known here: write {}", .line.map_or_else(|| "the five fields of a line".to_owned(), |line| format!("`{line}`")))]
+    Word {
+        /// What it says.
+        given: String,
+        /// What it stands for.
+        line: Option<&'static str>,
+    },
     /// It is too long.
     #[error("is longer than {CRON_BYTES_MAX} bytes")]
     Long,
     /// A field is none.
     #[error(
-        "has `{given}` as {field}, which is {least} to {most}, a list (`1,2`), a range (`1-5`) or a step (`*/5`, `1-5/2`) of these"
+        "has `{given}` as {field}, which is {least} to {most}{}, a list (`1,2`), a range (`1-5`) or a step (`*/5`, `1-5/2`) of these",
+        named(.names)
     )]
     Field {
         /// What it says.
@@ -30,7 +45,27 @@ pub(super) enum InvalidCron {
         least: u8,
         /// The greatest.
         most: u8,
+        /// What these are called.
+        names: &'static [&'static str],
     },
+}
+
+/// What stands for what, as many crons have it.
+const WORDS: [(&str, &str); 7] = [
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+    ("@monthly", "0 0 1 * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@hourly", "0 * * * *"),
+];
+
+fn named(names: &[&str]) -> String {
+    match names {
+        [first, .., last] => format!(" (or `{first}` to `{last}`)"),
+        _ => String::new(),
+    }
 }
 
 /// The times that a line means. Each number stands for the numbers whose bits it has.
@@ -86,8 +121,14 @@ impl FromStr for Cron {
         if text.len() > CRON_BYTES_MAX {
             return Err(InvalidCron::Long);
         }
+        if text.starts_with('@') {
+            let line = WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim_end())).map(|(_, line)| *line);
+            return Err(InvalidCron::Word { given: text.chars().take(40).collect(), line });
+        }
         let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-        let [minute, hour, day, month, weekday] = fields[..] else { return Err(InvalidCron::Fields(fields.len())) };
+        let [minute, hour, day, month, weekday] = fields[..] else {
+            return Err(InvalidCron::Fields { count: fields.len() });
+        };
         let plain = |name, least, most| Field { name, least, most, names: &[] };
         let weekdays = Field { name: "the day of the week", least: 0, most: 7, names: &WEEKDAYS };
         let weekdays = weekdays.read(weekday)?;
@@ -109,7 +150,7 @@ impl Field {
         parts.collect::<Option<Vec<u64>>>().map(|sets| sets.into_iter().fold(0, |all, set| all | set)).ok_or_else(
             || {
                 let given = text.chars().take(40).collect();
-                InvalidCron::Field { given, field: self.name, least: self.least, most: self.most }
+                InvalidCron::Field { given, field: self.name, least: self.least, most: self.most, names: self.names }
             },
         )
     }
@@ -186,13 +227,15 @@ mod tests {
         for (text, says) in [
             ("0 9 * *", "has 4 fields"),
             ("0 9 * * * *", "has 6 fields"),
-            ("@daily", "has 1 fields"),
+            ("@daily", "is `@daily`, a word that is not known here: write `0 0 * * *`"),
+            ("@reboot", "write the five fields"),
+            ("daily", "has 1 field;"),
             ("60 9 * * *", "`60` as the minute, which is 0 to 59"),
             ("0 24 * * *", "the hour"),
             ("0 0 0 * *", "the day of the month, which is 1 to 31"),
             ("0 0 * 13 *", "the month"),
-            ("0 0 * FEBR *", "the month"),
-            ("0 0 * * 8", "the day of the week"),
+            ("0 0 * FEBR *", "the month, which is 1 to 12 (or `JAN` to `DEC`), a list"),
+            ("0 0 * * 8", "the day of the week, which is 0 to 7 (or `SUN` to `SAT`), a list"),
             ("5-1 0 * * *", "`5-1`"),
             ("*/0 0 * * *", "`*/0`"),
             ("+5 0 * * *", "`+5`"),

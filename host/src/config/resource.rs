@@ -9,6 +9,7 @@ use super::spec::{EndpointSpec, QuarantineSpec, RouteSpec, TenantSpec};
 use crate::model::TenantName;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::error::Category;
 use std::fmt;
 
 /// The kinds of resources.
@@ -84,6 +85,22 @@ impl fmt::Display for ResourceId {
     }
 }
 
+impl ResourceId {
+    /// For people, in a sentence: "the source `in` of the tenant `acme`".
+    #[must_use]
+    pub fn words(&self) -> String {
+        let kind = match self.kind {
+            Kind::Tenant => return format!("tenant `{}`", self.name),
+            Kind::EventType => "event type",
+            other => other.as_str(),
+        };
+        match &self.tenant {
+            Some(tenant) => format!("{kind} `{}` of the tenant `{tenant}`", self.name),
+            None => format!("{kind} `{}` in the operator's scope", self.name),
+        }
+    }
+}
+
 /// A resource of any kind. Secrets in it are plain as people write them, sealed as they are stored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Spec {
@@ -133,10 +150,34 @@ pub fn parse_as<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, Invalid>
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer_of(error.path());
-        Invalid::new(pointer, error.into_inner().to_string())
+        let error = error.into_inner();
+        match error.classify() {
+            Category::Data if !json.trim_ascii_start().starts_with(b"{") => {
+                Invalid::new("", "has to be an object: `{…}`")
+            }
+            // The place is told by the pointer.
+            Category::Data => Invalid::new(pointer, without_place(&error)),
+            _ => no_json(&error),
+        }
     })?;
-    deserializer.end().map_err(|error| Invalid::new("", error.to_string()))?;
+    deserializer.end().map_err(|error| no_json(&error))?;
     Ok(value)
+}
+
+fn no_json(error: &serde_json::Error) -> Invalid {
+    Invalid::new("", format!("is no JSON: {error}"))
+}
+
+/// The words of an error without the line and column that serde_json puts behind them, and without the host's own names for what is wanted.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    let own = [", expected struct ", ", expected internally tagged enum "];
+    match own.iter().find_map(|own| text.split_once(own)) {
+        Some((what, name)) if !name.contains(' ') => format!("{what}, expected an object: `{{…}}`"),
+        _ => text.to_owned(),
+    }
 }
 
 /// A JSON pointer (RFC 6901) to where reading stopped.
@@ -202,4 +243,40 @@ pub(super) fn within(pointer: &str, value: u64, least: u64, most: u64) -> Result
         return Ok(());
     }
     Err(Invalid::new(pointer, format!("{value} is not from {least} to {most}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_told_in_words_of_what_was_written() {
+        for (text, pointer, says) in [
+            ("no json", "", "is no JSON: expected ident at line 1"),
+            ("{} x", "", "is no JSON: "),
+            ("{", "", "is no JSON: "),
+            ("5", "", "has to be an object: `{…}`"),
+            ("[]", "", "is a list; it has to be an object: `{…}`"),
+            (r#"{"dedup": 5}"#, "/dedup", "invalid type: integer `5`, expected an object: `{…}`"),
+            (r#"{"verify": 5}"#, "/verify", "expected an object: `{…}`"),
+            (r#"{"rate_per_s": "x"}"#, "/rate_per_s", r#"invalid type: string "x", expected u32"#),
+        ] {
+            let told = parse(Kind::Source, text.as_bytes()).unwrap_err();
+            assert!(
+                told.pointer == pointer && told.message.starts_with(says) || told.message.ends_with(says),
+                "{text}: {told:?}"
+            );
+            assert!(told.message.starts_with("is no JSON") || !told.message.contains(" at line "), "{text}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn a_resource_has_words_for_people() {
+        let id = |tenant: Option<&str>, kind, name: &str| {
+            ResourceId { tenant: tenant.map(|name| name.parse().unwrap()), kind, name: name.to_owned() }.words()
+        };
+        assert_eq!(id(Some("acme"), Kind::Tenant, "acme"), "tenant `acme`");
+        assert_eq!(id(Some("acme"), Kind::EventType, "a.b"), "event type `a.b` of the tenant `acme`");
+        assert_eq!(id(None, Kind::Key, "ci"), "key `ci` in the operator's scope");
+    }
 }

@@ -108,6 +108,12 @@ impl Schedule {
         if self.cron.has_every_hour() { self.next_by_time(after_ms) } else { self.next_by_clocks(after_ms) }
     }
 
+    /// Whether this is one of its ticks.
+    #[must_use]
+    pub fn is_tick(&self, at_ms: u64) -> bool {
+        at_ms > 0 && self.next(at_ms - 1) == Some(at_ms)
+    }
+
     /// The ticks to make now, where `last_ms` is the last one that was made or passed over, in their order.
     #[must_use]
     pub fn due(&self, last_ms: u64, now_ms: u64) -> Vec<u64> {

@@ -1,11 +1,11 @@
 //! A way in, as people write it. What it becomes is in `resolve`.
 
-use super::VerifySpec;
 use super::from_cloudevents::FromCloudEventsSpec;
 use super::intake::{EventMethod, MediaRange};
 use super::schedule::ScheduleSpec;
 use super::spec::numbered;
-use crate::model::AddressRange;
+use super::{Invalid, VerifySpec};
+use crate::model::{AddressRange, PUBLISHED_SOURCE};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -66,6 +66,48 @@ impl SourceSpec {
         let mut all = numbered("/verify/secrets", secrets);
         all.extend(token.map(|token| ("/verify/verify_token".to_owned(), token)));
         all
+    }
+}
+
+impl SourceSpec {
+    /// What every tenant has as its source `api` where it does not make one of that name.
+    #[must_use]
+    pub fn published() -> Self {
+        Self {
+            verify: None,
+            publish: Some(PublishSpec {}),
+            schedule: None,
+            methods: EventMethod::post(),
+            content_types: Vec::new(),
+            allow_addresses: Vec::new(),
+            cloudevents: None,
+            event_type: None,
+            dedup: None,
+            body_bytes_max: None,
+            rate_per_s: None,
+            burst: None,
+            disabled: false,
+        }
+    }
+
+    /// Whether a source may be put that is called so, on a host with this bound. Of one that is there nobody asks: a host has to start with what
+    /// it has.
+    ///
+    /// # Errors
+    /// Where the name is for something else, or a field would change nothing.
+    pub fn check_put(&self, name: &str, body_bytes_max: u64) -> Result<(), Invalid> {
+        if let Some(own) = self.body_bytes_max.filter(|own| *own > body_bytes_max) {
+            let message = format!("{own} is more than the host takes at all: ingest.body_bytes_max = {body_bytes_max}");
+            return Err(Invalid::new("/body_bytes_max", message));
+        }
+        self.verify.as_ref().map_or(Ok(()), VerifySpec::check_put)?;
+        if name != PUBLISHED_SOURCE || self.publish.is_some() {
+            return Ok(());
+        }
+        let message = format!(
+            "`{PUBLISHED_SOURCE}` is the source that the application publishes to, in every tenant: it can have `publish` alone; name this one otherwise"
+        );
+        Err(Invalid::new("", message))
     }
 }
 

@@ -6,8 +6,8 @@ use super::signatures::check_prefix;
 use super::{Invalid, MasterKey, ResourceId, VerifySpec};
 use crate::model::parse_url;
 use crate::signing::{
-    Ed25519Scheme, HmacForm, HmacScheme, Looked, PublicKey, SharedSecret, SignedText, StandardScheme, TimestampHeader,
-    Tolerance, TwilioScheme, VerifyError,
+    Ed25519Scheme, HmacForm, HmacScheme, Looked, PublicKey, SharedSecret, SignedText, StandardScheme,
+    TIMESTAMP_TOLERANCE_S, TimestampHeader, Tolerance, TwilioScheme, VerifyError,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
@@ -159,6 +159,15 @@ impl Verify {
         }
     }
 
+    /// What the header `WWW-Authenticate` says of it, where it is one of the ways that HTTP knows.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::Shared(secret) => secret.challenge(),
+            _ => None,
+        }
+    }
+
     /// What can be told of a request that is not believed: for the source's owner, never for the sender.
     #[must_use]
     pub fn explain(&self, looked: &Looked<'_>) -> Vec<String> {
@@ -226,13 +235,13 @@ fn signed_text(
     text: &str,
     header: &str,
     timestamp_header: Option<&str>,
-    tolerance_s: u64,
+    tolerance_s: Option<u64>,
 ) -> Result<(SignedText, Option<TimestampHeader>), Invalid> {
     if text.len() > SIGNED_BYTES_MAX {
         return Err(Invalid::new("/verify/signed", format!("is longer than {SIGNED_BYTES_MAX} bytes")));
     }
     let signed = SignedText::parse(text).map_err(|error| Invalid::new("/verify/signed", error.to_string()))?;
-    let tolerance = tolerance(tolerance_s)?;
+    let tolerance = tolerance(tolerance_s.unwrap_or(TIMESTAMP_TOLERANCE_S))?;
     match (signed.has_timestamp(), timestamp_header) {
         (false, None) => Ok((signed, None)),
         (true, Some(name)) if name.eq_ignore_ascii_case(header) => {

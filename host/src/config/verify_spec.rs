@@ -2,7 +2,7 @@
 //! themselves.
 
 use super::secrets::{secret, secrets};
-use super::{DedupRule, EventTypeRule};
+use super::{DedupRule, EventTypeRule, Invalid};
 use crate::signing::{HashAlgorithm, SignatureEncoding, TIMESTAMP_TOLERANCE_S};
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
@@ -119,8 +119,8 @@ pub enum VerifySpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timestamp_header: Option<String>,
         /// How far that may be from now, in seconds: 1 to 86,400. By itself 300.
-        #[serde(default = "default_tolerance_s")]
-        tolerance_s: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tolerance_s: Option<u64>,
         /// Any text, whose bytes are the key.
         #[serde(deserialize_with = "secrets")]
         secrets: Vec<String>,
@@ -138,8 +138,8 @@ pub enum VerifySpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timestamp_header: Option<String>,
         /// How far that may be from now, in seconds: 1 to 86,400. By itself 300.
-        #[serde(default = "default_tolerance_s")]
-        tolerance_s: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tolerance_s: Option<u64>,
         /// 32 bytes each: `whpk_…`, or in hex or base64. 1 to 10.
         public_keys: Vec<String>,
     },
@@ -180,6 +180,18 @@ fn default_signed() -> String {
 }
 
 impl VerifySpec {
+    /// Whether every field of a new one is of use.
+    pub(super) fn check_put(&self) -> Result<(), Invalid> {
+        match self {
+            Self::Hmac { timestamp_header: None, tolerance_s: Some(_), .. }
+            | Self::Ed25519 { timestamp_header: None, tolerance_s: Some(_), .. } => {
+                let message = "is of no use: no time is signed; say `timestamp_header`, and `{timestamp}` in `signed`";
+                Err(Invalid::new("/verify/tolerance_s", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What signs, or is held; and the token beside it, where the scheme has one.
     pub(super) fn secrets_mut(&mut self) -> (&mut [String], Option<&mut String>) {
         match self {

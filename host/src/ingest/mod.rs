@@ -33,7 +33,7 @@ pub use answer::{acknowledgement, result};
 pub use batch::{EVENTS_PER_BATCH_MAX, Given};
 pub use first_of::FirstOf;
 pub use refusals::{Refusal, ShownBody, ShownHeader};
-pub use schedule::ScheduleError;
+pub use schedule::{ScheduleError, Ticks};
 pub use take::{Item, Taken, Way};
 
 use crate::clock::Clock;
@@ -55,11 +55,10 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
 use json::Json;
-use problems::{coding_refused, no_admin_interface, rate_limited, source_disabled, unwanted};
+use problems::{coding_refused, no_admin_interface, not_believed, rate_limited, source_disabled, unwanted};
 use rates::Rates;
 use refusals::Refusals;
 use refused::Seen;
-use request::Refused;
 use reserve::Reservations;
 use said::Said;
 use std::net::{IpAddr, Ipv6Addr};
@@ -263,7 +262,7 @@ impl Ingest {
             seen.error = Some(error.clone());
             // Who proves nothing uses up nothing of the tenant's.
             self.inner.rates.give_back(way, self.now_ns());
-            Refused::from(error)
+            not_believed(source, error)
         })?;
         let sign = |text: &str| source.verify.sign_as_signed(headers, &raw, now_ms / 1000, text);
         let body = match seen.coding {
@@ -341,6 +340,12 @@ impl Ingest {
         // Before the body is read: it would only be thrown away.
         self.inner.taker.pipeline.room().map_err(Problem::from)?;
         Ok(entry)
+    }
+
+    /// The largest body that any source takes.
+    #[must_use]
+    pub fn body_bytes_max_of_all(&self) -> u64 {
+        self.inner.config.body_bytes_max
     }
 
     /// The largest body that a source takes.

@@ -6,6 +6,7 @@ use super::rates::Exceeded;
 use super::request;
 use crate::config::{Source, Unwanted};
 use crate::problem::Problem;
+use crate::signing::VerifyError;
 use crate::store::DiskFull;
 use http::{StatusCode, header};
 
@@ -32,6 +33,15 @@ pub(super) fn unwanted(error: &Unwanted, source: &Source) -> Problem {
         Unwanted::MediaType { .. } => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type_refused", detail)
             .header(header::ACCEPT, &source.intake.accept()),
         Unwanted::Address(_) => Problem::new(StatusCode::FORBIDDEN, "address_refused", detail),
+    }
+}
+
+/// A request that does not prove where it comes from.
+pub(super) fn not_believed(source: &Source, error: VerifyError) -> Problem {
+    let problem = Problem::from(request::Refused::from(error));
+    match source.verify.challenge().filter(|_| problem.status == StatusCode::UNAUTHORIZED) {
+        Some(challenge) => problem.header(header::WWW_AUTHENTICATE, challenge),
+        None => problem,
     }
 }
 

@@ -39,8 +39,10 @@ pub struct Refusal {
     pub code: &'static str,
     /// What the sender was told.
     pub detail: String,
-    /// What else can be told; empty also where too many were refused to look closer.
+    /// What else can be told.
     pub hints: Vec<String>,
+    /// Whether it was looked at for these: not where too many were refused at once.
+    pub looked_closely: bool,
     /// The address that it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
@@ -271,6 +273,7 @@ mod tests {
             code: "signature_invalid",
             detail: text(),
             hints: vec![text()],
+            looked_closely: true,
             peer: None,
             method: "POST".to_owned(),
             path: "/in/acme/a".to_owned(),

@@ -53,6 +53,7 @@ impl Ingest {
             status: problem.status.as_u16(),
             code: problem.code,
             detail: problem.detail.clone(),
+            looked_closely: may_look,
             hints: if may_look { hints(way, head, seen, now_ms / 1000) } else { Vec::new() },
             peer: head.extensions.get::<Peer>().map(|peer| peer.address),
             method: head.method.to_string(),

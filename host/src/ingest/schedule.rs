@@ -14,6 +14,7 @@ use crate::problem::Problem;
 use crate::shutdown::Shutdown;
 use crate::store::{CommitError, Outcome, ReadError, Store, Tick, TickMark, Transition};
 use http::StatusCode;
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +44,33 @@ pub enum ScheduleError {
     BrokeDown,
 }
 
+/// Where a schedule stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Ticks {
+    /// The last tick that was made, in milliseconds since 1970-01-01T00:00:00Z; none where none was since it began.
+    pub last_ms: Option<u64>,
+    /// The next one; none while the source is disabled.
+    pub next_ms: Option<u64>,
+}
+
 impl Ingest {
+    /// Where the schedule of a source stands; none where it has none.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn ticks(&self, tenant: &TenantName, source: &SourceName) -> Result<Option<Ticks>, ReadError> {
+        let way = Way::to(&self.inner.snapshots.borrow(), tenant.clone(), source.clone());
+        let Some(way) = way else { return Ok(None) };
+        let Maker::Clock(schedule) = &way.source.maker else { return Ok(None) };
+        let (tenant, source) = (tenant.clone(), source.clone());
+        let mark = self.inner.store.read(move |reader| reader.tick(&tenant, &source)).await?;
+        let at_ms = mark.filter(|mark| mark.schedule == schedule.digest).map(|mark| mark.at_ms);
+        let now_ms = self.inner.taker.clock.now_ms();
+        let next_ms = schedule.next(at_ms.unwrap_or_default().max(now_ms)).filter(|_| !way.source.disabled);
+        // Before the first tick the mark is when the ticks began to count.
+        Ok(Some(Ticks { last_ms: at_ms.filter(|at_ms| schedule.is_tick(*at_ms)), next_ms }))
+    }
+
     /// Has the ticks of a source counted from now on, where it has a schedule that is new, and those of a schedule that it had no longer: before
     /// anybody is told that it is there.
     ///

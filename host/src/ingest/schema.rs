@@ -1,7 +1,7 @@
 //! Events are held against their tenant's catalogue of event types. A tenant without one pays for a look at an empty table.
 
 use super::take::{Item, Taker, Way};
-use crate::config::{EventType, OnInvalid, OutOfSteps, Schema, UnknownEventTypes, memory_of};
+use crate::config::{EventType, Maker, OnInvalid, OutOfSteps, Schema, Source, UnknownEventTypes, memory_of};
 use crate::model::{SchemaError, SchemaVerdict};
 use crate::problem::Problem;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ impl Taker {
         let Some(event_type) = way.tenant.event_types.get(&item.event_type) else {
             return match way.tenant.unknown_event_types {
                 UnknownEventTypes::Accept => Ok(None),
-                UnknownEventTypes::Refuse => Err(unknown(&item.event_type)),
+                UnknownEventTypes::Refuse => Err(unknown(&way.source, &item.event_type)),
             };
         };
         let Some(schema) = event_type.schema.as_ref().filter(|_| event_type.on_invalid != OnInvalid::Accept) else {
@@ -80,8 +80,15 @@ fn nowhere(message: String) -> SchemaError {
     SchemaError { pointer: String::new(), message }
 }
 
-fn unknown(event_type: &str) -> Problem {
-    let detail = format!("the tenant has no event type `{event_type}`, and takes none that it does not have");
+fn unknown(source: &Source, event_type: &str) -> Problem {
+    let has_none = "the tenant takes no event type that it does not have";
+    let detail = match (&source.maker, event_type.is_empty()) {
+        // What is published has to say it.
+        (Maker::Requests, true) => {
+            format!("the request has no event type, which was looked for in {}, and {has_none}", source.event_type)
+        }
+        _ => format!("the tenant has no event type `{event_type}`, and takes none that it does not have"),
+    };
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "event_type_unknown", detail)
 }
 

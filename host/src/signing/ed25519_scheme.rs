@@ -57,7 +57,7 @@ impl Ed25519Scheme {
         let timestamp = stamp.map_or("", |stamp| stamp.text);
         let message = self.signed.pieces(timestamp, body).collect::<Vec<_>>().concat();
         if !self.keys.iter().any(|key| key.verifies(&message, &given)) {
-            return Err(VerifyError::SignatureInvalid);
+            return Err(VerifyError::KeyInvalid);
         }
         stamp.map_or(Ok(()), |stamp| stamp.check(now_s))
     }

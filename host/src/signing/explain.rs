@@ -66,9 +66,13 @@ impl<'a> Looked<'a> {
 
 /// That a signature is one, and nobody's.
 pub(super) fn no_secret_made(header: &HeaderName, keys: usize, signatures: usize) -> String {
+    let who = match keys {
+        1 => "the source's key has not made".to_owned(),
+        _ => format!("none of {keys} keys made"),
+    };
     match signatures {
-        1 => format!("`{header}` is well written, but none of {keys} keys made it"),
-        _ => format!("`{header}` is well written, but none of {keys} keys made any of its {signatures} signatures"),
+        1 => format!("`{header}` is well written, but {who} it"),
+        _ => format!("`{header}` is well written, but {who} any of its {signatures} signatures"),
     }
 }
 

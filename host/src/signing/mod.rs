@@ -40,6 +40,12 @@ pub enum VerifyError {
         /// Which.
         header: HeaderName,
     },
+    /// A header that has to hold a secret is not there.
+    #[error("the request has no `{header}` header, which has to hold the source's secret")]
+    SecretMissing {
+        /// Which.
+        header: HeaderName,
+    },
     /// A parameter that the scheme needs is not in the URL.
     #[error("the request's URL has no parameter `{parameter}`, which has to hold the source's secret")]
     ParameterMissing {
@@ -60,6 +66,12 @@ pub enum VerifyError {
          changes the body"
     )]
     SignatureInvalid,
+    /// No public key of the source fits the signature.
+    #[error(
+        "no public key of this source fits the signature: compare the keys on both sides, and see that nothing on the way \
+         changes the body"
+    )]
+    KeyInvalid,
     /// What the request holds is no secret of the source.
     #[error("the request holds another secret than this source has: compare the secrets on both sides")]
     SecretInvalid,
@@ -86,9 +98,11 @@ impl VerifyError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::SignatureMissing { .. } | Self::ParameterMissing { .. } => "signature_missing",
+            Self::SignatureMissing { .. } | Self::SecretMissing { .. } | Self::ParameterMissing { .. } => {
+                "signature_missing"
+            }
             Self::SignatureMalformed { .. } => "signature_malformed",
-            Self::SignatureInvalid | Self::SecretInvalid => "signature_invalid",
+            Self::SignatureInvalid | Self::KeyInvalid | Self::SecretInvalid => "signature_invalid",
             Self::TimestampMalformed { .. } => "timestamp_malformed",
             Self::TimestampStale { .. } => "timestamp_stale",
         }

@@ -19,7 +19,11 @@ pub(super) const PREFIX: &str = "whsec_";
 
 /// A key for HMAC-SHA256. Its `Debug` shows nothing of it.
 #[derive(Clone)]
-pub struct Secret(Hmac<Sha256>);
+pub struct Secret {
+    key: Hmac<Sha256>,
+    /// Of one that others sign with: what they may have taken for the key, with words for it.
+    mistaken: Vec<(&'static str, Hmac<Sha256>)>,
+}
 
 impl Secret {
     /// A new secret in its written form, from random bytes. Parse it to sign with it.
@@ -29,16 +33,32 @@ impl Secret {
 
     /// The HMAC-SHA256 of the parts, one after the other.
     pub(super) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = self.0.clone();
-        parts.iter().for_each(|part| mac.update(part));
-        mac.finalize().into_bytes().into()
+        mac(&self.key, parts)
     }
+
+    /// The same by what others may have taken for the key.
+    pub(super) fn mistaken_macs(&self, parts: &[&[u8]]) -> impl Iterator<Item = (&'static str, [u8; 32])> {
+        self.mistaken.iter().map(|(how, key)| (*how, mac(key, parts)))
+    }
+}
+
+fn mac(key: &Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = key.clone();
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
 }
 
 impl Secret {
     /// One that others have made and sign with: it may be longer than the specification has it.
     pub(super) fn of_others(text: &str) -> Result<Self, InvalidKey> {
-        Self::read(text, OTHERS_BYTES_MAX, "24 to 256")
+        let secret = Self::read(text, OTHERS_BYTES_MAX, "24 to 256")?;
+        let base64 = text.strip_prefix(PREFIX).unwrap_or(text);
+        let texts = [
+            ("by the text of the secret with its `whsec_`, and the key is what its base64 holds", text),
+            ("by the base64 of the secret as it is written, and the key is what that holds", base64),
+        ];
+        let keys = texts.into_iter().filter_map(|(how, text)| Some((how, Hmac::new_from_slice(text.as_bytes()).ok()?)));
+        Ok(Self { mistaken: keys.collect(), ..secret })
     }
 
     fn read(text: &str, bytes_max: usize, wanted: &'static str) -> Result<Self, InvalidKey> {
@@ -47,7 +67,8 @@ impl Secret {
         if !(SECRET_BYTES_MIN..=bytes_max).contains(&key.len()) {
             return Err(wrong_length);
         }
-        Hmac::new_from_slice(&key).map(Self).map_err(|_| wrong_length)
+        let key = Hmac::new_from_slice(&key).map_err(|_| wrong_length)?;
+        Ok(Self { key, mistaken: Vec::new() })
     }
 }
 

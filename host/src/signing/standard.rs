@@ -93,10 +93,11 @@ impl StandardScheme {
     #[must_use]
     pub fn explain(&self, looked: &Looked<'_>) -> Vec<String> {
         let of = |name: &HeaderName| looked.headers.get(name).and_then(|value| value.to_str().ok());
-        let (Some(id), Some(at), Some(written)) = (of(&self.id), of(&self.timestamp.name), of(&self.signature)) else {
-            let names = [&self.id, &self.timestamp.name, &self.signature];
-            let missing = names.into_iter().filter(|name| of(name).is_none());
-            return missing.map(|name| looked.missing(name)).collect();
+        let Some(written) = of(&self.signature) else { return vec![looked.missing(&self.signature)] };
+        let (Some(id), Some(at)) = (of(&self.id), of(&self.timestamp.name)) else {
+            let missing = [&self.id, &self.timestamp.name].into_iter().filter(|name| of(name).is_none());
+            let words = "which is signed together with the body: the sender has to send it, too";
+            return missing.map(|name| format!("there is no `{name}`, {words}")).collect();
         };
         let given = Given::read(written);
         let stale = time(&self.timestamp.name, at, self.timestamp.tolerance, looked.now_s);
@@ -106,10 +107,31 @@ impl StandardScheme {
             return told;
         }
         told.push(no_secret_made(&self.signature, self.keys.len(), signatures));
-        let keys = self.keys.get(..TRIES_MAX / 2).unwrap_or(&self.keys);
-        let fits = |body: &[u8]| given.has_one_of(keys, &[id.as_bytes(), b".", at.as_bytes(), b".", body]);
-        told.extend(looked.other_bodies().iter().find(|(_, body)| fits(body)).map(|(what, _)| it_is(what)));
+        told.extend(self.what_would_fit(looked, &given, id, at).map(it_is));
         told
+    }
+
+    fn what_would_fit(&self, looked: &Looked<'_>, given: &Given, id: &str, at: &str) -> Option<&'static str> {
+        let signed = |body| [id.as_bytes(), b".", at.as_bytes(), b".", body];
+        let mut left = TRIES_MAX;
+        for (what, body) in looked.other_bodies() {
+            for key in &self.keys {
+                left = left.checked_sub(1)?;
+                if given.has_one_of(std::slice::from_ref(key), &signed(body)) {
+                    return Some(what);
+                }
+            }
+        }
+        for key in self.keys.iter().filter(|_| looked.is_short()) {
+            let VerifyingKey::V1(secret) = key else { continue };
+            for (how, mac) in secret.mistaken_macs(&signed(looked.body)) {
+                left = left.checked_sub(1)?;
+                if given.v1.iter().any(|one| bool::from(one.ct_eq(&mac))) {
+                    return Some(how);
+                }
+            }
+        }
+        None
     }
 }
 
@@ -294,5 +316,29 @@ mod tests {
         let at_the_end = |before: usize| format!("{}{SIGNED}", format!("{SIGNED_LONG} ").repeat(before));
         assert_eq!(verify(&[SECRET], &at_the_end(SIGNATURES_MAX - 1), AT_S), Ok(()));
         assert_eq!(verify(&[SECRET], &at_the_end(SIGNATURES_MAX), AT_S), Err(VerifyError::SignatureInvalid));
+    }
+
+    #[test]
+    fn what_is_missing_or_mistaken_is_told_to_the_sources_owner() {
+        let scheme = scheme(&[SECRET]);
+        let explained = |headers: &HeaderMap| {
+            let looked = Looked { headers, query: None, body: BODY, inflated: None, is_signed: false, now_s: AT_S };
+            scheme.explain(&looked).join("; ")
+        };
+        let mut without_id = headers(ID, AT, SIGNED);
+        without_id.remove("webhook-id");
+        let told = explained(&without_id);
+        assert!(
+            told.starts_with("there is no `webhook-id`, which is signed") && !told.contains("webhook-signature"),
+            "{told}"
+        );
+        for (key, says) in [(SECRET, "the text of the secret with its `whsec_`"), (&SECRET[6..], "as it is written")] {
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
+            let signed = [ID.as_bytes(), b".", AT.as_bytes(), b".", BODY].concat();
+            let signature = format!("v1,{}", STANDARD.encode(ring::hmac::sign(&key, &signed)));
+            let told = explained(&headers(ID, AT, &signature));
+            assert!(told.contains("the source's key has not made it") && told.contains(says), "{told}");
+            assert!(!told.contains(&SECRET[6..]), "{told}");
+        }
     }
 }
