@@ -154,6 +154,11 @@ async fn of_a_batch_each_becomes_an_event_or_is_refused_by_itself() {
     for (wrong, code) in [(many(1_001), "batch_invalid"), ("{}".to_owned(), "cloudevent_invalid")] {
         assert_eq!(send(&host, &[BATCHED], &wrong).await.problem(400)["code"], code);
     }
+    // What comes once is kept a thousand times.
+    let long = "x".repeat(9_000);
+    let refused = send(&host, &[BATCHED, ("x-long", &long)], &many(1_000)).await.problem(400);
+    assert_eq!(refused["code"], "batch_invalid");
+    assert!(refused["detail"].as_str().unwrap().contains("1000 events"), "{refused}");
     let counted = host.admin.get("/v1/tenants/acme/sources/in/statistics").await.expect(200);
     let outcomes = &counted["last_hour"]["outcomes"];
     assert_eq!((&outcomes["accepted"], &outcomes["duplicate"]), (&json!(1_003), &json!(2)), "{counted}");

@@ -12,6 +12,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 const EVENT_TYPE_BYTES_MAX: usize = 128;
 const DEDUP_KEY_BYTES_MAX: usize = 256;
 const CONTENT_TYPE_BYTES_MAX: usize = 1024;
+/// How many bytes the headers of a batch may take, kept with each of its events: a short request is not to become a long one on disk.
+const BATCH_HEADERS_BYTES_MAX: usize = 8 << 20;
 
 /// Why a request does not come in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +41,16 @@ pub(super) enum Refused {
     /// A batch has too many.
     #[error("a batch has at most {EVENTS_PER_BATCH_MAX} events, and not {0}")]
     BatchLength(usize),
+    /// The headers of a batch are too long for so many events.
+    #[error(
+        "the request's headers are kept with each of its {events} events, which takes {bytes} bytes; {BATCH_HEADERS_BYTES_MAX} are allowed"
+    )]
+    BatchHeaders {
+        /// How many events.
+        events: usize,
+        /// The bytes of all.
+        bytes: usize,
+    },
 }
 
 impl Refused {
@@ -51,7 +63,8 @@ impl Refused {
             | Self::ContentType
             | Self::DedupKey(_)
             | Self::CloudEvent(_)
-            | Self::BatchLength(_) => StatusCode::BAD_REQUEST,
+            | Self::BatchLength(_)
+            | Self::BatchHeaders { .. } => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -63,7 +76,7 @@ impl Refused {
             Self::DedupKey(_) | Self::TriggerId => "dedup_key_invalid",
             Self::CloudEvent(NoCloudEvent::Format(_)) => "content_type_refused",
             Self::CloudEvent(_) => "cloudevent_invalid",
-            Self::BatchLength(_) => "batch_invalid",
+            Self::BatchLength(_) | Self::BatchHeaders { .. } => "batch_invalid",
         }
     }
 }
@@ -89,6 +102,13 @@ pub(super) fn checked_type(found: String, place: impl FnOnce() -> String) -> Res
 /// The key of Slack's form within its bounds.
 pub(super) fn checked_key(key: String) -> Result<String, Refused> {
     if key.len() <= DEDUP_KEY_BYTES_MAX { Ok(key) } else { Err(Refused::TriggerId) }
+}
+
+/// Whether a request's headers may be kept with so many events.
+pub(super) fn check_batch_headers(source: &Source, headers: &HeaderMap, events: usize) -> Result<(), Refused> {
+    let one: usize = kept_headers(source, headers).iter().map(|it| it.name.len() + it.value.len()).sum();
+    let bytes = one.saturating_mul(events);
+    if bytes <= BATCH_HEADERS_BYTES_MAX { Ok(()) } else { Err(Refused::BatchHeaders { events, bytes }) }
 }
 
 /// The key of one event of a batch, where the request has one for all of them.

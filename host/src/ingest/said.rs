@@ -45,6 +45,7 @@ pub(super) fn read(source: &Source, headers: &HeaderMap, body: Bytes) -> Result<
             let mut headers = headers.clone();
             headers.remove(header::CONTENT_LENGTH);
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(cloudevents::JSON));
+            request::check_batch_headers(source, &headers, events.len())?;
             let has_key_for_all = matches!(source.dedup, DedupRule::Header(_)) && !in_body.1;
             let each = events.iter().enumerate().map(|(place, event)| {
                 let text = event.get().as_bytes();
