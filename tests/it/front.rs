@@ -296,7 +296,10 @@ async fn an_answer_that_nobody_takes_ends_its_connection() {
 #[tokio::test]
 async fn bodies_that_nobody_takes_and_bodies_that_do_not_end_have_a_bounded_room() {
     let host = taking("admin.in_flight_bytes_max = 1048576\n").await;
-    let event = host.event("x", vec![b'x'; 700_000]).await;
+    for _ in 0..40 {
+        host.ingest.post("/in/acme/in", "{}").await.expect(202);
+    }
+    let event = host.event("x", vec![b'x'; 1_040_000]).await;
     let path = format!("/v1/tenants/acme/events/{event}/body");
     let stream = TcpStream::connect(admin_at(&host)).await.unwrap();
     let small = hyper::client::conn::http2::Builder::new(TokioExecutor::new()).initial_stream_window_size(1024).clone();
@@ -312,8 +315,12 @@ async fn bodies_that_nobody_takes_and_bodies_that_do_not_end_have_a_bounded_room
         (&refused.problem(503)["code"], &refused.headers["retry-after"]),
         (&json!("overloaded"), &"1".parse().unwrap())
     );
+    // So are long pages; what is short is always answered.
+    host.admin.get("/v1/tenants/acme/events").await.problem(503);
+    host.admin.get(&format!("/v1/tenants/acme/events/{event}")).await.expect(200);
     drop(held);
     until("room for the next", || async { (host.admin.get(&path).await.status == 200).then_some(()) }).await;
+    host.admin.get("/v1/tenants/acme/events").await.expect(200);
     // Requests have a room of their own. Of two that take more than half of it one has to go, and the other one is taken when it ends.
     let begun = async || {
         let mut stream = TcpStream::connect(admin_at(&host)).await.unwrap();

@@ -6,6 +6,7 @@ use super::audit::By;
 use super::body::Path;
 use super::change::ChangeError;
 use super::resources::{PageQuery, Params, bad_query, name, not_found, tenant_id};
+use super::room::HasRoom;
 use crate::model::{
     Actor, DeliveryId, DeliveryStatus, EndpointName, Erased, EventId, InvalidId, RouteName, RunsAsked, SourceName,
     TenantName,
@@ -344,10 +345,10 @@ fn object(value: &impl Serialize) -> Result<serde_json::Map<String, Value>, Prob
     }
 }
 
-/// A body as it is, which a browser must not take for a page.
+/// A body that has its room, as it is, which a browser must not take for a page.
 fn raw(body: Bytes) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, body).into_response()
+    (Extension(HasRoom), headers, body).into_response()
 }
 
 pub(super) fn parse_id<T: std::str::FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {

@@ -75,8 +75,8 @@ pub struct Config {
     /// Names that a request's `Host` may have, beside `localhost` and addresses. This keeps a browser that was led here by a name
     /// of somebody else's from talking to the host.
     pub hosts: Vec<String>,
-    /// How many bytes the bodies of requests may take together, and as many again those of events and deliveries in answers; beyond it the
-    /// answer is 503. 1,048,576 to 4,294,967,295; by itself 134,217,728.
+    /// How many bytes the bodies of requests may take together, and as many again those of answers to questions; beyond it the answer is
+    /// 503. 1,048,576 to 4,294,967,295; by itself 134,217,728.
     pub in_flight_bytes_max: u32,
 }
 
@@ -152,6 +152,7 @@ impl Api {
             .merge(operations::router(self))
             .fallback(unknown_path)
             .method_not_allowed_fallback(wrong_method)
+            .layer(axum::middleware::from_fn_with_state(self.clone(), room::bound_answers))
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_host))
             // By whatever name: who looks whether a host lives, as a load balancer does, may not know how it is called, and is told nothing else.
             .route("/healthz", get(healthz))

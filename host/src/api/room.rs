@@ -1,17 +1,48 @@
 //! How much memory the bodies of requests and of answers may take at once. One connection asks for a hundred bodies and takes none of them:
-//! what does not fit is turned away. Uploads and answers have a room each, so that whoever reads slowly keeps nobody from changing anything.
+//! what does not fit is turned away. Requests and answers have a room each, so that whoever reads slowly keeps nobody from changing anything.
 
+use super::Api;
 use crate::problem::Problem;
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The longest answer that needs no room, in bytes: what a refusal has, or a resource.
+const SHORT_BYTES_MAX: u64 = 4 << 10;
+
+/// Has the long answers to questions keep their room until their last byte is gone; 503 takes the place of one for which there is none. Not so
+/// the answers to changes: what was done is said. A backup has no length, and comes piece by piece.
+pub(super) async fn bound_answers(State(api): State<Api>, request: Request<Body>, next: Next) -> Response {
+    let is_question = request.method() == Method::GET;
+    let response = next.run(request).await;
+    let is_long = response.body().size_hint().exact().is_some_and(|bytes| bytes > SHORT_BYTES_MAX);
+    if !is_question || !is_long || response.extensions().get::<HasRoom>().is_some() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let kept = match body.collect().await {
+        Ok(body) => api.parts().rooms.answers.keep(body.to_bytes()),
+        Err(_) => Err(Problem::internal()),
+    };
+    kept.map_or_else(|problem| problem.into_response(), |body| Response::from_parts(parts, Body::from(body)))
+}
+
+/// An answer with this among its extensions has its room already.
+#[derive(Clone, Copy)]
+pub(super) struct HasRoom;
 
 /// The room for requests, and that for answers.
 pub struct Rooms {
     /// For bodies that come. Those of events that are published count as ingest's.
     pub(super) requests: Room,
-    /// For bodies of events and deliveries that go.
+    /// For the bodies of answers: of events and deliveries, and pages of lists.
     pub(super) answers: Room,
 }
 
