@@ -272,6 +272,25 @@ async fn where_all_connections_are_taken_whoever_waits_has_a_turn() {
 }
 
 #[tokio::test]
+async fn where_nobody_waits_whoever_has_the_last_place_keeps_it() {
+    let host = taking("ingest.connections_max = 1\n").await;
+    let mut alone = TcpStream::connect(ingest_at(&host)).await.unwrap();
+    for _ in 0..3 {
+        alone.write_all(EVENT).await.unwrap();
+        let answer = hear_one(&mut alone).await.expect("it is not closed");
+        assert_eq!((answer.status, answer.header("connection")), (202, None));
+    }
+    let mut waiting = TcpStream::connect(ingest_at(&host)).await.unwrap();
+    waiting.write_all(EVENT).await.unwrap();
+    assert!(hear(&mut alone).await.closed, "it had its turn");
+    // It waited, and nobody does now.
+    for _ in 0..2 {
+        assert_eq!(hear_one(&mut waiting).await.unwrap().status, 202);
+        waiting.write_all(EVENT).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_nobody_takes_ends_its_connection() {
     let host = taking("admin.write_timeout_ms = 100\n").await;
     // More than the kernel keeps for a client that does not read.

@@ -1,6 +1,6 @@
 //! TLS of the listeners: which versions of HTTP are spoken, that certificates are renewed, and what cannot be used is refused with words.
 
-use super::support::{Host, OPERATOR_KEY, hookswitch, until};
+use super::support::{Host, OPERATOR_KEY, PATIENCE, hookswitch, until};
 use super::wire::{exchange, hear};
 use bytes::Bytes;
 use http::{Request, Version};
@@ -13,6 +13,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -128,6 +129,21 @@ async fn a_handshake_that_does_not_go_on_has_its_time() {
     let host = Host::start_with(&settings).await;
     let mut silent = TcpStream::connect(address(&host.ingest_url)).await.unwrap();
     assert!(hear(&mut silent).await.closed);
+}
+
+#[tokio::test]
+async fn a_handshake_that_has_begun_gives_its_place_to_who_waits() {
+    let pair = Pair::new();
+    let files = Files::new(&pair);
+    let settings = files.settings("ingest").replace("handshake_timeout_ms = 5000", "handshake_timeout_ms = 600000");
+    let host = Host::start_with(&format!("ingest.connections_max = 1\n{settings}")).await;
+    host.acme("http://127.0.0.1:1/").await;
+    let mut begun = TcpStream::connect(address(&host.ingest_url)).await.unwrap();
+    // What a handshake begins with.
+    begun.write_all(&[22]).await.unwrap();
+    let waiting = tokio::time::timeout(PATIENCE, connect(&host.ingest_url, &pair, &[])).await.expect("it has a turn");
+    assert_eq!(send(waiting.unwrap()).await.1, 202);
+    assert!(hear(&mut begun).await.closed);
 }
 
 #[tokio::test]
