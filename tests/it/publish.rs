@@ -206,7 +206,7 @@ async fn what_is_wrong_with_a_request_is_said_of_its_own_words() {
         ("the body: invalid type: integer `3`, expected a string", json!("/event_type"))
     );
     let (told, _) = detail("no json", &[], EVENTS, 400).await;
-    assert!(told.starts_with("the body: is no JSON: "), "{told}");
+    assert!(told.starts_with("the body: is no JSON that can be read: "), "{told}");
     let (told, _) = detail("{}", &[("content-encoding", "gzip")], EVENTS, 415).await;
     assert!(told.contains("`gzip`") && told.contains("uncompressed"), "{told}");
     let (told, _) = detail("{}", &[("content-encoding", "br")], BATCH, 415).await;

@@ -21,7 +21,7 @@ pub(super) enum InvalidCron {
         count: usize,
     },
     /// It is a word for a line.
-    #[error("is `{given}`, a word that is not known here: write {}", .line.map_or_else(|| "the five fields of a line".to_owned(), |line| format!("`{line}`")))]
+    #[error("is `{given}`, a word that is not known here: write {}", quoted(*line))]
     Word {
         /// What it says.
         given: String,
@@ -60,6 +60,10 @@ const WORDS: [(&str, &str); 7] = [
     ("@midnight", "0 0 * * *"),
     ("@hourly", "0 * * * *"),
 ];
+
+fn quoted(line: Option<&str>) -> String {
+    line.map_or_else(|| "the five fields of a line".to_owned(), |line| format!("`{line}`"))
+}
 
 fn named(names: &[&str]) -> String {
     match names {

@@ -105,7 +105,8 @@ impl SourceSpec {
             return Ok(());
         }
         let message = format!(
-            "`{PUBLISHED_SOURCE}` is the source that the application publishes to, in every tenant: it can have `publish` alone; name this one otherwise"
+            "`{PUBLISHED_SOURCE}` is the source that the application publishes to, in every tenant: it can have `publish` alone; name this one \
+             otherwise"
         );
         Err(Invalid::new("", message))
     }

@@ -164,6 +164,7 @@ impl Known {
 }
 
 fn reused() -> Problem {
-    let detail = "an event with this idempotency key, but another type, content type or payload was taken before: take another key. Payloads are compared byte by byte, spaces and the order of members included";
+    let detail = "an event with this idempotency key, but another type, content type or payload was taken before: take another key. Payloads are \
+                  compared byte by byte, spaces and the order of members included";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail).at("/idempotency_key")
 }

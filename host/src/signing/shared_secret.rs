@@ -156,13 +156,7 @@ impl SharedSecret {
             (None, _) => {
                 "what stands after `Basic` is not the base64 of a user name, a colon and a password".to_owned()
             }
-            (Some(user), _) if user != username.as_bytes() => {
-                format!(
-                    "the user name is another than the source's, which has {} bytes: it has {}",
-                    username.len(),
-                    user.len()
-                )
-            }
+            (Some(user), _) if user != username.as_bytes() => "the user name is another than the source's".to_owned(),
             (Some(_), 1) => "the user name is right, and the password is not the source's".to_owned(),
             (Some(_), count) => format!("the user name is right, and the password is none of {count}"),
         }

@@ -74,7 +74,11 @@ pub enum AdminClientError {
         why: String,
     },
     /// What is there speaks something else.
-    #[error("what answers at {url} does not speak {}: {why}; write {} if that is what it speaks", if *tls { "TLS" } else { "plain HTTP" }, if *tls { "http://" } else { "https://" })]
+    #[error(
+        "what answers at {url} does not speak {}: {why}; write {} if that is what it speaks",
+        if *tls { "TLS" } else { "plain HTTP" },
+        if *tls { "http://" } else { "https://" }
+    )]
     Protocol {
         /// Who was asked.
         url: String,
