@@ -105,3 +105,42 @@ async fn bytes_and_modules_and_their_time_have_bounds_too() {
         assert_eq!(problem["pointer"], format!("/quotas/{wrong}"));
     }
 }
+
+#[tokio::test]
+async fn whatever_modules_run_for_counts_as_their_time() {
+    let (host, _receiver) = Host::with(&[]).await;
+    let (path, spin) = (format!("{T}/modules/m"), json!({ "do": "spin", "rounds": 20_000_000 }));
+    host.admin.put_bytes(&path, guest("misbehave")).await.expect(201);
+    let request = json!({ "event": { "event_type": "x", "body": {} }, "settings": spin }).to_string();
+    quotas(&host, json!({ "module_time_ms_per_min": 1 })).await;
+    let refused = until("a trial to be refused", || async {
+        let answer = host.admin.post(&format!("{path}/test"), request.clone()).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(refused.problem(429)["quota"], "module_time_ms_per_min");
+
+    // A shadow runs as long as the version beside it, and after the commit.
+    quotas(&host, json!({})).await;
+    let mut again = guest("misbehave");
+    again.extend([0, 2, 1, b'x']);
+    host.admin.put_bytes(&format!("{path}?activate=false"), again).await.expect(200);
+    host.admin.post(&format!("{path}/shadow"), json!({ "number": 2 }).to_string()).await.expect(200);
+    host.route("r", json!([{ "module": "m", "settings": spin }])).await;
+    let used = async || usage(&host).await["module_time_ms_per_min"]["used"].as_u64().unwrap();
+    let compared = async || {
+        let report = host.admin.get(&format!("{path}/shadow")).await.expect(200);
+        ["equal", "different", "failed", "skipped"].iter().filter_map(|name| report[name].as_u64()).sum::<u64>()
+    };
+    // More than once where a minute ends meanwhile.
+    until("both to be counted", || async {
+        let (before, compared_before) = (used().await, compared().await);
+        let event = host.event("x", "{}").await;
+        let run = host.run_with(&event, "routed").await;
+        let alone_ms = run["trace"][0]["duration_us"].as_u64().unwrap() / 1000;
+        until("the shadow to have run", || async { (compared().await > compared_before).then_some(()) }).await;
+        (used().await >= before + alone_ms + 3).then_some(())
+    })
+    .await;
+}

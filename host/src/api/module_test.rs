@@ -20,6 +20,7 @@ use http::{Request, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// What a request has beside its bodies, in bytes: the settings, mostly.
@@ -81,13 +82,24 @@ pub(super) async fn test(
     let body = read(&api, request.into_body(), "the body", "body_too_large", bytes_max).await?;
     let mut request: TestRequest = parse_json(&body)?;
     let digest = version(&record, request.version.take())?;
+    if let Some(tenant) = &tenant {
+        api.parts().ingest.check_module_time(tenant).await?;
+    }
     let trial = trial(&api, tenant.as_ref(), &record, request).await?;
     let limits = shown(costs.limits(), trial.max_time);
 
     let module = api.parts().library.load(&digest).await.map_err(ChangeError::from)?;
     let metered = costs.module(digest).await;
-    let json =
-        on_module_thread(&api, tenant.as_ref(), move || answer(name, digest, &trial, &module, metered, limits)).await?;
+    let (times, whose) = (api.parts().pipeline.module_times().clone(), tenant.clone());
+    let call = move || {
+        let began = Instant::now();
+        let json = answer(name, digest, &trial, &module, metered, limits);
+        if let Some(tenant) = whose {
+            times.note(&tenant, u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        }
+        json
+    };
+    let json = on_module_thread(&api, tenant.as_ref(), call).await?;
     let json = json.map_err(|_| Problem::internal())?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

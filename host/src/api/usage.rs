@@ -19,8 +19,7 @@ pub(super) async fn get(State(api): State<Api>, Path(tenant): Path<String>) -> R
     let snapshot = api.parts().configuration.snapshot();
     let found = snapshot.tenant(&tenant).ok_or_else(|| not_found(&tenant_id(&tenant)))?;
     let modules = found.records.keys().filter(|(kind, _)| *kind == Kind::Module).count();
-    let now_ms = api.parts().clock.now_ms();
-    let module_time_ms = api.parts().pipeline.module_times().of(&tenant, now_ms);
+    let module_time_ms = api.parts().pipeline.module_times().of(&tenant);
     let quotas = &found.quotas;
     let answer = json!({
         "waiting_deliveries": { "used": stored.waiting_deliveries, "max": quotas.waiting_deliveries_max },

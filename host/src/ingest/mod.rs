@@ -37,7 +37,7 @@ pub use schedule::{ScheduleError, Ticks};
 pub use take::{Item, Taken, Way};
 
 use crate::clock::Clock;
-use crate::config::{Asks, Maker, Snapshot, Source};
+use crate::config::{Asks, Maker, Quotas, Snapshot, Source};
 use crate::ids::Ids;
 use crate::model::{PUBLISHED_SOURCE, SourceName, TenantName};
 use crate::pipeline::Pipeline;
@@ -321,6 +321,18 @@ impl Ingest {
             Some(way) => self.check_quotas(&way).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether a tenant's modules may run for something else than an event.
+    ///
+    /// # Errors
+    /// 429 where their time is used up for this minute.
+    pub async fn check_module_time(&self, tenant: &TenantName) -> Result<(), Problem> {
+        let published = PUBLISHED_SOURCE.parse().map_err(|_| Problem::internal())?;
+        let way = Way::to(&self.inner.snapshots.borrow(), tenant.clone(), published);
+        let Some(way) = way else { return Ok(()) };
+        let quotas = Quotas { waiting_deliveries_max: None, stored_bytes_max: None, ..way.quotas };
+        self.check_quotas(&Way { quotas, ..way }).await
     }
 
     /// Whether the tenant has room for another event.

@@ -15,7 +15,7 @@ const MINUTE_MS: u64 = 60_000;
 /// Whether a tenant has room for another event.
 pub(super) async fn check(way: &Way, pipeline: &Pipeline, store: &Store, now_ms: u64) -> Result<(), Problem> {
     let module_time_ms = match way.quotas.module_time_ms_per_min {
-        Some(_) => pipeline.module_times().of(&way.tenant_name, now_ms),
+        Some(_) => pipeline.module_times().of(&way.tenant_name),
         None => 0,
     };
     let mut used = Used { module_time_ms, ..Used::default() };

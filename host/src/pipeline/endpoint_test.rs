@@ -100,6 +100,7 @@ impl Pipeline {
             inline_deadline: None,
             run_deadline: None,
             observed: &observed,
+            times: &self.module_times,
             told: None,
             now_ms,
             state: None,

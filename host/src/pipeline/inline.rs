@@ -103,7 +103,7 @@ impl Pipeline {
     ) -> Self {
         let call_time_max = library.call_time_max();
         let (config, failures, shadows) = (Arc::new(config), Failures::default(), Shadows::default());
-        let module_times = ModuleTimes::default();
+        let module_times = ModuleTimes::new(clock.clone());
         Self {
             store,
             published,
@@ -155,7 +155,6 @@ impl Pipeline {
         let Follows { notes, observed, said } = follows;
         self.shadows.push(observed);
         let now_ms = self.clock.now_ms();
-        self.module_times.note(tenant, now_ms, said.took_us());
         said.count(&self.recorder, (tenant, source), now_ms);
         if source.as_str() == OPERATIONAL_SOURCE || notes.is_empty() {
             return;
@@ -298,7 +297,7 @@ impl Pipeline {
         let without_modules = inline.iter().all(|ready| ready.modules.is_empty());
         if without_modules {
             // Nothing untrusted to run: no thread to wait for, no time to bound.
-            let work = Work { event: event.clone(), body: body.clone(), tenant: tenant.clone(), now_ms, inline };
+            let work = self.work(tenant, event, body, inline, now_ms);
             runs.extend(work.run(&self.config, Duration::MAX, None).0);
             return (runs, Vec::new());
         }
@@ -317,7 +316,7 @@ impl Pipeline {
     ) -> (Vec<RoutedRun>, Vec<Observed>) {
         let as_pending: Vec<Run> = inline.iter().map(|ready| ready.run.clone()).collect();
         let deadline = Instant::now() + Duration::from_millis(self.config.inline_budget_ms);
-        let work = Work { event: event.clone(), body: body.clone(), tenant: tenant.clone(), now_ms, inline };
+        let work = self.work(tenant, event, body, inline, now_ms);
         let (sender, mut receiver) = oneshot::channel();
         let (config, call_time_max) = (self.config.clone(), self.call_time_max);
         // Whoever sets it first: the thread that begins, or the event that waits for one no longer.
@@ -342,6 +341,11 @@ impl Pipeline {
         (as_pending.into_iter().map(pending).collect(), Vec::new())
     }
 
+    fn work(&self, tenant: &Arc<Tenant>, event: &Event, body: &Bytes, inline: Vec<Ready>, now_ms: u64) -> Work {
+        let (event, body, tenant, times) = (event.clone(), body.clone(), tenant.clone(), self.module_times.clone());
+        Work { event, body, tenant, times, now_ms, inline }
+    }
+
     fn modules_if_ready(&self, route: &Route, event: EventId) -> Option<Vec<Module>> {
         route.plan.steps.iter().map(|step| self.library.ready(&step.version(event))).collect()
     }
@@ -352,6 +356,7 @@ struct Work {
     event: Event,
     body: Bytes,
     tenant: Arc<Tenant>,
+    times: ModuleTimes,
     now_ms: u64,
     inline: Vec<Ready>,
 }
@@ -364,7 +369,7 @@ impl Work {
         call_time_max: Duration,
         deadline: Option<Instant>,
     ) -> (Vec<RoutedRun>, Vec<Observed>) {
-        let Self { event, body, tenant, now_ms, inline } = self;
+        let Self { event, body, tenant, times, now_ms, inline } = self;
         let mut all_observed = Vec::new();
         let each = inline.into_iter().map(|Ready { run, route, modules }| {
             let observed = RefCell::default();
@@ -379,6 +384,7 @@ impl Work {
                 inline_deadline: deadline,
                 run_deadline: None,
                 observed: &observed,
+                times: &times,
                 told: None,
                 now_ms,
                 // A route with state is never inline.

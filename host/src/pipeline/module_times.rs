@@ -1,5 +1,7 @@
-//! How long the modules of each tenant ran in the minute under way. In memory: a start begins a new minute.
+//! How long the modules of each tenant ran in the minute under way, whatever they ran for: each call counts when it ends. In memory: a start begins a new
+//! minute.
 
+use crate::clock::Clock;
 use crate::model::TenantName;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const MINUTE_MS: u64 = 60_000;
 
 /// The times. Cheap to clone; clones are the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ModuleTimes {
+    clock: Clock,
     times: Arc<Mutex<Times>>,
 }
 
@@ -21,22 +24,27 @@ struct Times {
 }
 
 impl ModuleTimes {
-    /// A call took so long.
-    pub(super) fn note(&self, tenant: &TenantName, now_ms: u64, took_us: u64) {
-        let mut times = self.at(now_ms);
+    /// By this clock.
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, times: Arc::default() }
+    }
+
+    /// A call that ended now took so long.
+    pub fn note(&self, tenant: &TenantName, took_us: u64) {
+        let mut times = self.now();
         let time = times.by_tenant.entry(tenant.clone()).or_default();
         *time = time.saturating_add(took_us);
     }
 
     /// How long a tenant's modules ran in this minute, in milliseconds.
     #[must_use]
-    pub fn of(&self, tenant: &TenantName, now_ms: u64) -> u64 {
-        self.at(now_ms).by_tenant.get(tenant).map_or(0, |time_us| time_us / 1000)
+    pub fn of(&self, tenant: &TenantName) -> u64 {
+        self.now().by_tenant.get(tenant).map_or(0, |time_us| time_us / 1000)
     }
 
-    fn at(&self, now_ms: u64) -> MutexGuard<'_, Times> {
+    fn now(&self) -> MutexGuard<'_, Times> {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        let minute = now_ms / MINUTE_MS;
+        let minute = self.clock.now_ms() / MINUTE_MS;
         if times.minute != minute {
             *times = Times { minute, by_tenant: HashMap::new() };
         }
@@ -50,11 +58,13 @@ mod tests {
 
     #[test]
     fn a_minute_is_counted_by_tenant_and_then_begins_anew() {
-        let (times, [acme, other]) = (ModuleTimes::default(), ["acme", "other"].map(|name| name.parse().unwrap()));
-        times.note(&acme, 59_999, 1_500);
-        times.note(&acme, 59_999, 1_500);
-        times.note(&other, 59_999, 7_000);
-        assert_eq!((times.of(&acme, 59_999), times.of(&other, 59_999)), (3, 7));
-        assert_eq!(times.of(&acme, 60_000), 0);
+        let (clock, [acme, other]) = (Clock::manual(59_999), ["acme", "other"].map(|name| name.parse().unwrap()));
+        let times = ModuleTimes::new(clock.clone());
+        times.note(&acme, 1_500);
+        times.note(&acme, 1_500);
+        times.note(&other, 7_000);
+        assert_eq!((times.of(&acme), times.of(&other)), (3, 7));
+        clock.set_ms(60_000);
+        assert_eq!(times.of(&acme), 0);
     }
 }

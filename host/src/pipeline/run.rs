@@ -1,7 +1,7 @@
 //! One run: an event through the steps of a plan. Synchronous, on a module thread; it writes nothing, it says what to write.
 
 use super::shadow::Observed;
-use super::{Config, RunState};
+use super::{Config, ModuleTimes, RunState};
 use crate::config::{Endpoint, OnFailure, Plan, PlanStep, Tenant, TimeBound};
 use crate::model::{
     BodyRef, Delivery, EndpointName, Event, Message, Run, RunFailure, RunStatus, StepTrace, Turn, Verdict, World,
@@ -34,6 +34,8 @@ pub(super) struct Job<'a> {
     pub(super) run_deadline: Option<Instant>,
     /// What is to be run again beside it, when the run is committed: the calls of modules that have a shadow.
     pub(super) observed: &'a RefCell<Vec<Observed>>,
+    /// Where it counts how long its calls take, whatever becomes of the run.
+    pub(super) times: &'a ModuleTimes,
     /// Cuts the run short between two calls, for one that can be done again after the next start.
     pub(super) told: Option<&'a Shutdown>,
     pub(super) now_ms: u64,
@@ -217,6 +219,7 @@ fn call(
         endpoints: endpoints.clone(),
         state: handle,
     });
+    job.times.note(&job.event.tenant, report.duration_us);
     // For the shadow, before what the call wrote is there.
     let found = state.as_ref().filter(|_| shadow.is_some()).map(|(state, key)| (state.as_found(), key.clone()));
     if let Some((state, _)) = state {

@@ -230,7 +230,7 @@ impl Pipeline {
             Err(error) => return Some(Err(error.to_string())),
         };
         let (sender, receiver) = oneshot::channel();
-        let (one, tenant) = (one.clone(), one.event.tenant.clone());
+        let (one, tenant, times) = (one.clone(), one.event.tenant.clone(), self.module_times.clone());
         let job = move || {
             let (time, time_set_by) = one.time;
             let report = module.call(&Call {
@@ -245,6 +245,7 @@ impl Pipeline {
                 endpoints: one.endpoints,
                 state: one.state.map(|(state, step)| state.begin(step)),
             });
+            times.note(&one.event.tenant, report.duration_us);
             let _ = sender.send(report.result);
         };
         self.executor.try_submit(Lane::Background, Some(&tenant), Box::new(job)).ok()?;

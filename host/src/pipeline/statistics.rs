@@ -71,11 +71,6 @@ impl Said {
         Self { is_unrouted: runs.clone().next().is_none(), ..Self::of(runs) }
     }
 
-    /// How long the calls took, in microseconds, all together.
-    pub(super) fn took_us(&self) -> u64 {
-        self.calls.iter().fold(0, |sum, call| call.took_us.saturating_add(sum))
-    }
-
     /// Counts it. What the host itself has to say is no traffic of a source.
     pub(super) fn count(self, recorder: &Recorder, (tenant, source): (&TenantName, &SourceName), now_ms: u64) {
         let Self { statuses, calls, is_unrouted } = self;

@@ -218,7 +218,7 @@ impl Pipeline {
         let (sender, receiver) = oneshot::channel();
         let (config, call_time_max, now_ms) = (self.config.clone(), self.call_time_max, self.clock.now_ms());
         let (for_job, mut waiting, account) = (run.clone(), told.clone(), event.tenant.clone());
-        let state = self.state_for(&tenant, &event, &run).after(carried);
+        let (state, times) = (self.state_for(&tenant, &event, &run).after(carried), self.module_times.clone());
         let job = move || {
             let observed = RefCell::default();
             let job = Job {
@@ -232,6 +232,7 @@ impl Pipeline {
                 inline_deadline: None,
                 run_deadline: Some(Instant::now() + Duration::from_millis(config.run_time_max_ms)),
                 observed: &observed,
+                times: &times,
                 told: Some(&told),
                 now_ms,
                 state: Some(&state),
