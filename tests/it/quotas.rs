@@ -107,6 +107,34 @@ async fn bytes_and_modules_and_their_time_have_bounds_too() {
 }
 
 #[tokio::test]
+async fn a_test_of_an_endpoint_counts_under_the_rate_and_is_told_of() {
+    let (host, receiver) = Host::with(&[]).await;
+    quotas(&host, json!({ "events_per_s": 1 })).await;
+    let path = format!("{T}/endpoints/out/test");
+    let mut taken = 0;
+    // As many as a slow machine's seconds let through.
+    let refused = until("a test to be refused", || async {
+        let answer = host.admin.post(&path, "").await;
+        answer.status.is_client_error().then_some(answer)
+    });
+    let refused = refused.await;
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(refused.problem(429)["bound"], "quotas.events_per_s");
+    let refused = until("no token to be left", || async {
+        let answer = send(&host).await;
+        answer.status.is_client_error().then_some(answer)
+    });
+    assert_eq!(refused.await.problem(429)["bound"], "quotas.events_per_s", "it is one rate");
+    let log = host.admin.get(&format!("{T}/audit")).await.expect(200);
+    for entry in log["items"].as_array().unwrap().iter().filter(|entry| entry["action"] == "test") {
+        assert_eq!((&entry["target"], &entry["by"]["kind"]), (&json!("out"), &json!("operator")));
+        assert_eq!(receiver.next().await.headers["webhook-id"].to_str().unwrap().get(..4), Some("dlv_"));
+        taken += 1;
+    }
+    assert!(taken > 0, "each that was taken is told of: {log:#}");
+}
+
+#[tokio::test]
 async fn whatever_modules_run_for_counts_as_their_time() {
     let (host, _receiver) = Host::with(&[]).await;
     let (path, spin) = (format!("{T}/modules/m"), json!({ "do": "spin", "rounds": 20_000_000 }));

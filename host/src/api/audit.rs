@@ -83,7 +83,7 @@ impl Api {
     }
 }
 
-fn entry(by: &Actor, now_ms: u64, action: &str, target: &str) -> AuditEntry {
+pub(super) fn entry(by: &Actor, now_ms: u64, action: &str, target: &str) -> AuditEntry {
     AuditEntry {
         // The committer gives it.
         id: AuditId::new(now_ms, 0),

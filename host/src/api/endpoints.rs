@@ -1,7 +1,7 @@
 //! Endpoints over HTTP, beyond what all resources have: how each is doing, the request that enables one, and the one that tests it.
 
 use super::Api;
-use super::audit::By;
+use super::audit::{self, By};
 use super::body::{Path, Whole, parse_json};
 use super::change::{ChangeError, masked};
 use super::data::{commit, read};
@@ -113,7 +113,8 @@ pub(super) async fn test(
     let event = api.parts().ids.event(now_ms).map_err(ChangeError::from)?;
     let own = || json!({ "test": true, "tenant": tenant, "endpoint": endpoint, "sent_at_ms": now_ms }).to_string();
     let body = Bytes::from(request.payload.map_or_else(own, |payload| payload.get().to_owned()));
-    let test = EndpointTest { tenant, endpoint, event, event_type, content_type, body };
+    let told = audit::entry(&by, now_ms, "test", endpoint.as_str());
+    let test = EndpointTest { tenant, endpoint, event, event_type, content_type, body, told };
     match api.parts().pipeline.test_endpoint(test).await {
         Ok(delivery) => {
             let answer = json!({ "event": event, "delivery": delivery });

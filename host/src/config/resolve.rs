@@ -181,7 +181,8 @@ impl Source {
     }
 
     /// What every tenant has as its source [`crate::model::PUBLISHED_SOURCE`], where it does not make one of that name.
-    pub(super) fn of_the_application() -> Self {
+    #[must_use]
+    pub fn of_the_application() -> Self {
         Self {
             maker: Maker::Application,
             intake: Intake::default(),

@@ -15,7 +15,7 @@ pub struct AuditEntry {
     pub at_ms: u64,
     /// Who.
     pub by: Actor,
-    /// What was done: `configure`, `retry`, `rerun`, `replay`, `erase`, `enable`, `forget_state`, `create_job`, `cancel_job`, `make_token`.
+    /// What was done: `configure`, `retry`, `rerun`, `replay`, `erase`, `enable`, `test`, `forget_state`, `create_job`, `cancel_job`, `make_token`.
     pub action: String,
     /// What it was done to: a resource as `scope/kind/name`, or an id.
     pub target: String,

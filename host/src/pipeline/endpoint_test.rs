@@ -5,9 +5,10 @@ use super::run::{Job, execute};
 use super::{AcceptError, Pipeline};
 use crate::config::{OnFailure, Plan, Target, Tenant};
 use crate::model::{
-    DeliveryId, Digest, EndpointName, Event, EventId, OPERATIONAL_SOURCE, Origin, Run, TEST_ROUTE, TenantName,
+    AuditEntry, DeliveryId, Digest, EndpointName, Event, EventId, OPERATIONAL_SOURCE, Origin, Run, TEST_ROUTE,
+    TenantName,
 };
-use crate::store::{Accept, Outcome, RoutedRun, Transition};
+use crate::store::{Accept, Audited, Outcome, RoutedRun, Transition};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct EndpointTest {
     pub content_type: String,
     /// Sent as it is.
     pub body: Bytes,
+    /// What the audit log tells of it, by whom.
+    pub told: AuditEntry,
 }
 
 /// Why nothing is sent.
@@ -54,7 +57,7 @@ impl Pipeline {
     /// # Errors
     /// Where the endpoint is gone, or the store does not take it.
     pub async fn test_endpoint(&self, test: EndpointTest) -> Result<DeliveryId, EndpointTestError> {
-        let EndpointTest { tenant, endpoint, event: id, event_type, content_type, body } = test;
+        let EndpointTest { tenant, endpoint, event: id, event_type, content_type, body, told } = test;
         let event = Event {
             event_type,
             content_type,
@@ -62,14 +65,18 @@ impl Pipeline {
         };
         let still = self.published.still().await;
         let tenant = still.snapshot.tenant(&event.tenant).ok_or(AcceptError::TenantGone)?;
-        if !tenant.endpoints.contains_key(&endpoint) {
+        // One that became another customer's meanwhile is as good as gone.
+        let mut there = tenant.endpoints.get(&endpoint).into_iter();
+        if !there.any(|found| told.by.may_change(Some(&found.labels), None)) {
             return Err(EndpointTestError::EndpointGone);
         }
         let routed = self.run_of_test(tenant, &event, &body, endpoint)?;
         let made = routed.run.deliveries.first().copied();
         let delivery = made.ok_or_else(|| internal(&"the run made no delivery"))?;
         let accept = Accept { event, body, dedup_until_ms: None, runs: vec![routed] };
-        match self.store.commit(Transition::Accept(Box::new(accept))).await.map_err(AcceptError::from)? {
+        let (scope, change) = (Some(accept.event.tenant.clone()), Transition::Accept(Box::new(accept)));
+        let audited = Audited { scope, entry: told, change };
+        match self.store.commit(Transition::Audited(Box::new(audited))).await.map_err(AcceptError::from)? {
             Outcome::Accepted { .. } => Ok(delivery),
             other => Err(AcceptError::Answer(other).into()),
         }

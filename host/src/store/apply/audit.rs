@@ -18,7 +18,8 @@ pub(super) fn audited(view: &mut View<'_>, audited: Audited) -> Result<Applied, 
         matches!(change, Transition::Enable { .. } | Transition::Replay(_) | Transition::CreateJob { .. });
     let applied = apply(view, change)?;
     let changed = match applied.outcome {
-        Outcome::Done
+        Outcome::Accepted { .. }
+        | Outcome::Done
         | Outcome::More
         | Outcome::Configured { .. }
         | Outcome::Replayed { .. }
