@@ -5,7 +5,7 @@ use crate::model::{AuditId, KeyName, TenantName};
 use crate::store::backend::{Look as _, Order};
 use crate::store::key::Key;
 use crate::store::tree::TreeId;
-use crate::store::{Audited, Outcome, ReadError, ResourceKey, Transition, View, audit, keys, record};
+use crate::store::{Audited, Outcome, ReadError, ResourceKey, Transition, View, audit, keys, record, stored};
 
 /// How many entries go in one commit.
 const SWEPT_AT_ONCE: usize = 1000;
@@ -16,6 +16,11 @@ pub(super) fn audited(view: &mut View<'_>, audited: Audited) -> Result<Applied, 
     // These do nothing the second time, and have nothing to hint at then.
     let may_do_nothing =
         matches!(change, Transition::Enable { .. } | Transition::Replay(_) | Transition::CreateJob { .. });
+    // Nor does it change anything to erase what is erased already.
+    let is_erased = match &change {
+        Transition::Erase { tenant, event, .. } => stored::erased(view, tenant, *event)?.is_some(),
+        _ => false,
+    };
     let applied = apply(view, change)?;
     let changed = match applied.outcome {
         Outcome::Accepted { .. }
@@ -27,7 +32,7 @@ pub(super) fn audited(view: &mut View<'_>, audited: Audited) -> Result<Applied, 
         // Of others it is not known that they did anything.
         _ => false,
     };
-    if changed && is_there(view, scope.as_ref())? {
+    if changed && !is_erased && is_there(view, scope.as_ref())? {
         audit::put(view, scope.as_ref(), entry)?;
     }
     Ok(applied)

@@ -1,6 +1,6 @@
 //! The audit log, and when keys were used.
 
-use super::{NOON, acme, on_each_backend};
+use super::{NOON, acme, commit_accept, event_id, on_each_backend, with_delivery};
 use crate::model::{Actor, AuditChange, AuditEntry, AuditId};
 use crate::store::{AuditFilter, Audited, Configure, Outcome, PAGE_BYTES_MAX, ResourceKey, Transition};
 use bytes::Bytes;
@@ -89,6 +89,20 @@ fn a_page_of_long_entries_ends_early_and_the_next_goes_on() {
         }
         let first = PAGE_BYTES_MAX / (2 * LONG) + 1;
         assert_eq!(lengths, [first, first, 20 - 2 * first]);
+    });
+}
+
+#[test]
+fn an_event_that_is_erased_twice_is_told_of_once() {
+    on_each_backend(async |store| {
+        store.commit(tenant(true, 0)).await.unwrap();
+        let event = event_id(NOON, 1);
+        commit_accept(&store, with_delivery(event).0).await;
+        let erase = || audited(entry(NOON, 1, "erased"), Transition::Erase { tenant: acme(), event, now_ms: NOON });
+        for _ in 0..2 {
+            assert_eq!(store.commit(erase()).await, Ok(Outcome::Done));
+        }
+        assert_eq!(store.reader().audit(Some(&acme()), &AuditFilter::default(), None, 9).unwrap().items.len(), 1);
     });
 }
 
