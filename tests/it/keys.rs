@@ -60,6 +60,22 @@ async fn a_key_is_shown_once_changed_in_place_and_gone_at_once() {
 }
 
 #[tokio::test]
+async fn a_key_does_not_know_of_another_ones_use_that_had_its_name() {
+    let host = Host::start().await;
+    let (tenant, path) = ("/v1/tenants/acme", "/v1/tenants/acme/keys/k");
+    host.put(tenant, &json!({})).await;
+    let made = host.admin.put(path, &json!({ "role": "read" })).await.expect(201);
+    Client::new(&host.admin_url, made["key"].as_str()).get(tenant).await.expect(200);
+    assert!(host.admin.get(path).await.expect(200)["last_used_at_ms"].is_u64());
+    // It goes with its tenant.
+    host.admin.delete(tenant).await.expect(204);
+    host.put(tenant, &json!({})).await;
+    let again = host.admin.put(path, &json!({ "role": "read" })).await.expect(201);
+    assert!(again["last_used_at_ms"].is_null(), "{again}");
+    assert!(host.admin.get(path).await.expect(200)["last_used_at_ms"].is_null());
+}
+
+#[tokio::test]
 async fn the_audit_log_tells_who_changed_what_and_shows_no_secret() {
     let mut host = Host::start().await;
     host.acme("http://127.0.0.1:9/").await;

@@ -81,6 +81,9 @@ pub(super) async fn put(
     document.insert("changed".to_owned(), json!(changed != Changed::Nothing));
     let status = match changed {
         Changed::Created => {
+            // Whatever was known of another one of its name, which may have gone with its tenant.
+            api.parts().key_uses.forget(&id);
+            document.insert("last_used_at_ms".to_owned(), Value::Null);
             document.insert("key".to_owned(), json!(text));
             StatusCode::CREATED
         }

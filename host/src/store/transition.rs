@@ -184,7 +184,7 @@ pub enum Transition {
     },
     /// What all tenants have is counted from the beginning on, unless it was before.
     CountUsage,
-    /// When API keys were used last, in milliseconds since 1970-01-01T00:00:00Z.
+    /// When API keys were used last, in milliseconds since 1970-01-01T00:00:00Z. Of a key that is gone nothing is kept.
     KeysUsed(Vec<(Option<TenantName>, KeyName, u64)>),
 }
 

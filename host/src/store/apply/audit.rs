@@ -58,10 +58,13 @@ pub(super) fn sweep(view: &mut View<'_>, scope: Option<&TenantName>, before_ms: 
     Ok(Applied::quietly(if more { Outcome::More } else { Outcome::Done }))
 }
 
-/// Writes down when keys were used last.
-pub(super) fn keys_used(view: &mut View<'_>, uses: &[(Option<TenantName>, KeyName, u64)]) -> Applied {
+/// Writes down when keys were used last. One that went meanwhile took its use along, and another one of its name must not find it.
+pub(super) fn keys_used(view: &mut View<'_>, uses: &[(Option<TenantName>, KeyName, u64)]) -> Result<Applied, Refusal> {
     for (scope, name, at_ms) in uses {
-        view.put(TreeId::Hot, keys::key_use(scope.as_ref(), name.as_str()), at_ms.to_be_bytes().to_vec());
+        let key = ResourceKey { tenant: scope.clone(), kind: "key", name: name.to_string() };
+        if view.get(TreeId::Hot, &keys::resource(&key))?.is_some() {
+            view.put(TreeId::Hot, keys::key_use(scope.as_ref(), name.as_str()), at_ms.to_be_bytes().to_vec());
+        }
     }
-    Applied::quietly(Outcome::Done)
+    Ok(Applied::quietly(Outcome::Done))
 }

@@ -100,6 +100,6 @@ pub(super) fn apply(view: &mut View<'_>, transition: Transition) -> Result<Appli
             }
             Ok(Applied::quietly(Outcome::Done))
         }
-        Transition::KeysUsed(uses) => Ok(audit::keys_used(view, &uses)),
+        Transition::KeysUsed(uses) => audit::keys_used(view, &uses),
     }
 }

@@ -129,12 +129,21 @@ fn old_entries_go_and_a_tenants_go_with_it() {
 #[test]
 fn the_use_of_a_key_goes_with_the_key() {
     on_each_backend(async |store| {
-        let key = ResourceKey { tenant: Some(acme()), kind: "key", name: "k".to_owned() };
+        let key = |tenant| ResourceKey { tenant, kind: "key", name: "k".to_owned() };
         let uses = vec![(Some(acme()), "k".parse().unwrap(), 7), (None, "k".parse().unwrap(), 8)];
-        store.commit(Transition::KeysUsed(uses.clone())).await.unwrap();
+        let used = || Transition::KeysUsed(uses.clone());
+        store.commit(used()).await.unwrap();
+        assert_eq!(store.reader().key_uses().unwrap(), [], "of keys that are not there");
+        let puts = [Some(acme()), None].map(|tenant| (key(tenant), Bytes::from("{}"))).to_vec();
+        store.commit(Transition::Configure(Configure { puts, ..Configure::default() })).await.unwrap();
+        store.commit(used()).await.unwrap();
         assert_eq!(store.reader().key_uses().unwrap(), [uses[1].clone(), uses[0].clone()]);
-        let configure = Configure { removes: vec![key], now_ms: NOON, ..Configure::default() };
+        let removes = vec![key(Some(acme()))];
+        let configure = Configure { expected_revision: 1, removes, ..Configure::default() };
         store.commit(Transition::Configure(configure)).await.unwrap();
+        assert_eq!(store.reader().key_uses().unwrap(), uses[1..]);
+        // What was noted before it went, and is written down after that.
+        store.commit(used()).await.unwrap();
         assert_eq!(store.reader().key_uses().unwrap(), uses[1..]);
     });
 }
