@@ -1,6 +1,6 @@
 //! Tokens of a tenant's customers: each sees and changes its own endpoints and their deliveries, and nothing else.
 
-use super::support::{Client, Host, Receiver, Reply};
+use super::support::{Client, Host, Receiver, Reply, until};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -51,7 +51,15 @@ async fn a_customer_sees_its_own_endpoints_and_deliveries_alone() {
     let endpoints = customer.get(&format!("{T}/endpoints")).await.expect(200);
     let names: Vec<&Value> = endpoints["items"].as_array().unwrap().iter().map(|endpoint| &endpoint["name"]).collect();
     assert_eq!(names, ["of-42"]);
+    let keys = acme.host.admin.get(&format!("{T}/keys")).await.expect(200);
+    let used_at_ms = keys["items"][0]["last_used_at_ms"].as_u64().unwrap();
     let shown = customer.get(&format!("{T}/endpoints/of-42")).await.expect(200);
+    until("the token's use to be one of its key", || async {
+        customer.get(&format!("{T}/endpoints")).await.expect(200);
+        let keys = acme.host.admin.get(&format!("{T}/keys")).await.expect(200);
+        (keys["items"][0]["last_used_at_ms"].as_u64().unwrap() > used_at_ms).then_some(())
+    })
+    .await;
     assert_eq!(shown["secrets"], json!(["***"]));
     customer.get(&format!("{T}/endpoints/of-42/statistics")).await.expect(200);
     let deliveries = customer.get(&format!("{T}/deliveries?endpoint=of-42")).await.expect(200);
@@ -342,8 +350,12 @@ async fn a_token_ends_with_the_key_that_made_it_and_is_no_other_ones() {
 
     let key = acme.host.admin.put(&format!("{T}/keys/third"), &json!({ "role": "admin" })).await.expect(201);
     let third = again(key["key"].as_str().unwrap());
+    // Of 128 bytes each, of which JSON makes six.
+    let long: serde_json::Map<String, Value> =
+        (0..16).map(|n| (format!("{n:02}{}", "\u{1}".repeat(126)), json!("\u{1}".repeat(128)))).collect();
     for (wrong, pointer) in [
         (json!({ "labels": {} }), "/labels"),
+        (json!({ "labels": long }), "/labels"),
         (json!({ "labels": { "a": "b" }, "role": "admin" }), "/role"),
         (json!({ "labels": { "a": "b" }, "expires_in_s": 0 }), "/expires_in_s"),
         (json!({ "labels": { "a": "b" }, "expires_in_s": 86_401 }), "/expires_in_s"),

@@ -158,7 +158,8 @@ pub(super) async fn require(
     if !caller.may(needs, tenant) || !path.as_ref().is_none_or(|path| is_own(&api, &caller, path, &parts)) {
         return Err(caller.refused());
     }
-    if let Who::Key(name) = &caller.who {
+    // The use of a token is one of its key, with which it would end.
+    if let Who::Key(name) | Who::Token(name) = &caller.who {
         api.parts().key_uses.note(caller.tenant.as_ref(), name, api.parts().clock.now_ms());
     }
     parts.extensions.insert(caller);

@@ -29,7 +29,7 @@ const PREFIX: &str = "hst_";
 /// How long a token is good for by itself, and at most, in seconds: an hour, a day.
 const EXPIRES_IN_S: u64 = 3_600;
 const EXPIRES_IN_S_MAX: u64 = 86_400;
-/// The longest token, in bytes.
+/// The longest token, in bytes. Labels of what JSON has to escape can come to more.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 /// What signs tokens.
@@ -69,7 +69,8 @@ impl TokenKey {
 
     /// What a text says that this key signed; none where it did not.
     pub(super) fn read(&self, text: &str) -> Option<Token> {
-        let (said, proof) = text.strip_prefix(PREFIX).filter(|text| text.len() <= TOKEN_BYTES_MAX)?.split_once('.')?;
+        let text = Some(text).filter(|text| text.len() <= TOKEN_BYTES_MAX)?;
+        let (said, proof) = text.strip_prefix(PREFIX)?.split_once('.')?;
         self.of(said).verify_slice(&URL_SAFE_NO_PAD.decode(proof).ok()?).ok()?;
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(said).ok()?).ok()
     }
@@ -143,6 +144,11 @@ pub(super) async fn make(
         key_digest: record.digest,
     };
     let text = api.parts().access.tokens.sign(&token).map_err(|_| Problem::internal())?;
+    if text.len() > TOKEN_BYTES_MAX {
+        let detail =
+            format!("with these the token would have {} bytes; at most {TOKEN_BYTES_MAX} are taken", text.len());
+        return Err(wrong("/labels", detail));
+    }
     api.tell(&by, &tenant, ("make_token", &serde_json::to_string(&token.labels).unwrap_or_default())).await?;
     let answer = json!({
         "token": text,
