@@ -13,6 +13,7 @@
 mod access;
 mod addresses;
 mod apply;
+mod audit;
 mod backup;
 mod challenges;
 mod cloudevents_in;

@@ -1,6 +1,6 @@
 //! Tokens of a tenant's customers: each sees and changes its own endpoints and their deliveries, and nothing else.
 
-use super::support::{Client, Host, Receiver, Reply, until};
+use super::support::{Client, Host, Receiver, Reply, now_ms, until};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -318,6 +318,42 @@ async fn an_endpoint_that_becomes_anothers_while_a_body_comes_is_left_alone() {
         assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("whsec_"), "{rest}: {answer}");
         acme.admin.put(&path, &own).await.expect(200);
     }
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_time_and_with_that_of_its_key() {
+    let acme = acme().await;
+    let make = async |spec: Value| acme.admin.post(&format!("{T}/tokens"), spec.to_string()).await.expect(201);
+    let client = |made: &Value| Client::new(&acme.host.admin_url, made["token"].as_str());
+    let (path, labels, before_ms) = (format!("{T}/endpoints/of-42"), json!({ "customer": "42" }), now_ms());
+    let made = make(json!({ "labels": labels })).await;
+    let expires_at_ms = made["expires_at_ms"].as_u64().unwrap();
+    assert!((before_ms + 3_600_000..=now_ms() + 3_600_000).contains(&expires_at_ms), "an hour by itself: {made}");
+    assert_eq!((&made["role"], &made["labels"]), (&json!("read"), &labels), "and to look by itself");
+    let lasting = client(&made);
+    lasting.get(&path).await.expect(200);
+    assert_eq!(lasting.post(&format!("{path}/test"), "").await.problem(403)["code"], "forbidden");
+
+    let short = make(json!({ "labels": labels, "expires_in_s": 1 })).await;
+    let ended = until("the token's second to be over", || async {
+        let answer = client(&short).get(&path).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert_eq!(ended.problem(401)["code"], "key_invalid");
+    assert!(now_ms() >= short["expires_at_ms"].as_u64().unwrap(), "and not before");
+    lasting.get(&path).await.expect(200);
+    // A key that is past its own end takes its tokens along, whatever they say.
+    let key = format!("{T}/keys/backend");
+    acme.host.put(&key, &json!({ "role": "admin", "expires_at_ms": now_ms() + 1_000 })).await;
+    let ended = until("the key to end", || async {
+        let answer = lasting.get(&path).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert_eq!(ended.problem(401)["code"], "key_invalid");
+    acme.host.put(&key, &json!({ "role": "admin", "expires_at_ms": null })).await;
+    lasting.get(&path).await.expect(200);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::parse;
-use crate::model::DELIVERY_DEAD;
+use crate::model::{DELIVERY_DEAD, Digest};
 
 #[test]
 fn so_many_tenants_oversee_and_a_dead_delivery_is_told_where_a_route_takes_it() {
@@ -39,6 +39,30 @@ fn so_many_tenants_oversee_and_a_dead_delivery_is_told_where_a_route_takes_it() 
     let left = wanted.with(3, [(tenant(0, "{}").0, Some(tenant(0, "{}").1))], &key).unwrap();
     assert!(!left.tells(&name(90), DELIVERY_DEAD) && left.tells(&name(0), DELIVERY_DEAD));
     assert_eq!(left.overseers().len(), OVERSEERS_MAX - 1);
+}
+
+#[test]
+fn a_tenant_and_the_operators_scope_have_so_many_keys_and_no_more() {
+    let acme: TenantName = "acme".parse().unwrap();
+    let own = ResourceId { tenant: Some(acme.clone()), kind: Kind::Tenant, name: "acme".to_owned() };
+    for scope in [Some(acme), None] {
+        let keys = |count: usize| {
+            let key = |n: usize| {
+                let digest = Digest::of(n.to_string().as_bytes());
+                let spec = format!(r#"{{"role": "read", "created_at_ms": 1, "digest": "{digest}"}}"#);
+                let id = ResourceId { tenant: scope.clone(), kind: Kind::Key, name: format!("k{n:04}") };
+                (id, parse(Kind::Key, spec.as_bytes()).unwrap())
+            };
+            let own = (own.clone(), parse(Kind::Tenant, b"{}").unwrap());
+            std::iter::once(own).chain((0..count).map(key)).collect::<Vec<_>>()
+        };
+        let master = MasterKey::new([1; 32]);
+        let snapshot = Snapshot::build(1, keys(1_000), &master).unwrap();
+        assert_eq!(snapshot.keys(scope.as_ref()).count(), 1_000);
+        let (at, invalid) = Snapshot::build(1, keys(1_001), &master).unwrap_err();
+        assert_eq!((&at.tenant, at.name.as_str()), (&scope, "k1000"));
+        assert!(invalid.to_string().contains("at most 1000 resources of the kind `key`"), "{invalid}");
+    }
 }
 
 #[test]
