@@ -1,16 +1,17 @@
 //! How configuration changes: one change at a time, checked whole against everything else, committed durably, then published as a new
 //! snapshot. What is refused changes nothing; what changes nothing makes no new revision.
 
+pub use super::change_error::ChangeError;
+
 use super::audit;
+use super::customers::{check_customer, relabelled, with_labels};
 use crate::clock::Clock;
-use crate::config::{
-    Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, SecretSpec, Snapshot, Spec, VersionError, parse,
-};
+use crate::config::{Invalid, Kind, MasterKey, Plan, ResourceId, Route, SealError, SecretSpec, Snapshot, Spec, parse};
 use crate::model::{Actor, Digest, EndpointName, KeyName, TenantName};
-use crate::pipeline::{Library, LibraryError, Published, Still};
+use crate::pipeline::{Library, Published, Still};
 use crate::runtime::{Executor, Lane};
 use crate::signing::{KeyScheme, SigningKey};
-use crate::store::{CommitError, Configure, Former, Notice, Outcome, ReadError, ResourceKey, Store, Transition};
+use crate::store::{Configure, Former, Notice, Outcome, ReadError, ResourceKey, Store, Transition};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,77 +36,6 @@ pub struct Configuration {
     events_ms: u64,
     /// One change at a time.
     turn: Arc<Mutex<()>>,
-}
-
-/// Why a change is not made.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// The resource itself does not fit.
-    #[error(transparent)]
-    Invalid(Invalid),
-    /// Another resource needs it as it was.
-    #[error("`{id}` needs it: {invalid}")]
-    InUse {
-        /// Which one.
-        id: ResourceId,
-        /// What would not fit there.
-        invalid: Invalid,
-    },
-    /// A tenant still has resources.
-    #[error("the tenant `{0}` still has sources, modules, endpoints or routes: remove them first")]
-    NotEmpty(TenantName),
-    /// Deliveries still wait for an endpoint that is to be removed.
-    #[error("deliveries still wait for the endpoint `{0}`; remove it with `?pending=cancel` to give them up")]
-    Waiting(EndpointName),
-    /// A tenant is to be made, and another one of its name left events.
-    #[error(
-        "a tenant `{tenant}` was removed, and its events are kept for their time, until {} at the latest if they are finished; this one would \
-         read them. Take another name, or wait until then; where it is the same customer, make it by `PUT /v1/tenants/{tenant}?former=keep`",
-        date(*until_ms)
-    )]
-    Former {
-        /// Its name.
-        tenant: TenantName,
-        /// When they will be gone: milliseconds since 1970-01-01T00:00:00Z.
-        until_ms: u64,
-    },
-    /// A customer chose the labels of an endpoint.
-    #[error(
-        "the labels of an endpoint are not a customer's to choose: a new one has those of the token, another keeps its own; leave `labels` out"
-    )]
-    Labels,
-    /// An endpoint became another customer's meanwhile.
-    #[error("this token does not allow that")]
-    NotOwn,
-    /// A tenant has as many modules as it may.
-    #[error(
-        "the tenant's quota is used up: it has modules_max = {0} modules; remove one first, or ask the operator for more"
-    )]
-    ModulesQuota(u64),
-    /// The versions of a module do not change like that.
-    #[error(transparent)]
-    Version(#[from] VersionError),
-    /// There is no such resource.
-    #[error("there is no {}", .0.words())]
-    Missing(ResourceId),
-    /// A module that a route needs is not to be had.
-    #[error(transparent)]
-    Library(#[from] LibraryError),
-    /// The change was not made durable.
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    /// What waits for an endpoint could not be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The store answered what it must not.
-    #[error("the store answered {0:?} to a change of configuration")]
-    Answer(Outcome),
-    /// A secret could not be sealed.
-    #[error("a secret could not be sealed: {0}")]
-    Seal(String),
-    /// The machine gives no random numbers.
-    #[error("the machine gives no random numbers: {0}")]
-    Random(#[from] getrandom::Error),
 }
 
 /// What a change did.
@@ -429,57 +359,6 @@ impl Configuration {
         }
         Ok(spec)
     }
-}
-
-/// Where a customer leaves the labels of an endpoint out, they are what they have to be: those of the token for a new one, its own for another.
-fn with_labels(by: &Actor, mut spec: Spec, old: Option<&Spec>) -> Spec {
-    if let (Some(of_token), Spec::Endpoint(endpoint)) = (&by.labels, &mut spec)
-        && endpoint.labels.is_empty()
-    {
-        let of_old = match old {
-            Some(Spec::Endpoint(old)) => Some(&old.labels),
-            _ => None,
-        };
-        endpoint.labels.clone_from(of_old.unwrap_or(of_token));
-    }
-    spec
-}
-
-/// Whether all of it is for who asks to change, as it is now: what was looked at before one's turn may have changed since.
-fn check_customer(by: &Actor, before: &Snapshot, changes: &[Change]) -> Result<(), ChangeError> {
-    let labels = |spec: Option<&Spec>| match spec {
-        Some(Spec::Endpoint(endpoint)) => Some(endpoint.labels.clone()),
-        _ => None,
-    };
-    for (id, after) in changes.iter().filter(|_| by.labels.is_some()) {
-        let (before, after) = (labels(before.record(id).as_ref()), labels(after.as_ref()));
-        if id.kind != Kind::Endpoint || !by.may_change(before.as_ref(), before.as_ref()) {
-            return Err(ChangeError::NotOwn);
-        }
-        if !by.may_change(before.as_ref(), after.as_ref()) {
-            return Err(ChangeError::Labels);
-        }
-    }
-    Ok(())
-}
-
-/// The endpoints that get other labels than they have, or are made with some; and whether they have any then.
-fn relabelled(before: &Snapshot, changes: &[Change]) -> Vec<(TenantName, EndpointName, bool)> {
-    let one = |(id, after): &Change| {
-        let (Some(tenant), Ok(endpoint), Some(Spec::Endpoint(after))) = (&id.tenant, id.name.parse(), after) else {
-            return None;
-        };
-        let none = BTreeMap::new();
-        let labels = before.endpoint(tenant, &endpoint).map_or(&none, |before| &before.labels);
-        (*labels != after.labels).then(|| (tenant.clone(), endpoint, !after.labels.is_empty()))
-    };
-    changes.iter().filter_map(one).collect()
-}
-
-/// A time as people read it, in UTC.
-fn date(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(|| format!("{ms} ms"), |time| time.to_string())
 }
 
 /// A new signing secret.

@@ -11,6 +11,8 @@ mod audit;
 mod backup;
 mod body;
 mod change;
+mod change_error;
+mod customers;
 mod data;
 mod endpoints;
 mod jobs;

@@ -8,12 +8,10 @@ use super::change::{Besides, ChangeError, Changed, masked};
 use super::data::answer_page;
 use super::endpoints;
 use super::secrets;
-use crate::config::{Invalid, Kind, ResourceId, Snapshot, SourceSpec, Spec, VersionError, parse};
+use crate::config::{Kind, ResourceId, Snapshot, SourceSpec, Spec, parse};
 use crate::model::{Actor, EndpointName, InvalidName, PUBLISHED_SOURCE, RouteName, SourceName, TenantName};
-use crate::pipeline::LibraryError;
 use crate::problem::Problem;
-use crate::runtime::ModuleError;
-use crate::store::{Binding, CommitError, PAGE_BYTES_MAX, Page, ReadError};
+use crate::store::{Binding, PAGE_BYTES_MAX, Page, ReadError};
 use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -364,80 +362,4 @@ pub(super) fn name<T: std::str::FromStr<Err = InvalidName>>(text: &str) -> Resul
 
 pub(super) fn not_found(id: &ResourceId) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {}", id.words()))
-}
-
-impl From<ChangeError> for Problem {
-    fn from(error: ChangeError) -> Self {
-        match error {
-            ChangeError::Invalid(Invalid { pointer, message }) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "resource_invalid", message).at(pointer)
-            }
-            ChangeError::InUse { .. } | ChangeError::NotEmpty(_) => {
-                Self::new(StatusCode::CONFLICT, "in_use", error.to_string())
-            }
-            ChangeError::Former { until_ms, .. } => {
-                Self::new(StatusCode::CONFLICT, "tenant_name_used", error.to_string()).with("until_ms", until_ms)
-            }
-            ChangeError::Labels => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "resource_invalid", error.to_string()).at("/labels")
-            }
-            ChangeError::NotOwn => Self::new(StatusCode::FORBIDDEN, "forbidden", error.to_string()),
-            ChangeError::ModulesQuota(most) => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", error.to_string())
-                    .with("quota", "modules_max")
-                    .with("max", most)
-            }
-            ChangeError::Version(refused) => {
-                let (status, code) = match refused {
-                    VersionError::Unknown(_) => (StatusCode::NOT_FOUND, "version_unknown"),
-                    VersionError::NoPrevious => (StatusCode::CONFLICT, "version_no_previous"),
-                    VersionError::Active(_) => (StatusCode::CONFLICT, "version_active"),
-                    VersionError::World { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "version_world"),
-                    VersionError::Percent(_) => (StatusCode::UNPROCESSABLE_ENTITY, "canary_percent"),
-                };
-                Self::new(status, code, refused.to_string())
-            }
-            ChangeError::Missing(id) => not_found(&id),
-            ChangeError::Waiting(_) => Self::new(StatusCode::CONFLICT, "deliveries_pending", error.to_string()),
-            ChangeError::Library(LibraryError::Module(refused)) => {
-                // The host's own fault is no word about the module.
-                let is_host = matches!(refused, ModuleError::Host(_));
-                let status = if is_host { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNPROCESSABLE_ENTITY };
-                Self::new(status, refused.code(), refused.to_string())
-            }
-            // It would be as long the next time.
-            ChangeError::Commit(CommitError::TooLong { bytes, bytes_max }) => {
-                let detail = format!(
-                    "this change writes {bytes} bytes at once, and at most {bytes_max} go at once: make what it changes smaller, or change fewer \
-                     routes and tenants by it"
-                );
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "change_too_long", detail)
-            }
-            ChangeError::Commit(error) => {
-                tracing::error!(%error, "a change of configuration was not stored");
-                let detail = "the change could not be made durable; ask again what is there before you try again";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after_s(5)
-            }
-            ChangeError::Read(error) => error.into(),
-            ChangeError::Library(_) | ChangeError::Answer(_) | ChangeError::Seal(_) | ChangeError::Random(_) => {
-                tracing::error!(%error, "a change of configuration broke down");
-                Self::internal()
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_that_can_never_be_stored_is_not_to_be_tried_again() {
-        let too_long = ChangeError::Commit(CommitError::TooLong { bytes: 3_000_000, bytes_max: 2_000_000 });
-        let problem = Problem::from(too_long);
-        assert_eq!((problem.status.as_u16(), problem.code, problem.retry_after_s), (422, "change_too_long", None));
-        assert!(problem.detail.contains("3000000") && problem.detail.contains("2000000"), "{}", problem.detail);
-        let closed = Problem::from(ChangeError::Commit(CommitError::Closed));
-        assert_eq!((closed.status.as_u16(), closed.retry_after_s), (503, Some(5)));
-    }
 }

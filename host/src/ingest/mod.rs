@@ -37,9 +37,9 @@ pub use schedule::{ScheduleError, Ticks};
 pub use take::{Item, Taken, Way};
 
 use crate::clock::Clock;
-use crate::config::{Asks, Maker, Quotas, Snapshot, Source};
+use crate::config::{Asks, Maker, Snapshot, Source};
 use crate::ids::Ids;
-use crate::model::{PUBLISHED_SOURCE, SourceName, TenantName};
+use crate::model::{SourceName, TenantName};
 use crate::pipeline::Pipeline;
 use crate::problem::Problem;
 use crate::server::{Peer, RequestBody};
@@ -307,41 +307,6 @@ impl Ingest {
     /// Counts so many events under the rates of their source and their tenant.
     fn check_rates(&self, way: &Way, events: usize) -> Result<(), Problem> {
         self.inner.rates.let_through(way, events, self.now_ns()).map_err(|exceeded| rate_limited(&exceeded))
-    }
-
-    /// Whether there is room for another event of a tenant that comes by no source, on the disk and under its quotas. It counts under its rate.
-    ///
-    /// # Errors
-    /// 507 or 429 where there is none.
-    pub async fn check_tenant(&self, tenant: &TenantName) -> Result<(), Problem> {
-        self.inner.taker.pipeline.room().map_err(Problem::from)?;
-        let Some(way) = self.way_of(tenant)? else { return Ok(()) };
-        self.check_quotas(&way).await?;
-        self.check_rates(&way, 1)
-    }
-
-    /// A way by which only what bounds the whole tenant is met; none where it is gone.
-    fn way_of(&self, tenant: &TenantName) -> Result<Option<Way>, Problem> {
-        let source_name = PUBLISHED_SOURCE.parse().map_err(|_| Problem::internal())?;
-        let (tenant_name, source) = (tenant.clone(), Arc::new(Source::of_the_application()));
-        let found = self.inner.snapshots.borrow().tenant(tenant).cloned();
-        Ok(found.map(|tenant| Way { tenant_name, source_name, source, quotas: tenant.quotas, tenant }))
-    }
-
-    /// Whether a tenant's modules may run for something else than an event.
-    ///
-    /// # Errors
-    /// 429 where their time is used up for this minute.
-    pub async fn check_module_time(&self, tenant: &TenantName) -> Result<(), Problem> {
-        let Some(way) = self.way_of(tenant)? else { return Ok(()) };
-        let quotas = Quotas { waiting_deliveries_max: None, stored_bytes_max: None, ..way.quotas };
-        self.check_quotas(&Way { quotas, ..way }).await
-    }
-
-    /// Whether the tenant has room for another event.
-    async fn check_quotas(&self, way: &Way) -> Result<(), Problem> {
-        let Inner { taker, store, .. } = &*self.inner;
-        quotas::check(way, &taker.pipeline, store, taker.clock.now_ms()).await
     }
 
     /// The time that the rates count by.
