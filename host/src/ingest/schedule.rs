@@ -80,14 +80,19 @@ impl Ingest {
         let way = Way::to(&self.inner.snapshots.borrow(), tenant.clone(), source.clone());
         let Some(way) = way else { return Ok(()) };
         let (store, now_ms) = (&self.inner.store, self.inner.taker.clock.now_ms());
-        let begun = match &way.source.maker {
-            Maker::Clock(schedule) => come_to(store, &way, schedule, now_ms).await.map(drop),
-            _ => end(store, &way, now_ms).await,
+        let (begun, otherwise) = match &way.source.maker {
+            Maker::Clock(schedule) => (
+                come_to(store, &way, schedule, now_ms).await.map(drop),
+                "its schedule begins within seconds: what was to be made in these is not made",
+            ),
+            _ => (
+                end(store, &way, now_ms).await,
+                "the schedule that it had may make up for this time if it is put again: put the source once more",
+            ),
         };
         begun.map_err(|error| {
             tracing::error!(%error, "a schedule did not begin, or end");
-            let detail =
-                "the source is there, and its schedule begins within seconds: what was to be made in these is not made";
+            let detail = format!("the source is there, and {otherwise}");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).retry_after_s(5)
         })
     }
@@ -99,8 +104,11 @@ struct Known {
     schedule: Arc<Schedule>,
     last_ms: u64,
     next_ms: Option<u64>,
-    /// What is to be made of what is due, in its order; empty where that was not looked at yet.
+    /// What is to be made of what was due at that time, in its order; empty where that was not looked at yet.
     due: VecDeque<u64>,
+    due_until_ms: u64,
+    /// Whether the store has come to another place than this: somebody changed the source.
+    is_lost: bool,
 }
 
 /// Makes ticks until the signal is given.
@@ -123,7 +131,10 @@ pub(super) async fn work(
             _ = looks.tick(), if !is_more_due => false,
             () = std::future::ready(()), if is_more_due => false,
         };
-        if changed {
+        // What the store has come to without this worker is read anew.
+        let is_any_lost = known.iter().any(|one: &Known| one.is_lost);
+        known.retain(|one| !one.is_lost);
+        if changed || is_any_lost {
             let snapshot = snapshots.borrow_and_update().clone();
             known = find(&store, &snapshot, known, taker.clock.now_ms()).await?;
         }
@@ -178,7 +189,15 @@ async fn find(
                 None => come_to(store, &way, schedule, now_ms).await?,
             };
             let next_ms = schedule.next(last_ms).filter(|_| !source.disabled);
-            known.push(Known { way, schedule: Arc::clone(schedule), last_ms, next_ms, due: VecDeque::new() });
+            known.push(Known {
+                way,
+                schedule: Arc::clone(schedule),
+                last_ms,
+                next_ms,
+                due: VecDeque::new(),
+                due_until_ms: 0,
+                is_lost: false,
+            });
         }
     }
     Ok(known)
@@ -222,11 +241,11 @@ async fn make_next(taker: &Taker, store: &Store, known: &mut Known) -> Result<bo
         // Of a line with many times, what a year has missed is some work.
         let due = tokio::task::spawn_blocking(move || schedule.due(last_ms, now_ms)).await;
         known.due = due.map_err(|_| ScheduleError::BrokeDown)?.into();
+        known.due_until_ms = now_ms;
     }
     if let Some(tick_ms) = known.due.pop_front() {
         if !make(taker, known, tick_ms, now_ms).await? {
-            // Somebody changed the source: how it goes on is seen with the change.
-            known.next_ms = None;
+            (known.is_lost, known.next_ms) = (true, None);
             return Ok(false);
         }
         known.last_ms = tick_ms;
@@ -235,9 +254,9 @@ async fn make_next(taker: &Taker, store: &Store, known: &mut Known) -> Result<bo
         return Ok(true);
     }
     // What was passed over is not looked at again. At the next start it is, and passed over again.
-    known.last_ms = known.last_ms.max(now_ms);
+    known.last_ms = known.last_ms.max(known.due_until_ms);
     known.next_ms = known.schedule.next(known.last_ms);
-    Ok(false)
+    Ok(known.next_ms.is_some_and(|next_ms| next_ms <= now_ms))
 }
 
 /// Makes one tick; `false` where it is not to be made.
