@@ -50,7 +50,7 @@ async fn no_event_is_taken_while_too_many_deliveries_wait() {
 async fn who_proves_nothing_uses_up_nothing_and_learns_nothing() {
     let host = Host::start().await;
     host.acme("http://127.0.0.1:9/").await;
-    let signed = json!({ "verify": { "scheme": "github", "secrets": ["hush"] } });
+    let signed = json!({ "verify": { "scheme": "github", "secrets": ["hush"] }, "body_bytes_max": 1000 });
     host.put(&format!("{T}/sources/signed"), &signed).await;
     let with = async |secret: &str| {
         let signature = sign::github(secret, b"0123456789");
@@ -59,6 +59,8 @@ async fn who_proves_nothing_uses_up_nothing_and_learns_nothing() {
     quotas(&host, json!({ "events_per_s": 1 })).await;
     for _ in 0..20 {
         assert_eq!(with("wrong").await.problem(401)["code"], "signature_invalid");
+        let too_long = host.ingest.send(Method::POST, "/in/acme/signed", &[], "x".repeat(1_001)).await;
+        assert_eq!(too_long.problem(413)["code"], "body_too_large");
     }
     with("hush").await.expect(202);
     quotas(&host, json!({ "stored_bytes_max": 1 })).await;

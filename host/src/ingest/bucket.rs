@@ -31,12 +31,6 @@ impl Bucket {
         self.missing += u64::from(count) * TOKEN;
     }
 
-    /// Gives one back that was taken.
-    pub(super) fn give_back(&mut self, rate: Rate, now_ns: u64) {
-        self.see(rate, now_ns);
-        self.missing = self.missing.saturating_sub(TOKEN);
-    }
-
     /// Whether nothing is missing.
     pub(super) const fn is_full(&self, rate_per_s: u32, now_ns: u64) -> bool {
         self.missing <= now_ns.saturating_sub(self.at_ns).saturating_mul(rate_per_s as u64)

@@ -247,12 +247,12 @@ impl Ingest {
         check_open(source)?;
         check_address(source, head)?;
         if let Some(told) = challenge::by_head(source, &head.method, headers, query) {
-            self.check_rates(way, 1)?;
+            self.check_source_rate(way)?;
             return told.map(LetIn::Told);
         }
         check_head(source, head)?;
         seen.coding = inflate::coding_of(headers).map_err(|error| coding_refused(&error))?;
-        self.check_rates(way, 1)?;
+        self.check_source_rate(way)?;
         let mut entry = self.enter()?;
         let most = self.body_bytes_max(source);
         let raw = self.inner.admission.read(&mut entry, body, most).await?;
@@ -260,8 +260,6 @@ impl Ingest {
         let now_ms = self.inner.taker.clock.now_ms();
         self.verify(way, head, &raw, now_ms).await?.map_err(|error| {
             seen.error = Some(error.clone());
-            // Who proves nothing uses up nothing of the tenant's.
-            self.inner.rates.give_back(way, self.now_ns());
             not_believed(source, error)
         })?;
         let sign = |text: &str| source.verify.sign_as_signed(headers, &raw, now_ms / 1000, text);
@@ -276,8 +274,9 @@ impl Ingest {
         if let Some(told) = challenge::by_body(source, &body, sign) {
             return Ok(LetIn::Told(told));
         }
-        // What a tenant uses is told to none but its own senders.
+        // What a tenant uses is told to none but its own senders, and nobody else uses up any of it.
         self.check_quotas(way).await?;
+        self.inner.rates.count(way, self.now_ns()).map_err(|exceeded| rate_limited(&exceeded))?;
         let inflated = seen.coding.map(|_| {
             let mut headers = headers.clone();
             headers.remove(header::CONTENT_ENCODING);
@@ -302,6 +301,11 @@ impl Ingest {
         let (source, headers, query) = (way.source.clone(), head.headers.clone(), query.map(str::to_owned));
         let raw = raw.clone();
         self.inner.admission.beside(move || source.verify.check(&headers, query.as_deref(), &raw, now_s)).await
+    }
+
+    /// Counts a request that has proved nothing yet under the rate of its source.
+    fn check_source_rate(&self, way: &Way) -> Result<(), Problem> {
+        self.inner.rates.let_in(way, self.now_ns()).map_err(|exceeded| rate_limited(&exceeded))
     }
 
     /// Counts so many events under the rates of their source and their tenant.

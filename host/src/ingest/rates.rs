@@ -13,6 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// With fewer than this nobody looks for full ones.
 const BUCKETS_MIN: usize = 1_024;
 
+const TENANTS_BOUND: &str = "quotas.events_per_s";
+
 /// All buckets.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
@@ -41,7 +43,7 @@ pub(super) struct Exceeded {
 /// The bounds of a way in, with their names and whose they are: the source's, or none for the tenant's.
 fn bounds(way: &Way) -> impl Iterator<Item = (&'static str, Option<SourceName>, Rate)> + '_ {
     let own = way.source.rate.map(|rate| ("rate_per_s", Some(way.source_name.clone()), rate));
-    let tenants = way.quotas.events.map(|rate| ("quotas.events_per_s", None, rate));
+    let tenants = way.quotas.events.map(|rate| (TENANTS_BOUND, None, rate));
     own.into_iter().chain(tenants)
 }
 
@@ -49,6 +51,44 @@ impl Rates {
     /// Lets so many events of one request through: they take their tokens of each bound, or none. Where one token is there they are let through
     /// together, and what they take beyond it makes later ones wait.
     pub(super) fn let_through(&self, way: &Way, events: usize, now_ns: u64) -> Result<(), Exceeded> {
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        self.look(way, now_ns, |buckets| buckets.take(way, events, now_ns))
+    }
+
+    /// Takes so many tokens of each bound, whether they are there or not.
+    pub(super) fn owe(&self, way: &Way, events: usize, now_ns: u64) {
+        if events > 0 && bounds(way).next().is_some() {
+            let mut buckets = self.lock();
+            buckets.take(way, u32::try_from(events).unwrap_or(u32::MAX), now_ns);
+            buckets.sweep(now_ns);
+        }
+    }
+
+    /// Lets a request in that has proved nothing yet: it takes its token of the source, which bounds guessing, and none of the tenant. But it is not
+    /// looked at where the tenant has none.
+    pub(super) fn let_in(&self, way: &Way, now_ns: u64) -> Result<(), Exceeded> {
+        self.look(way, now_ns, |buckets| {
+            if let Some(rate) = way.source.rate {
+                buckets.of(way, Some(way.source_name.clone()), rate).take(rate, 1, now_ns);
+            }
+        })
+    }
+
+    /// Counts a request that was let in, and proves where it comes from, as its tenant's.
+    pub(super) fn count(&self, way: &Way, now_ns: u64) -> Result<(), Exceeded> {
+        let Some(rate) = way.quotas.events else { return Ok(()) };
+        let mut buckets = self.lock();
+        let bucket = buckets.of(way, None, rate);
+        let wait_ns = bucket.wait_ns(rate, now_ns);
+        if wait_ns > 0 {
+            return Err(Exceeded { bound: TENANTS_BOUND, rate, wait_ns });
+        }
+        bucket.take(rate, 1, now_ns);
+        Ok(())
+    }
+
+    /// Where each bound has a token there, does something.
+    fn look(&self, way: &Way, now_ns: u64, then: impl FnOnce(&mut Buckets)) -> Result<(), Exceeded> {
         if bounds(way).next().is_none() {
             return Ok(());
         }
@@ -59,23 +99,9 @@ impl Rates {
                 return Err(Exceeded { bound, rate, wait_ns });
             }
         }
-        buckets.take(way, u32::try_from(events).unwrap_or(u32::MAX), now_ns);
+        then(&mut buckets);
+        buckets.sweep(now_ns);
         Ok(())
-    }
-
-    /// Takes so many tokens of each bound, whether they are there or not.
-    pub(super) fn owe(&self, way: &Way, events: usize, now_ns: u64) {
-        if events > 0 && bounds(way).next().is_some() {
-            self.lock().take(way, u32::try_from(events).unwrap_or(u32::MAX), now_ns);
-        }
-    }
-
-    /// Gives the tenant one token back, for a request that proved nothing: nobody who only guesses is to use up what others send by. That of the
-    /// source is gone: it bounds guessing.
-    pub(super) fn give_back(&self, way: &Way, now_ns: u64) {
-        if let Some(rate) = way.quotas.events {
-            self.lock().of(way, None, rate).give_back(rate, now_ns);
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Buckets> {
@@ -94,6 +120,10 @@ impl Buckets {
         for (_, source, rate) in bounds(way) {
             self.of(way, source, rate).take(rate, count, now_ns);
         }
+    }
+
+    /// Takes out those that are full, now and then.
+    fn sweep(&mut self, now_ns: u64) {
         if self.by_name.len() > self.sweep_at.max(BUCKETS_MIN) {
             self.by_name.retain(|_, (bucket, per_s)| !bucket.is_full(*per_s, now_ns));
             self.sweep_at = self.by_name.len().saturating_mul(2);
@@ -149,11 +179,12 @@ mod tests {
         let rates = Rates::default();
         let (here, other) = (way("a", r#", "rate_per_s": 3"#, TWO), way("b", "", TWO));
         for _ in 0..3 {
-            assert_eq!(rates.let_through(&here, 1, 0), Ok(()));
-            rates.give_back(&here, 0);
+            assert_eq!(rates.let_in(&here, 0), Ok(()));
         }
-        assert_eq!(rates.let_through(&here, 1, 0).unwrap_err().bound, "rate_per_s", "the source's are gone");
-        assert_eq!([rates.let_through(&other, 1, 0), rates.let_through(&other, 1, 0)], [Ok(()), Ok(())]);
+        assert_eq!(rates.let_in(&here, 0).unwrap_err().bound, "rate_per_s", "the source's are gone");
+        assert_eq!([rates.count(&here, 0), rates.count(&here, 0)], [Ok(()), Ok(())]);
+        assert_eq!(rates.count(&here, 0).unwrap_err().bound, "quotas.events_per_s");
+        assert_eq!(rates.let_in(&other, 0).unwrap_err().bound, "quotas.events_per_s", "it is not even looked at");
         assert_eq!(rates.let_through(&other, 1, 0).unwrap_err().bound, "quotas.events_per_s");
     }
 
