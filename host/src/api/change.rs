@@ -133,7 +133,10 @@ impl Configuration {
         if old.as_ref() == Some(&spec) {
             return Ok((Changed::Nothing, shown));
         }
-        self.commit(by, &before, &id, vec![(id.clone(), Some(spec))], besides).await?;
+        let changes = vec![(id.clone(), Some(spec))];
+        // Nothing is on its way to an endpoint while it becomes somebody else's.
+        let _change = if relabelled(&before, &changes).is_empty() { None } else { Some(self.published.change().await) };
+        self.commit(by, &before, &id, changes, besides).await?;
         Ok((if old.is_some() { Changed::Replaced } else { Changed::Created }, shown))
     }
 

@@ -1,7 +1,7 @@
 //! The way of an event from ingest to its acknowledgement: route what can be routed within the budget, commit everything.
 
 use super::failures::Note;
-use super::run::{Job, execute, missing_endpoint, unrouted};
+use super::run::{Job, execute, lost_endpoint, unrouted};
 use super::shadow::Observed;
 use super::statistics::Said;
 use super::{Config, Failures, Library, ModuleTimes, Published, Shadows, Still};
@@ -244,10 +244,10 @@ impl Pipeline {
         prepared: Prepared,
     ) -> Result<impl Future<Output = Result<Accepted, AcceptError>> + Send + use<>, AcceptError> {
         let Prepared { event, body, dedup_until_ms, tick, tenant, mut runs, mut observed } = prepared;
-        // Endpoints may have gone meanwhile: a run that has one of these is routed again, with what is there now.
+        // Endpoints may have gone meanwhile, or be somebody else's: a run that has one of these is routed again, with what is there now.
         let now = still.snapshot.tenant(&event.tenant).ok_or(AcceptError::TenantGone)?;
         if !Arc::ptr_eq(now, &tenant) {
-            for routed in runs.iter_mut().filter(|routed| missing_endpoint(now, routed).is_some()) {
+            for routed in runs.iter_mut().filter(|routed| lost_endpoint(&tenant, now, routed).is_some()) {
                 *routed = pending(unrouted(&routed.run));
                 observed.retain(|call| call.run != routed.run.id);
             }

@@ -65,10 +65,15 @@ pub(super) fn unrouted(run: &Run) -> Run {
     }
 }
 
-/// The first endpoint of its deliveries that the tenant does not have.
-pub(super) fn missing_endpoint<'a>(tenant: &Tenant, routed: &'a RoutedRun) -> Option<&'a EndpointName> {
+/// The first endpoint of its deliveries that is not any more what it was when the run was routed: it is gone, or has other labels, by which it is
+/// somebody else's.
+pub(super) fn lost_endpoint<'a>(then: &Tenant, now: &Tenant, routed: &'a RoutedRun) -> Option<&'a EndpointName> {
     let mut named = routed.deliveries.iter().map(|new| &new.delivery.endpoint);
-    named.find(|name| !tenant.endpoints.contains_key(*name))
+    named.find(|name| {
+        now.endpoints
+            .get(*name)
+            .is_none_or(|now| then.endpoints.get(*name).is_some_and(|then| then.labels != now.labels))
+    })
 }
 
 /// Why a run ends before its last step.

@@ -2,7 +2,7 @@
 
 use crate::config::{Plan, Tenant};
 use crate::model::{Event, Run, RunFailure, RunId, RunStatus, TenantName};
-use crate::pipeline::run::{Job, Unfinished, execute, missing_endpoint};
+use crate::pipeline::run::{Job, Unfinished, execute, lost_endpoint};
 use crate::pipeline::shadow::Observed;
 use crate::pipeline::state::Carried;
 use crate::pipeline::{Pipeline, RunState, Still};
@@ -93,7 +93,8 @@ impl Pipeline {
         }
         let mut routings = 0;
         loop {
-            let made = match self.published.snapshot().tenant(tenant).cloned() {
+            let then = self.published.snapshot().tenant(tenant).cloned();
+            let made = match then.clone() {
                 Some(found) => self.execute_loaded(found, loaded.clone(), carried.clone(), told.clone()).await,
                 None => Ok(self.tenant_missing(loaded.run.clone()).into()),
             };
@@ -105,18 +106,19 @@ impl Pipeline {
             };
             routings += 1;
             let still = self.published.still().await;
-            let missing = match still.snapshot.tenant(tenant) {
-                Some(now) => missing_endpoint(now, &made.routed).cloned(),
+            let lost = match still.snapshot.tenant(tenant) {
+                Some(now) => then.and_then(|then| lost_endpoint(&then, now, &made.routed).cloned()),
                 None => {
                     let held = self.tenant_missing(made.routed.run).into();
                     return self.store_outcome(still, &loaded.event, held).await;
                 }
             };
-            match missing {
+            match lost {
                 None => return self.store_outcome(still, &loaded.event, made).await,
                 Some(_) if routings < ROUTINGS_MAX => {}
                 Some(name) => {
-                    let message = format!("the endpoint `{name}` was removed while the run was routed");
+                    let message =
+                        format!("the endpoint `{name}` was removed, or got other labels, while the run was routed");
                     let step = u32::try_from(made.routed.run.trace.len()).unwrap_or(u32::MAX);
                     let held = self.held(made.routed.run, step, "endpoint_missing", message);
                     return self.store_outcome(still, &loaded.event, held.into()).await;
