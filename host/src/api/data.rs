@@ -191,7 +191,11 @@ pub(super) async fn get_event_body(
     let body = read(&api, &tenant, move |reader, tenant| {
         let known = reader.event(tenant, id)?.is_some();
         // Where it is read: what waits for whoever asked has its room already.
-        if known { Ok(Ok(room.keep(reader.body(tenant, id)?))) } else { reader.erased(tenant, id).map(Err) }
+        if known {
+            Ok(Ok(room.keep(Some(tenant.as_str()), reader.body(tenant, id)?)))
+        } else {
+            reader.erased(tenant, id).map(Err)
+        }
     });
     match body.await? {
         Ok(body) => Ok(raw(body?)),
@@ -227,7 +231,9 @@ pub(super) async fn get_delivery_body(
     let room = api.parts().rooms.answers.clone();
     let body = read(&api, &tenant, move |reader, tenant| {
         let Some(delivery) = reader.delivery(tenant, id)? else { return Ok(None) };
-        Ok(reader.delivery_body(tenant, &delivery)?.map(|body| (delivery.endpoint, room.keep(body))))
+        Ok(reader
+            .delivery_body(tenant, &delivery)?
+            .map(|body| (delivery.endpoint, room.keep(Some(tenant.as_str()), body))))
     });
     let (endpoint, body) = body.await?.ok_or_else(|| missing("delivery", &delivery))?;
     check_own(&api, &caller, &tenant, (id, &endpoint)).await?;
