@@ -72,10 +72,22 @@ fn translated(pattern: &str) -> Result<String, String> {
             },
             '.' => to += &format!("[^{LINE_ENDS}]"),
             '[' => to += &brackets(&mut rest)?,
+            '(' => to += &group(&mut rest)?,
             _ => to.push(char),
         }
     }
     Ok(to)
+}
+
+/// How a group begins. The crate knows more ways, flags among them, that ECMA-262 does not have.
+fn group(rest: &mut Peekable<Chars<'_>>) -> Result<String, String> {
+    if rest.next_if_eq(&'?').is_none() {
+        return Ok("(".to_owned());
+    }
+    match rest.next() {
+        Some(kind @ (':' | '=' | '!' | '<')) => Ok(format!("(?{kind}")),
+        other => Err(format!("`(?{}` is not supported", other.map(String::from).unwrap_or_default())),
+    }
 }
 
 /// What stands in brackets; the opening one is read already.
@@ -258,6 +270,8 @@ mod tests {
     fn what_is_not_supported_is_said() {
         let said = |pattern: &str| Pattern::compile(pattern).unwrap_err();
         assert_eq!(said(r"\A"), r"`\A` is not supported");
+        assert_eq!(said("(?x)a b"), "`(?x` is not supported");
+        assert_eq!(said("(?P<n>a)"), "`(?P` is not supported");
         assert_eq!(said(r"a\B"), r"`\B` is not supported");
         assert_eq!(said(r"(a)\1"), r"`\1` is not supported");
         assert_eq!(said(r"\ud800"), "0xD800 is no character");
