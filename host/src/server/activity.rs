@@ -16,6 +16,8 @@ const CROWDED_IDLE: Duration = Duration::from_secs(1);
 const CROWDED_HEAD: Duration = Duration::from_secs(5);
 /// How long a connection that was told to end may take for what is left of an answer, once nothing is under way that had begun before.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// What begins so soon after a connection was told to end crossed with that on its way, and counts.
+const CROSSING: Duration = Duration::from_secs(1);
 /// How many requests a client may give up on one connection within [`GIVEN_UP_WINDOW`]. Each costs the host work that nobody wants: HTTP/2's
 /// rapid reset.
 const GIVEN_UP_MAX: u32 = 200;
@@ -182,8 +184,11 @@ impl Activity {
         let mut state = self.state();
         state.begun += 1;
         state.head_since = None;
-        let number = state.begun;
-        state.under_way.push(Request { number, is_ours: true, pieces: 0, since: Instant::now() });
+        let (number, now) = (state.begun, Instant::now());
+        if let Some(ending) = state.ending.as_mut().filter(|ending| now < ending.since + CROSSING) {
+            ending.last = ending.last.max(number);
+        }
+        state.under_way.push(Request { number, is_ours: true, pieces: 0, since: now });
         UnderWay { activity: self.clone(), number, answered: false }
     }
 
