@@ -36,7 +36,8 @@ async fn a_file_is_applied_and_applied_again() {
     }
     let (ok, out, error) = apply(&host, &file).await;
     assert!(ok, "{error}");
-    assert_eq!((out.matches("unchanged ").count(), out.lines().count()), (7, 7), "{out}");
+    assert_eq!((out.matches("unchanged ").count(), out.lines().count()), (6, 7), "{out}");
+    assert!(out.contains("left alone /v1/tenants/acme\n"), "{out}");
 
     assert_eq!(host.admin.get("/v1/tenants/acme/modules/ten").await.expect(200)["max_time_ms"], 90);
 
@@ -138,7 +139,7 @@ async fn a_tenant_that_the_file_says_nothing_of_keeps_what_it_has() {
     let (ok, said) = apply_with(&key).await;
     assert!(ok && said.contains("created    /v1/tenants/acme/sources/in\n"), "{said}");
     let (ok, said) = apply_with(OPERATOR_KEY).await;
-    assert!(ok && said.contains("unchanged  /v1/tenants/acme\n"), "{said}");
+    assert!(ok && said.contains("left alone /v1/tenants/acme\n"), "{said}");
     let shown = host.admin.get("/v1/tenants/acme").await.expect(200);
     assert_eq!((&shown["title"], &shown["quotas"]), (&tenant["title"], &tenant["quotas"]));
     // What it says of the tenant is put as a whole, by whoever may.

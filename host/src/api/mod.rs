@@ -157,7 +157,7 @@ impl Api {
             .layer(axum::middleware::from_fn_with_state(self.clone(), room::bound_answers))
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::require_host))
             // By whatever name: who looks whether a host lives, as a load balancer does, may not know how it is called, and is told nothing else.
-            .route("/healthz", get(healthz))
+            .route("/healthz", get(healthz).fallback(wrong_method))
             .with_state(self.clone())
     }
 

@@ -64,7 +64,7 @@ async fn put(
         let (status, answer) = client.send(Method::GET, &resource.path, JSON, Bytes::new()).await?;
         match status {
             200 => {
-                println!("unchanged  {}", resource.path);
+                println!("left alone {}", resource.path);
                 return Ok(());
             }
             404 => {}
