@@ -1,6 +1,6 @@
 //! A module tried out on a host: what it makes of a given or of a stored event, what that takes, and that nothing is kept.
 
-use super::support::{Host, slow_filter};
+use super::support::{Host, slow_filter, until};
 use serde_json::{Value, json};
 
 const MISBEHAVE: &str = "/v1/operator/modules/misbehave/test";
@@ -100,7 +100,13 @@ async fn counting_a_call_is_compiled_within_the_bounds_of_an_upload() {
         // The engine that runs the module finds its code on disk.
         host.terminate().await;
         host.start_again_with(settings).await;
-        let answer = tried(&host, "/v1/tenants/acme/modules/slow/test", &json!({ "event": {} })).await;
+        // On a busy machine a second of processor time takes longer than a trial waits: it says so then, and goes on.
+        let answer = until("the module to be compiled, or to be refused", || async {
+            let answer = tried(&host, "/v1/tenants/acme/modules/slow/test", &json!({ "event": {} })).await;
+            let is_later = answer["not_counted"].as_str().is_some_and(|why| why.contains("ask again"));
+            (!is_later).then_some(answer)
+        })
+        .await;
         assert_eq!((&answer["result"], &answer["fuel"]), (&json!({ "decision": "accept" }), &Value::Null));
         assert!(answer["not_counted"].as_str().unwrap().contains(bound), "{answer}");
     }
