@@ -65,8 +65,8 @@ impl Scene {
             Reply::status(200)
         })
         .await;
-        let ingest = Client::new(&format!("http://{}", host.ingest), None);
-        let admin = Client::new(&format!("http://{}", host.admin), Some(OPERATOR_KEY));
+        let ingest = Client::new(&host.ingest.to_string(), None);
+        let admin = Client::new(&host.admin.to_string(), Some(OPERATOR_KEY));
         let source = json!({ "verify": { "scheme": "none" }, "dedup": { "header": "x-dedup", "window_s": 3600 } });
         let endpoint =
             json!({ "url": receiver.url("/"), "secrets": [], "retry": { "schedule_s": [0, WAIT_S, WAIT_S] } });
