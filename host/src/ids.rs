@@ -20,7 +20,10 @@ impl Ids {
     /// # Errors
     /// Where the machine gives no random numbers.
     pub fn event(&self, now_ms: u64) -> Result<EventId, getrandom::Error> {
-        Ok(EventId::new(now_ms, self.uniques(now_ms, 1)?.next().unwrap_or_default()))
+        let mut unique = [0];
+        self.make(now_ms, &mut unique)?;
+        let [unique] = unique;
+        Ok(EventId::new(now_ms, unique))
     }
 
     /// So many ids of events that came together, in their order.
@@ -28,7 +31,9 @@ impl Ids {
     /// # Errors
     /// Where the machine gives no random numbers.
     pub fn events(&self, now_ms: u64, count: usize) -> Result<Vec<EventId>, getrandom::Error> {
-        Ok(self.uniques(now_ms, count)?.map(|unique| EventId::new(now_ms, unique)).collect())
+        let mut uniques = vec![0; count];
+        self.make(now_ms, &mut uniques)?;
+        Ok(uniques.into_iter().map(|unique| EventId::new(now_ms, unique)).collect())
     }
 
     /// A job's id, above all that were made for `now_ms`, in milliseconds since 1970-01-01T00:00:00Z.
@@ -36,18 +41,23 @@ impl Ids {
     /// # Errors
     /// Where the machine gives no random numbers.
     pub fn job(&self, now_ms: u64) -> Result<JobId, getrandom::Error> {
-        Ok(JobId::new(now_ms, self.uniques(now_ms, 1)?.next().unwrap_or_default()))
+        let mut unique = [0];
+        self.make(now_ms, &mut unique)?;
+        let [unique] = unique;
+        Ok(JobId::new(now_ms, unique))
     }
 
-    /// 80 bits each: random, and a random step above the last within a millisecond, so that none leads to its neighbour. The highest bit is left to
-    /// the steps.
-    fn uniques(&self, now_ms: u64, count: usize) -> Result<impl Iterator<Item = u128>, getrandom::Error> {
-        let mut random = vec![0; count * 16];
-        getrandom::fill(&mut random)?;
-        let mut made: Vec<u128> = random.as_chunks().0.iter().map(|bytes| u128::from_be_bytes(*bytes)).collect();
+    /// 80 bits for each: random, and a random step above the last within a millisecond, so that none leads to its neighbour. The highest bit is left
+    /// to the steps.
+    fn make(&self, now_ms: u64, uniques: &mut [u128]) -> Result<(), getrandom::Error> {
+        for unique in &mut *uniques {
+            let mut random = [0; 16];
+            getrandom::fill(&mut random)?;
+            *unique = u128::from_be_bytes(random);
+        }
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = (last.ms == now_ms).then_some(last.unique);
-        for unique in &mut made {
+        for unique in uniques {
             *unique = match before {
                 Some(before) => before + 1 + (*unique & ((1 << 40) - 1)),
                 None => *unique & ((1 << 79) - 1),
@@ -58,7 +68,7 @@ impl Ids {
         if let Some(unique) = before.filter(|_| last.ms <= now_ms) {
             *last = Last { ms: now_ms, unique };
         }
-        Ok(made.into_iter())
+        Ok(())
     }
 }
 
